@@ -1,0 +1,65 @@
+"""What a catalogue entry is: formulas, options, words. No entry has code of its own."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What an entry can be used as."""
+
+    LAYER = "layer"
+    ACTIVATION = "activation"
+    LOSS = "loss"
+    OPTIMIZER = "optimizer"
+    SCHEDULE = "schedule"
+    INITIALIZER = "initializer"
+    METRIC = "metric"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A setting: a number, a truth value or one of `choices`.
+
+    `default` None means: no value unless given; `required` that one must be given.
+    A choice is read in a formula as `name_choice`, 1 where it was chosen and 0 elsewhere.
+    """
+
+    name: str
+    default: float | bool | str | None | tuple[int, ...] = None
+    doc: str = ""
+    required: bool = False
+    choices: tuple[str, ...] = ()
+    whole: bool = False  # an integer
+    least: float | None = None  # smallest value allowed
+    most: float | None = None
+    listed: bool = False  # a list of integers (MultiStepLR's milestones)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A learned tensor of a layer: local letter W, PyTorch's name weight, shape, start."""
+
+    letter: str
+    name: str
+    shape: tuple[str, ...]  # option names, index names of the layer's formula
+    init: str  # in the language of initialisers: "uniform(-1/sqrt(fan_in), 1/sqrt(fan_in))"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A catalogue entry. `formulas` are read in order; what each kind may name is in its file."""
+
+    kind: Kind
+    name: str
+    formulas: tuple[str, ...]
+    doc: str
+    source: str  # the paper or PyTorch's name: "torch.nn.Tanh"
+    options: tuple[Option, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    states: tuple[tuple[str, str], ...] = ()  # optimiser, schedule: name, start (a formula)
+    random: tuple[tuple[str, str], ...] = ()  # layer: local letter, draw ("keep(1 - p)")
+    assumes: tuple[tuple[str, str], ...] = ()  # loss: (letter, kind of program.Assumption)
+    divisor: str = ""  # loss: what the mean divides by, where it isn't the number of elements
+    main: str = ""  # the option that stands alone: `dense: 128` is units
+    aliases: tuple[str, ...] = ()
+    kinks: str = ""  # where the derivative jumps and what is taken there

@@ -1,0 +1,300 @@
+"""The Program: what a module computes, as statements over arrays whose axes carry letters.
+
+A statement such as
+
+    z1[n,o] = Σ_i x[n,i]·W1[o,i] + b1[o]
+
+is one `Statement`: its target `Read("z1", ("n", "o"))`, its value a tree of the nodes below. The
+letters say how operands line up, so a NumPy printer derives transposes and `[:, None]` from them,
+and a printer of loops derives its loops. Letters belong to one statement; the arrays' shapes are
+in `Program.tensors`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+Dim = int | str  # a number, or the name of a size known only at run time: "n", the batch
+
+
+class Role(StrEnum):
+    """What a tensor is to the network."""
+
+    INPUT = "input"  # read by the layers: x
+    TARGET = "target"  # read by the loss, the metrics and the penalties alone: t, sample weights
+    PARAMETER = "parameter"  # learned: W1
+    RANDOM = "random"  # drawn anew at each training step: a dropout mask
+    VALUE = "value"  # computed by the forward pass: z1
+    LOSS = "loss"  # the number (or, unreduced, the array) to be made small
+    ADJOINT = "adjoint"  # ∂L/∂something: dz1
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """How random numbers are made: `constant`(value), `uniform`(low, high), `normal`(mean, std),
+    `values`(nested tuples of the given start), `keep`(p): 1/p with probability p, else 0.
+    """
+
+    kind: str
+    arguments: tuple[float, ...] = ()
+    values: tuple = ()  # nested tuples of floats, kind "values" alone
+    because: str = ""  # the rule in words and symbols, for the comment: "±1/√64"
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An array of the module: `name` in the code, `key` for people ("f1.weight", "x")."""
+
+    name: str
+    key: str
+    role: Role
+    shape: tuple[Dim, ...]
+    classes: int | None = None  # integer labels 0 … classes-1, where the array holds labels
+    draw: Draw | None = None  # PARAMETER: its start; RANDOM: its values in training (1 otherwise)
+
+
+# ---------------------------------------------------------------- expressions
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    value: int | float
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many values a run-time size has: `Size("n")` is the number of examples, as a number."""
+
+    dim: str
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """An index used as a value: 0, 1, … along `axis`, which has `size` values."""
+
+    axis: str
+    size: Dim
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        return (self.axis,)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """An array read, or written, with one letter per axis; a scalar has none."""
+
+    name: str
+    axes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """An elementwise function. Arithmetic: add, multiply (two or more operands), subtract, divide
+    (two), negative (one), power (value, Number). Others by their name in the formula language,
+    with comparisons (gt, ge, lt, le, eq, ne: 1 or 0) and where(condition, a, b) among them.
+    """
+
+    function: str
+    args: "tuple[Expr, ...]"
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        return merged(*(arg.axes for arg in self.args))
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce:
+    """sum, max, min, prod, argmax or argmin of `body` over the letters `over`."""
+
+    function: str
+    body: "Expr"
+    over: tuple[str, ...]
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        return tuple(axis for axis in self.body.axes if axis not in self.over)
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """Σ_over left·right, a product of two operands summed over letters that both have."""
+
+    left: "Expr"
+    right: "Expr"
+    over: tuple[str, ...]
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        both = merged(self.left.axes, self.right.axes)
+        return tuple(axis for axis in both if axis not in self.over)
+
+
+Expr = Number | Size | Position | Read | Apply | Reduce | Contract
+
+
+def merged(*axes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return every letter once, in the order met."""
+    return tuple(dict.fromkeys(letter for letters in axes for letter in letters))
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """target ← value; `because` is the formula it stands for, and becomes the comment.
+
+    A value may lack some of the target's letters (it is then the same along them).
+    """
+
+    target: Read
+    value: Expr
+    because: str
+
+
+# ---------------------------------------------------------------- around the network
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A number kept from step to step, for each element of each parameter or once."""
+
+    name: str
+    start: float
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A named number of the spec or the catalogue: lr, beta1, …; `doc` says what it is."""
+
+    name: str
+    value: float
+    doc: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """An optimiser. `scalars` run once a step (axes ()), `elements` for each element of each
+    parameter, under the one letter "p": w the parameter, g its gradient, lr the rate of the step,
+    step its number from 1, and the states. The statements that write w or a state assign it anew.
+    """
+
+    name: str
+    constants: tuple[Constant, ...]
+    states: tuple[State, ...]
+    scalars: tuple[Statement, ...]
+    elements: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The learning rate: statements over scalars that end by setting lr.
+
+    They read base (the optimiser's lr), lr (the rate of the last step), epoch and step (both from
+    0), metric (the loss watched: validation where there is one, else training; inf before the
+    first epoch ends) and the states. `per` says when they run: "epoch" or "step".
+    """
+
+    name: str
+    constants: tuple[Constant, ...]
+    states: tuple[State, ...]
+    statements: tuple[Statement, ...]
+    per: str = "epoch"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A figure for people, from the output and the targets: statements that end by setting it."""
+
+    name: str
+    statements: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """What the derivation took for granted of a target, checked before training starts.
+
+    kind: "classes" (integers 0 … classes-1), "one_sum" (sums to one over its last axis),
+    "signs" (−1 or +1), "unit" (in 0 … 1), "positive".
+    """
+
+    tensor: str
+    kind: str
+    because: str  # "Σ_k t[n,k] = 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """The loop's settings, defaults as the spec's `train:`."""
+
+    epochs: int = 20
+    batch_size: int | None = 32  # None: the whole data at once
+    shuffle: bool = True
+    seed: int = 0
+    accumulate: int = 1  # batches whose gradients are joined before an update
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    validation: float = 0.0  # the fraction of the rows held out to watch
+    patience: int | None = None  # early stopping: epochs without a better watched loss
+    tolerance: float | None = None  # converged: the loss changes by less, `settle` epochs running
+    settle: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Where an input's or a target's values stand in the data file."""
+
+    tensor: str
+    names: tuple[str, ...]  # CSV columns in order; for NPZ one array's name
+    standardise: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """The data file of a spec: path as the spec gives it, relative to the spec's folder."""
+
+    path: str
+    format: str  # "csv" or "npz"
+    columns: tuple[Columns, ...]
+    test: float = 0.0  # the fraction of the rows kept for the test
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """All that an emitted module does, in order. Names are final; letters are per statement."""
+
+    model: str
+    source: str  # the spec's file name, for the header; "" when it came from Python
+    digest: str  # SHA-256 of the spec's canonical form, for the header
+    tensors: tuple[Tensor, ...]
+    forward: tuple[Statement, ...]  # inputs and parameters → output
+    output: str
+    loss: tuple[Statement, ...]  # output, targets, parameters → loss
+    objective: str  # the loss's name: "L"
+    backward: tuple[Statement, ...]
+    gradients: tuple[tuple[str, str], ...]  # (key, name of its adjoint): ("f1.weight", "dW1")
+    update: Update
+    schedule: Schedule | None
+    metrics: tuple[Metric, ...]
+    assumptions: tuple[Assumption, ...]
+    training: Training
+    data: Data | None = None
+    layers: tuple[tuple[str, str], ...] = ()  # (tensor, the layer it belongs to), for messages
+    notes: tuple[str, ...] = ()  # stability rewrites and kinks, a line each, for the header
+    letters: Mapping[str, str] = field(default_factory=dict)  # index letter → its meaning
+    float_type: str = "float64"  # or "float32"
+
+    def tensor(self, name: str) -> Tensor:
+        """Return the tensor of that name in the code."""
+        return next(tensor for tensor in self.tensors if tensor.name == name)
+
+    def with_role(self, *roles: Role) -> tuple[Tensor, ...]:
+        """Return the tensors of these roles, in order."""
+        return tuple(tensor for tensor in self.tensors if tensor.role in roles)
