@@ -23,6 +23,7 @@ class Role(StrEnum):
     INPUT = "input"  # read by the layers: x
     TARGET = "target"  # read by the loss, the metrics and the penalties alone: t, sample weights
     PARAMETER = "parameter"  # learned: W1
+    CONSTANT = "constant"  # numbers of the spec: class weights
     RANDOM = "random"  # drawn anew at each training step: a dropout mask
     VALUE = "value"  # computed by the forward pass: z1
     LOSS = "loss"  # the number (or, unreduced, the array) to be made small
@@ -50,7 +51,8 @@ class Tensor:
     role: Role
     shape: tuple[Dim, ...]
     classes: int | None = None  # integer labels 0 … classes-1, where the array holds labels
-    draw: Draw | None = None  # PARAMETER: its start; RANDOM: its values in training (1 otherwise)
+    draw: Draw | None = None  # PARAMETER: its start; RANDOM: its values in training (1 otherwise);
+    # CONSTANT: its values
 
 
 # ---------------------------------------------------------------- expressions
@@ -97,6 +99,49 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
+class Split:
+    """An array with several letters joined, row-major, into one axis: x[n,(i,j)], a flattened image.
+
+    `groups` has one tuple of letters for each axis of the array; `sizes` each letter's range.
+    As a statement's target the value, computed along all letters, is reshaped.
+    """
+
+    name: str
+    groups: tuple[tuple[str, ...], ...]
+    sizes: tuple[tuple[str, Dim], ...]
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        return merged(*self.groups)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A part of an array: along each letter the values start … stop-1, None for all of them."""
+
+    name: str
+    axes: tuple[str, ...]
+    ranges: tuple[tuple[int, int] | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Concatenate:
+    """The parts one after another along one axis; `letters[k]` is that axis's letter in part k.
+
+    The other letters are the same in all parts. The result's axis carries `letter`.
+    """
+
+    parts: "tuple[Expr, ...]"
+    letters: tuple[str, ...]
+    letter: str
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        swap = {self.letters[0]: self.letter}
+        return tuple(swap.get(axis, axis) for axis in self.parts[0].axes)
+
+
+@dataclass(frozen=True, slots=True)
 class Apply:
     """An elementwise function. Arithmetic: add, multiply (two or more operands), subtract, divide
     (two), negative (one), power (value, Number). Others by their name in the formula language,
@@ -138,7 +183,7 @@ class Contract:
         return tuple(axis for axis in both if axis not in self.over)
 
 
-Expr = Number | Size | Position | Read | Apply | Reduce | Contract
+Expr = Number | Size | Position | Read | Split | Slice | Concatenate | Apply | Reduce | Contract
 
 
 def merged(*axes: tuple[str, ...]) -> tuple[str, ...]:
@@ -153,7 +198,7 @@ class Statement:
     A value may lack some of the target's letters (it is then the same along them).
     """
 
-    target: Read
+    target: Read | Split
     value: Expr
     because: str
 
