@@ -1,0 +1,545 @@
+"""Formulas: text → SymPy, through a whitelist. No part of the text is ever evaluated.
+
+    z[n, o] = sum(W[o, i] * x[n, i], i) + b[o]
+
+The syntax is Python's, read with `ast`; each node is turned by hand into an object of
+`symback.functions` or of SymPy's arithmetic. What isn't listed here is refused, with its place.
+"""
+
+import ast
+import math
+import operator
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from sympy import Add, Expr, IndexedBase, Integer, Mul, Pow, Rational, Symbol, pi
+from sympy import nan as undefined
+from sympy import oo as infinite
+from sympy import zoo as unbounded
+from sympy.core.parameters import distribute
+
+from symback import functions as fn
+from symback.errors import Mistake, UserError, near_miss
+
+LONGEST, MOST_NODES, DEEPEST, LARGEST_INTEGER, LARGEST_EXPONENT = 2_000, 500, 40, 10**9, 64
+
+ARITHMETIC: Mapping[type[ast.operator], Callable[[Expr, Expr], Expr]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+COMPARISONS: Mapping[type[ast.cmpop], type[fn.Elementwise]] = {
+    ast.Gt: fn.gt,
+    ast.GtE: fn.ge,
+    ast.Lt: fn.lt,
+    ast.LtE: fn.le,
+    ast.Eq: fn.eq,
+    ast.NotEq: fn.ne,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A tensor as written in a formula, `x[n, i]`, and where it stands in the text."""
+
+    name: str
+    subscripts: tuple[Expr, ...]
+    offset: int
+    length: int
+
+    @property
+    def value(self) -> Expr:
+        """The access as SymPy sees it."""
+        return tensor(self.name, *self.subscripts)
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A formula read: `target = rhs`, or only `rhs`; every access to a tensor in order."""
+
+    text: str
+    target: Access | None
+    rhs: Expr
+    reads: tuple[Access, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A function by formula: `mish(x) = x * tanh(log(1 + exp(x)))`, options as numbers."""
+
+    args: tuple[str, ...]
+    text: str
+    numbers: tuple[tuple[str, Expr], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a formula may name. `...` stands for the letters `ellipsis`."""
+
+    ranks: Mapping[str, int | None] = field(default_factory=dict)  # tensors; None: any number
+    numbers: Mapping[str, Expr] = field(default_factory=dict)  # options and constants
+    functions: Mapping[str, Definition] = field(default_factory=dict)
+    ellipsis: tuple[str, ...] | None = None
+    path: tuple[str | int, ...] = ()  # where the text stands in the spec
+
+
+def index(name: str) -> Symbol:
+    """Return the index of that name."""
+    return Symbol(name, integer=True)
+
+
+def tensor(name: str, *subscripts: Expr) -> Expr:
+    """Return a tensor at these indices; without any, a scalar."""
+    return IndexedBase(name)[subscripts] if subscripts else Symbol(name)
+
+
+def numeric(expr: Expr) -> float | None:
+    """Return the value of an expression of numbers alone, None where it holds anything else.
+
+    Raises ArithmeticError or ValueError where it has no finite value.
+    """
+    if isinstance(expr, Rational):
+        return float(expr.p / expr.q)
+    if expr is pi:
+        return math.pi
+    if isinstance(expr, Add | Mul | Pow | fn.Elementwise):
+        values = [numeric(arg) for arg in expr.args]
+        known = [value for value in values if value is not None]
+        return _apply(expr, known) if len(known) == len(values) else None
+    return None
+
+
+def _apply(expr: Expr, values: list[float]) -> float:
+    match expr:
+        case Add():
+            return math.fsum(values)
+        case Mul():
+            return math.prod(values)
+        case Pow():
+            return math.pow(*values)
+        case _:
+            return float(type(expr).number(*values))
+
+
+def syntax(text: str, path: tuple[str | int, ...] = ()) -> ast.Assign | ast.Expr:
+    """Return the syntax tree of a formula within the caps on length, nodes and depth.
+
+    Raises UserError.
+    """
+
+    def refuse(message: str, hint: str = "", offset: int = 0) -> UserError:
+        return UserError(Mistake(message, path, offset=offset, hint=hint))
+
+    if len(text) > LONGEST:
+        raise refuse(f"a formula of {len(text)} characters; {LONGEST} are allowed")
+    for offset, character in enumerate(text):
+        if not (" " <= character <= "~" or character == "\n"):
+            shown = ascii(character)[1:-1]
+            raise refuse(f"a formula is plain ASCII; here stands {shown}", offset=offset)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # advice on Python, about code that is never run
+            body = ast.parse(text.replace("\n", " ").strip() or " ").body
+    except SyntaxError as error:
+        lead = len(text) - len(text.lstrip())
+        raise refuse(
+            f"this is no formula: {error.msg}",
+            "write it as `z[n, o] = sum(W[o, i] * x[n, i], i) + b[o]`",
+            offset=lead + max(0, (error.offset or 1) - 1),
+        ) from None
+    except (ValueError, MemoryError, RecursionError):
+        raise refuse("this formula is nested too deeply to be read") from None
+    if len(body) != 1 or not isinstance(body[0], ast.Assign | ast.Expr):
+        raise refuse("expected one formula, `target = expression` or an expression")
+    nodes, depth = _measure(body[0])
+    if nodes > MOST_NODES:
+        raise refuse(f"a formula of {nodes} parts; {MOST_NODES} are allowed", "split it in two")
+    if depth > DEEPEST:
+        raise refuse(f"nested {depth} deep; {DEEPEST} is allowed", "name a part of it")
+    return body[0]
+
+
+def _measure(root: ast.AST) -> tuple[int, int]:
+    """Return the number of nodes and the depth, where a chain a + b + c + … counts once."""
+    nodes, deepest, waiting = 0, 0, [(root, 1)]
+    while waiting:
+        node, depth = waiting.pop()
+        nodes, deepest = nodes + 1, max(deepest, depth)
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr_context | ast.operator | ast.unaryop | ast.cmpop):
+                continue
+            chain = (
+                isinstance(node, ast.BinOp)
+                and isinstance(child, ast.BinOp)
+                and child is node.left
+                and type(child.op) is type(node.op)
+            )
+            waiting.append((child, depth if chain else depth + 1))
+    return nodes, deepest
+
+
+@distribute(False)
+def parse(text: str, scope: Scope) -> Formula:
+    """Read a formula. Raises UserError, with the place, for whatever the language hasn't."""
+    statement = syntax(text, scope.path)
+    reader = _Reader(scope, len(text) - len(text.lstrip()), frozenset(_letters(statement)))
+    target = None
+    if isinstance(statement, ast.Assign):
+        if len(statement.targets) != 1:
+            raise reader.error(statement, "one `=` is enough")
+        target = reader.target(statement.targets[0])
+    rhs = reader.expression(statement.value)
+    if target is not None:
+        reader.check_free(statement.value, rhs, target)
+    return Formula(text, target, rhs, tuple(reader.reads))
+
+
+def names(text: str, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str, int | None]]:
+    """Yield each tensor-like name of a formula with its number of subscripts, None with `...`."""
+    for node in ast.walk(syntax(text, path)):
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+            parts = _parts(node.slice)
+            dots = any(isinstance(leaf, ast.Constant) and leaf.value is ... for leaf in parts)
+            dots |= any(isinstance(leaf, ast.Call) for leaf in parts)
+            yield node.value.id, None if dots else len(parts)
+
+
+def explicit(text: str, name: str) -> int:
+    """Return how many subscripts beside `...` the tensor has in the formula, -1 without `...`."""
+    for node in ast.walk(syntax(text)):
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+            parts = _parts(node.slice)
+            if node.value.id == name and any(_is_dots(part) for part in parts):
+                return sum(not _is_dots(part) for part in parts)
+    return -1
+
+
+def _is_dots(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is ...
+
+
+def _parts(node: ast.expr) -> list[ast.expr]:
+    return node.elts if isinstance(node, ast.Tuple) else [node]
+
+
+def _letters(root: ast.AST) -> Iterator[str]:
+    """Yield the names that stand where an index stands."""
+    for node in ast.walk(root):
+        if isinstance(node, ast.Subscript):
+            places = [node.slice]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            binds = node.func.id in fn.REDUCTIONS or node.func.id in {"mean", "size", "flat"}
+            places = node.args[node.func.id not in {"size", "flat"} :] if binds else []
+        else:
+            continue
+        for place in places:
+            yield from (leaf.id for leaf in ast.walk(place) if isinstance(leaf, ast.Name))
+
+
+@dataclass(slots=True)
+class _Reader:
+    """One reading of one text: what it may name, and what it has read so far."""
+
+    scope: Scope
+    lead: int  # characters before the formula begins
+    letters: frozenset[str]
+    reads: list[Access] = field(default_factory=list)
+    values: Mapping[str, Expr] = field(default_factory=dict)  # a function's arguments
+    budget: list[int] = field(default_factory=lambda: [4 * MOST_NODES])
+    within: tuple[ast.AST | None, int] = (None, 0)  # the call whose function is being opened
+
+    def error(self, node: ast.AST, message: str, hint: str = "") -> UserError:
+        at = self.within[0] or node
+        offset = getattr(at, "col_offset", 0) + self.lead
+        length = (getattr(at, "end_col_offset", None) or offset + 1) - getattr(at, "col_offset", 0)
+        return UserError(Mistake(message, self.scope.path, offset, length, hint))
+
+    # ---------------------------------------------------------------- expressions
+
+    def expression(self, node: ast.expr) -> Expr:
+        """Return the value of a node, checked: a number in it must be finite."""
+        self.budget[0] -= 1
+        if self.budget[0] < 0:
+            raise self.error(node, "this formula grows too large once its functions are opened")
+        try:
+            made = self._expression(node)
+            value = numeric(made)
+        except (ArithmeticError, ValueError, TypeError, RecursionError):
+            raise self.error(node, "this has no finite value") from None
+        if made.has(undefined, infinite, unbounded):
+            raise self.error(node, "this has no finite value")
+        if value is not None and not (math.isfinite(value) and (made == 0 or abs(value) > 1e-300)):
+            raise self.error(node, "this number is too large or too small for a computer's floats")
+        return made
+
+    def _expression(self, node: ast.expr) -> Expr:
+        match node:
+            case ast.Constant():
+                return self.constant(node)
+            case ast.Name():
+                return self.name(node)
+            case ast.Subscript():
+                access = self.access(node)
+                self.reads.append(access)
+                return access.value
+            case ast.BinOp(op=ast.Pow()):
+                return self.power(node)
+            case ast.BinOp() if type(node.op) in ARITHMETIC:
+                return ARITHMETIC[type(node.op)](
+                    self.expression(node.left), self.expression(node.right)
+                )
+            case ast.UnaryOp(op=ast.USub()):
+                return -self.expression(node.operand)
+            case ast.UnaryOp(op=ast.UAdd()):
+                return self.expression(node.operand)
+            case ast.UnaryOp(op=ast.Not()):
+                return 1 - self.expression(node.operand)
+            case ast.BoolOp():
+                return self.logic(node)
+            case ast.Compare():
+                return self.comparison(node)
+            case ast.Call():
+                return self.call(node)
+        raise self.error(
+            node,
+            "formulas don't have this",
+            "they have + - * / **, comparisons, x[n, i], sum(…, i), where(c, a, b) and functions",
+        )
+
+    def constant(self, node: ast.Constant) -> Expr:
+        value = node.value
+        if isinstance(value, bool):
+            return Integer(int(value))
+        if isinstance(value, int):
+            if abs(value) > LARGEST_INTEGER:
+                raise self.error(node, "integers go up to 1e9", "write a larger one as 1e12")
+            return Integer(value)
+        if isinstance(value, float):
+            if not math.isfinite(value):
+                raise self.error(node, "this number is too large for a computer's floats")
+            return fn.number(value)
+        raise self.error(node, "a formula holds numbers and names, nothing else")
+
+    def name(self, node: ast.Name) -> Expr:
+        word = node.id
+        if word in self.values:
+            return self.values[word]
+        if word in self.scope.numbers:
+            return self.scope.numbers[word]
+        if word in {"true", "false"}:
+            return Integer(int(word == "true"))
+        if word == "pi":
+            return pi
+        rank = self.scope.ranks.get(word, -1)
+        if rank == 0:
+            self.reads.append(Access(word, (), node.col_offset + self.lead, len(word)))
+            return tensor(word)
+        if word in self.letters:
+            return index(word)
+        if word in self.scope.ranks:
+            raise self.error(node, f"`{word}` has axes", f"write it with indices: {word}[n, i]")
+        if self.is_function(word):
+            raise self.error(node, f"`{word}` is a function", f"write {word}(…)")
+        known = [*self.values, *self.scope.numbers, *self.scope.ranks]
+        raise self.error(node, f"nothing is called `{word}` here", self.suggest(word, known))
+
+    def suggest(self, word: str, known: list[str]) -> str:
+        listed = ", ".join(f"`{name}`" for name in known)
+        return near_miss(word, known) or (f"known here: {listed}" if known else "")
+
+    def power(self, node: ast.BinOp) -> Expr:
+        base, exponent = self.expression(node.left), self.expression(node.right)
+        value = numeric(exponent)
+        if value is None:
+            return fn.power(base, exponent)
+        if abs(value) > LARGEST_EXPONENT:
+            raise self.error(node.right, f"exponents go up to {LARGEST_EXPONENT}")
+        if isinstance(exponent, Integer):
+            return base**exponent
+        if exponent == Rational(1, 2):
+            return fn.sqrt(base)
+        return fn.power(base, exponent)
+
+    def logic(self, node: ast.BoolOp) -> Expr:
+        values = [self.expression(value) for value in node.values]
+        made = values[0]
+        for value in values[1:]:
+            made = made * value if isinstance(node.op, ast.And) else fn.maximum(made, value)
+        return self.folded(made)
+
+    def comparison(self, node: ast.Compare) -> Expr:
+        if len(node.ops) > 1:
+            raise self.error(node, "one comparison at a time", "write `a < b and b < c`")
+        made = COMPARISONS.get(type(node.ops[0]))
+        if made is None:
+            raise self.error(node, "compare with <, <=, >, >=, == or !=")
+        left, right = self.expression(node.left), self.expression(node.comparators[0])
+        return self.folded(made(left, right))
+
+    def folded(self, made: Expr) -> Expr:
+        """Return a condition on numbers alone as 1 or 0, any other as it is."""
+        value = numeric(made)
+        return made if value is None else Integer(int(value))
+
+    # ---------------------------------------------------------------- calls
+
+    def is_function(self, word: str) -> bool:
+        return (
+            word in fn.ELEMENTWISE
+            or word in fn.REDUCTIONS
+            or word in self.scope.functions
+            or word in {"mean", "size"}
+        )
+
+    def call(self, node: ast.Call) -> Expr:
+        if not isinstance(node.func, ast.Name) or node.keywords:
+            raise self.error(node, "functions are called by name, with plain arguments")
+        word = node.func.id
+        if word in self.scope.functions:
+            return self.opened(node, self.scope.functions[word])
+        if word == "where" and len(node.args) == 3:
+            return self.where(node)
+        if word in fn.REDUCTIONS or word == "mean":
+            return self.reduction(node, word)
+        if word == "size":
+            return self.size(node)
+        if word in fn.ELEMENTWISE:
+            made = fn.ELEMENTWISE[word]
+            self.check_count(node, word, len(made.slopes))
+            return made(*(self.expression(argument) for argument in node.args))
+        known = [*fn.ELEMENTWISE, *fn.REDUCTIONS, *self.scope.functions, "mean", "size"]
+        hint = near_miss(word, known) or "see `symback catalog` for every function"
+        raise self.error(node.func, f"there is no function `{word}`", hint)
+
+    def check_count(self, node: ast.Call, word: str, wanted: int) -> None:
+        if len(node.args) != wanted:
+            raise self.error(
+                node, f"`{word}` takes {wanted} argument{'s' * (wanted > 1)}, not {len(node.args)}"
+            )
+
+    def where(self, node: ast.Call) -> Expr:
+        condition = self.expression(node.args[0])
+        value = numeric(condition)
+        if value is not None:  # an option decides: the other branch isn't even read
+            return self.expression(node.args[1] if value else node.args[2])
+        return fn.where(condition, self.expression(node.args[1]), self.expression(node.args[2]))
+
+    def reduction(self, node: ast.Call, word: str) -> Expr:
+        if len(node.args) < 2:
+            example = f"{word}(x[n, i], i)"
+            hint = f"write `{example}`"
+            if word in {"max", "min"}:
+                hint += f"; of two numbers: {word}imum(a, b)"
+            raise self.error(node, f"`{word}` needs the index it runs over", hint)
+        body = self.expression(node.args[0])
+        bound = tuple(letter for arg in node.args[1:] for letter in self.bound(arg))
+        missing = [letter for letter in bound if letter not in body.free_symbols]
+        if missing and word != "sum":
+            raise self.error(
+                node, f"`{word}` runs over {missing[0]}, which doesn't occur in what it reduces"
+            )
+        if word == "mean":
+            return fn.mean(body, *bound)
+        if word in {"argmax", "argmin"} and len(bound) != 1:
+            raise self.error(node, f"`{word}` runs over one index")
+        return fn.REDUCTIONS[word](body, *bound) if bound else body
+
+    def bound(self, node: ast.expr) -> tuple[Symbol, ...]:
+        if _is_dots(node):
+            return tuple(index(letter) for letter in self.dots(node))
+        if isinstance(node, ast.Name) and node.id not in self.values:
+            return (index(node.id),)
+        raise self.error(node, "expected the name of an index", "as i in sum(x[n, i], i)")
+
+    def size(self, node: ast.Call) -> Expr:
+        self.check_count(node, "size", 1)
+        made = Integer(1)
+        for letter in self.bound(node.args[0]):
+            made = made * fn.Size(letter)
+        return made
+
+    def opened(self, node: ast.Call, definition: Definition) -> Expr:
+        """Return a defined function at its arguments."""
+        word = node.func.id if isinstance(node.func, ast.Name) else ""
+        self.check_count(node, word, len(definition.args))
+        if self.within[1] >= DEEPEST // 4:
+            raise self.error(node, f"`{word}` is defined by itself")
+        arguments = [self.expression(argument) for argument in node.args]
+        inner = replace(
+            self,
+            scope=replace(self.scope, ranks={}, numbers=dict(definition.numbers)),
+            letters=frozenset(),
+            values=dict(zip(definition.args, arguments, strict=True)),
+            within=(self.within[0] or node, self.within[1] + 1),
+        )
+        statement = syntax(definition.text, self.scope.path)
+        return inner.expression(statement.value)
+
+    # ---------------------------------------------------------------- accesses
+
+    def target(self, node: ast.expr) -> Access:
+        if isinstance(node, ast.Name):
+            return Access(node.id, (), node.col_offset + self.lead, len(node.id))
+        if not isinstance(node, ast.Subscript):
+            raise self.error(node, "left of `=` stands a tensor", "as z[n, o]")
+        access = self.access(node, reading=False)
+        seen = [letter for part in access.subscripts for letter in sorted_symbols(part)]
+        if len(set(seen)) != len(seen):
+            raise self.error(node, "an index stands twice on the left")
+        return access
+
+    def access(self, node: ast.Subscript, *, reading: bool = True) -> Access:
+        if not isinstance(node.value, ast.Name):
+            raise self.error(node, "only a tensor has indices")
+        word = node.value.id
+        subscripts = tuple(part for leaf in _parts(node.slice) for part in self.subscript(leaf))
+        if reading and word not in self.scope.ranks:
+            hint = self.suggest(word, list(self.scope.ranks))
+            raise self.error(node.value, f"there is no tensor `{word}` here", hint)
+        rank = self.scope.ranks.get(word)
+        if reading and rank is not None and rank != len(subscripts):
+            axes = f"{rank} ax{'e' if rank != 1 else 'i'}s"
+            raise self.error(node, f"`{word}` has {axes}, {len(subscripts)} indices stand here")
+        length = (node.end_col_offset or node.col_offset + 1) - node.col_offset
+        return Access(word, subscripts, node.col_offset + self.lead, length)
+
+    def subscript(self, node: ast.expr) -> tuple[Expr, ...]:
+        match node:
+            case ast.Constant(value=value) if value is ...:
+                return tuple(index(letter) for letter in self.dots(node))
+            case ast.Constant(value=int(value)) if 0 <= value <= LARGEST_INTEGER:
+                return (Integer(value),)
+            case ast.Name(id=word):
+                return (index(word),)
+            case ast.BinOp(op=ast.Add(), left=ast.Call() as left, right=ast.Name(id=word)):
+                return (self.size(left) + index(word),)
+            case ast.Call(func=ast.Name(id="flat"), args=arguments):
+                letters = [letter for argument in arguments for letter in self.bound(argument)]
+                return (fn.Flat(*letters),) if len(letters) > 1 else tuple(letters)
+        raise self.error(node, "an index is a name or a number", "as i and 0 in x[n, i, 0]")
+
+    def dots(self, node: ast.expr) -> tuple[str, ...]:
+        if self.scope.ellipsis is None:
+            raise self.error(node, "`...` can't be used here", "name the indices")
+        return self.scope.ellipsis
+
+    def check_free(self, node: ast.expr, rhs: Expr, target: Access) -> None:
+        """Refuse an index that the right side has and the left side hasn't."""
+        given = {letter for part in target.subscripts for letter in sorted_symbols(part)}
+        loose = [letter for letter in sorted_symbols(rhs) if letter.is_integer]
+        for letter in loose:
+            if letter not in given:
+                name = letter.name
+                raise self.error(
+                    node,
+                    f"the index {name} is on the right only",
+                    f"sum over it, sum(…, {name}), or give it to `{target.name}` on the left",
+                )
+
+
+def sorted_symbols(expr: Expr) -> list[Symbol]:
+    """Return the plain symbols an expression depends on, by name."""
+    found = {s for s in expr.free_symbols if isinstance(s, Symbol)}
+    return sorted(found, key=lambda symbol: symbol.name)

@@ -1,0 +1,280 @@
+"""The vocabulary of formulas, as SymPy functions that never evaluate themselves.
+
+Every elementwise function states its derivative; every reduction binds indices. SymPy's own `exp`,
+`Max` or `Sum` rewrite what they are given (products of exponentials merge, a maximum of 32 terms
+takes seconds): these stay as written, so the emitted code computes what the formula says.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+from sympy import Expr, Function, Integer, Rational, S, Symbol, pi
+
+
+class Elementwise(Function):
+    """A function applied to each element. `slopes[k]` is its derivative by argument k."""
+
+    word: ClassVar[str]
+    slopes: ClassVar[tuple[Callable[..., Expr], ...]]
+    number: ClassVar[Callable[..., float]]
+    kink: ClassVar[str]
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        """Return ∂f/∂(argument `argindex`, from 1)."""
+        return self.slopes[argindex - 1](*self.args)
+
+
+ELEMENTWISE: dict[str, type[Elementwise]] = {}
+
+
+def elementwise(
+    word: str, number: Callable[..., float], *slopes: Callable[..., Expr], kink: str = ""
+) -> type[Elementwise]:
+    """Define a function: its word, its value at numbers, its derivative by each argument.
+
+    `kink` says where the derivative jumps and what is taken there.
+    """
+    members = {"word": word, "number": staticmethod(number), "slopes": slopes, "kink": kink}
+    made = type(word, (Elementwise,), {**members, "nargs": len(slopes), "__module__": __name__})
+    ELEMENTWISE[word] = made
+    return made
+
+
+def _zero(*_: Expr) -> Expr:
+    return S.Zero
+
+
+def _sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+
+
+def _softplus(x: float) -> float:
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+
+
+exp = elementwise("exp", math.exp, lambda x: exp(x))
+log = elementwise("log", math.log, lambda x: 1 / x)
+log1p = elementwise("log1p", math.log1p, lambda x: 1 / (1 + x))
+expm1 = elementwise("expm1", math.expm1, lambda x: exp(x))
+sqrt = elementwise("sqrt", math.sqrt, lambda x: 1 / (2 * sqrt(x)))
+power = elementwise(
+    "power", math.pow, lambda x, p: p * power(x, p - 1), lambda x, p: power(x, p) * log(x)
+)
+sin = elementwise("sin", math.sin, lambda x: cos(x))
+cos = elementwise("cos", math.cos, lambda x: -sin(x))
+tan = elementwise("tan", math.tan, lambda x: 1 + tan(x) ** 2)
+asin = elementwise("asin", math.asin, lambda x: 1 / sqrt(1 - x**2))
+acos = elementwise("acos", math.acos, lambda x: -1 / sqrt(1 - x**2))
+atan = elementwise("atan", math.atan, lambda x: 1 / (1 + x**2))
+sinh = elementwise("sinh", math.sinh, lambda x: cosh(x))
+cosh = elementwise("cosh", math.cosh, lambda x: sinh(x))
+tanh = elementwise("tanh", math.tanh, lambda x: 1 - tanh(x) ** 2)
+sigmoid = elementwise("sigmoid", _sigmoid, lambda x: sigmoid(x) * (1 - sigmoid(x)))
+softplus = elementwise("softplus", _softplus, lambda x: sigmoid(x))
+log_sigmoid = elementwise("log_sigmoid", lambda x: -_softplus(-x), lambda x: sigmoid(-x))
+erf = elementwise("erf", math.erf, lambda x: 2 / sqrt(pi) * exp(-(x**2)))
+erfc = elementwise("erfc", math.erfc, lambda x: -2 / sqrt(pi) * exp(-(x**2)))
+
+abs_ = elementwise("abs", abs, lambda x: sign(x), kink="abs at 0: slope 0")
+sign = elementwise("sign", lambda x: float((x > 0) - (x < 0)), _zero)
+floor = elementwise("floor", math.floor, _zero)
+relu = elementwise("relu", lambda x: max(x, 0.0), lambda x: gt(x, 0), kink="relu at 0: slope 0")
+maximum = elementwise(
+    "maximum",
+    max,
+    lambda a, b: gt(a, b) + eq(a, b) / 2,
+    lambda a, b: lt(a, b) + eq(a, b) / 2,
+    kink="maximum at a tie: half the slope to each",
+)
+minimum = elementwise(
+    "minimum",
+    min,
+    lambda a, b: lt(a, b) + eq(a, b) / 2,
+    lambda a, b: gt(a, b) + eq(a, b) / 2,
+    kink="minimum at a tie: half the slope to each",
+)
+
+# Comparisons are numbers, 1 or 0 (Iverson's bracket), with derivative 0.
+gt = elementwise("gt", lambda a, b: float(a > b), _zero, _zero)
+ge = elementwise("ge", lambda a, b: float(a >= b), _zero, _zero)
+lt = elementwise("lt", lambda a, b: float(a < b), _zero, _zero)
+le = elementwise("le", lambda a, b: float(a <= b), _zero, _zero)
+eq = elementwise("eq", lambda a, b: float(a == b), _zero, _zero)
+ne = elementwise("ne", lambda a, b: float(a != b), _zero, _zero)
+
+where = elementwise(
+    "where",
+    lambda c, a, b: a if c else b,
+    _zero,
+    lambda c, a, b: where(c, 1, 0),
+    lambda c, a, b: where(c, 0, 1),
+)
+
+COMPARISONS: Mapping[type[Elementwise], str] = {
+    gt: ">",
+    ge: "≥",
+    lt: "<",
+    le: "≤",
+    eq: "=",
+    ne: "≠",
+}
+
+
+class Size(Function):
+    """How many values an index takes: `Size(n)` is the number of examples."""
+
+    nargs = 1
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        """Return 0: a size is a constant."""
+        return S.Zero
+
+
+class Flat(Function):
+    """Several indices joined row-major into one: `Flat(i, j)` runs over all pairs."""
+
+
+class Reduction(Expr):
+    """Some function of all values of `body` as the `bound` indices run through their ranges."""
+
+    word: ClassVar[str]
+    kink: ClassVar[str] = ""
+
+    def __new__(cls, body: Expr, *bound: Symbol) -> "Reduction":
+        made: Reduction = Expr.__new__(cls, body, *bound)
+        return made
+
+    @property
+    def body(self) -> Expr:
+        """The expression reduced."""
+        return self.args[0]
+
+    @property
+    def bound(self) -> tuple[Symbol, ...]:
+        """The indices that run."""
+        return self.args[1:]
+
+    @property
+    def free_symbols(self) -> set[Expr]:
+        """Everything the value depends on: a bound index isn't among it."""
+        return self.body.free_symbols - set(self.bound)
+
+    def _eval_derivative(self, by: Expr) -> Expr:
+        slope = self.body.diff(by)
+        return S.Zero if slope == 0 else self.differential(slope)
+
+    def differential(self, slope: Expr) -> Expr:
+        """Return the derivative, where `slope` is the body's (still under the bound indices)."""
+        raise NotImplementedError
+
+
+class SumOver(Reduction):
+    """Σ body."""
+
+    word = "sum"
+
+    def differential(self, slope: Expr) -> Expr:
+        return SumOver(slope, *self.bound)
+
+
+class MaxOver(Reduction):
+    """The largest value; its slope is shared evenly among ties (torch.amax)."""
+
+    word = "max"
+    kink = "max at a tie: the slope shared evenly"
+
+    def differential(self, slope: Expr) -> Expr:
+        chosen = eq(self.body, self)
+        return SumOver(chosen * slope, *self.bound) / SumOver(chosen, *self.bound)
+
+
+class MinOver(MaxOver):
+    """The smallest value; its slope is shared evenly among ties (torch.amin)."""
+
+    word = "min"
+    kink = "min at a tie: the slope shared evenly"
+
+
+class ProdOver(Reduction):
+    """Π body. Its slope leaves one factor out at a time, so a factor of zero is no exception."""
+
+    word = "prod"
+
+    def differential(self, slope: Expr) -> Expr:
+        chosen = tuple(Symbol(f"{index.name}'", integer=True) for index in self.bound)
+        swap = dict(zip(self.bound, chosen, strict=True))
+        apart = S.Zero
+        for index, other in swap.items():
+            apart = apart + ne(index, other)
+        others = ProdOver(where(apart, self.body, 1), *self.bound)
+        return SumOver(others * slope.xreplace(swap), *chosen)
+
+
+class LogSumExp(Reduction):
+    """log Σ exp(body)."""
+
+    word = "logsumexp"
+
+    def differential(self, slope: Expr) -> Expr:
+        return SumOver(SoftMax(self.body, *self.bound) * slope, *self.bound)
+
+
+class ArgMax(Reduction):
+    """Where the largest value stands (the first of several). Not differentiated."""
+
+    word = "argmax"
+
+    def differential(self, slope: Expr) -> Expr:
+        return S.Zero
+
+
+class ArgMin(ArgMax):
+    """Where the smallest value stands (the first of several). Not differentiated."""
+
+    word = "argmin"
+
+
+class Along(Reduction):
+    """A value for each index of the axes run over: these indices stay free outside."""
+
+    @property
+    def free_symbols(self) -> set[Expr]:
+        return set(self.body.free_symbols)
+
+
+class SoftMax(Along):
+    """exp(body) / Σ exp(body)."""
+
+    word = "softmax"
+
+    def differential(self, slope: Expr) -> Expr:
+        return self * (slope - SumOver(self * slope, *self.bound))
+
+
+class LogSoftMax(Along):
+    """body − log Σ exp(body)."""
+
+    word = "log_softmax"
+
+    def differential(self, slope: Expr) -> Expr:
+        return slope - SumOver(SoftMax(self.body, *self.bound) * slope, *self.bound)
+
+
+REDUCTIONS: Mapping[str, type[Reduction]] = {
+    made.word: made
+    for made in (SumOver, MaxOver, MinOver, ProdOver, LogSumExp, ArgMax, ArgMin, SoftMax, LogSoftMax)
+}
+
+
+def mean(body: Expr, *bound: Symbol) -> Expr:
+    """Return Σ body / how many."""
+    count: Expr = Integer(1)
+    for index in bound:
+        count = count * Size(index)
+    return SumOver(body, *bound) / count
+
+
+def number(value: float) -> Rational:
+    """Return a float as the exact rational that its shortest decimal form stands for."""
+    return Rational(repr(value)) if isinstance(value, float) else Integer(value)
