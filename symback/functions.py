@@ -126,6 +126,11 @@ class Size(Function):
 
     nargs = 1
 
+    @property
+    def free_symbols(self) -> set[Expr]:
+        """Nothing: a size doesn't depend on where its index stands."""
+        return set()
+
     def fdiff(self, argindex: int = 1) -> Expr:
         """Return 0: a size is a constant."""
         return S.Zero
