@@ -457,7 +457,7 @@ class _Reader:
         self.check_count(node, "size", 1)
         made = Integer(1)
         for letter in self.bound(node.args[0]):
-            made = made * fn.Size(letter)
+            made = made * fn.size(letter)
         return made
 
     def opened(self, node: ast.Call, definition: Definition) -> Expr:

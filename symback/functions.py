@@ -122,7 +122,10 @@ COMPARISONS: Mapping[type[Elementwise], str] = {
 
 
 class Size(Function):
-    """How many values an index takes: `Size(n)` is the number of examples."""
+    """How many values an index takes: `Size(n)` is the number of examples.
+
+    Its argument is only the letter's name, no index: renaming indices leaves sizes alone.
+    """
 
     nargs = 1
 
@@ -131,9 +134,19 @@ class Size(Function):
         """Nothing: a size doesn't depend on where its index stands."""
         return set()
 
+    @property
+    def letter(self) -> str:
+        """The letter's name."""
+        return str(self.args[0].name)
+
     def fdiff(self, argindex: int = 1) -> Expr:
         """Return 0: a size is a constant."""
         return S.Zero
+
+
+def size(letter: Symbol) -> Expr:
+    """Return how many values the index takes; its primed copies take as many."""
+    return Size(Symbol(letter.name.rstrip("'")))
 
 
 class Flat(Function):
@@ -145,6 +158,7 @@ class Reduction(Expr):
 
     word: ClassVar[str]
     kink: ClassVar[str] = ""
+    is_commutative = True
 
     def __new__(cls, body: Expr, *bound: Symbol) -> "Reduction":
         made: Reduction = Expr.__new__(cls, body, *bound)
@@ -276,7 +290,7 @@ def mean(body: Expr, *bound: Symbol) -> Expr:
     """Return Σ body / how many."""
     count: Expr = Integer(1)
     for index in bound:
-        count = count * Size(index)
+        count = count * size(index)
     return SumOver(body, *bound) / count
 
 

@@ -1,0 +1,235 @@
+"""The algebra of indices: bound letters, sums, and deltas that make sums collapse.
+
+SymPy's `diff` by an indexed tensor answers with Kronecker deltas:
+
+    ∂(Σ_i W[o,i]·x[n,i])/∂W[a,b]  =  Σ_i δ(o,a)·δ(i,b)·x[n,i]
+
+Under a sum each delta removes one bound index by substitution, Σ_i δ(i,b)·f(i) = f(b). Only
+factors that hold a delta are multiplied out: opening any other, as Σ(x − mean)² into
+Σx² − N·mean², loses digits.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from string import ascii_lowercase
+
+from sympy import Add, Expr, Indexed, KroneckerDelta, Mul, Pow, S, Symbol, preorder_traversal
+
+from symback import functions as fn
+
+Renaming = Mapping[Expr, Expr]
+
+
+def indices(expr: Expr) -> set[Symbol]:
+    """Return the free indices of an expression."""
+    return {s for s in expr.free_symbols if isinstance(s, Symbol) and s.is_integer}
+
+
+def letters(expr: Expr) -> list[Symbol]:
+    """Return every index of an expression, bound or free, in a fixed order."""
+    found = {
+        part for part in preorder_traversal(expr) if isinstance(part, Symbol) and part.is_integer
+    }
+    return sorted(found, key=lambda letter: letter.name)
+
+
+def accesses(expr: Expr) -> list[Indexed]:
+    """Return the tensor accesses of an expression, each once, in a fixed order."""
+    return sorted(expr.atoms(Indexed), key=str)
+
+
+def primed(letter: Symbol) -> Symbol:
+    """Return the letter's second copy: the same range, running on its own."""
+    return Symbol(f"{letter.name}'", integer=True)
+
+
+def spare(letter: Symbol, used: Iterable[Symbol]) -> Symbol:
+    """Return the letter without its prime, or the next of the alphabet that isn't in use."""
+    taken = {other.name for other in used}
+    first = letter.name.rstrip("'")
+    start = ascii_lowercase.find(first[0]) if len(first) == 1 else 0
+    following = ascii_lowercase[start + 1 :] + ascii_lowercase[: start + 1]
+    choice = next(name for name in (first, *following, letter.name) if name not in taken)
+    return Symbol(choice, integer=True)
+
+
+def substitute(expr: Expr, renaming: Renaming) -> Expr:
+    """Put expressions in the place of free indices, minding the bound ones.
+
+    A bound index that would capture a letter coming in is primed first.
+    """
+    renaming = {old: new for old, new in renaming.items() if old != new}
+    if not renaming:
+        return expr
+    if isinstance(expr, fn.Reduction) and not isinstance(expr, fn.Along):
+        inner = {old: new for old, new in renaming.items() if old not in expr.bound}
+        coming = {s for new in inner.values() for s in new.free_symbols}
+        clash = {letter: primed(letter) for letter in expr.bound if letter in coming}
+        body = substitute(expr.body, clash)
+        bound = tuple(clash.get(letter, letter) for letter in expr.bound)
+        return expr.func(substitute(body, inner), *bound)
+    if not expr.args:
+        return renaming.get(expr, expr)
+    if expr in renaming:
+        return renaming[expr]
+    args = [substitute(arg, renaming) for arg in expr.args]
+    return expr if all(new is old for new, old in zip(args, expr.args, strict=True)) else (
+        expr.func(*args)
+    )
+
+
+def all_primed(expr: Expr) -> Expr:
+    """Return the expression with every index, bound ones too, in its second copy."""
+    return expr.xreplace({letter: primed(letter) for letter in letters(expr)})
+
+
+def unprimed(expr: Expr, keep: Iterable[Symbol]) -> Expr:
+    """Give bound indices their plain letters back where `keep`, the free ones, leaves room."""
+    if isinstance(expr, fn.Reduction) and not isinstance(expr, fn.Along):
+        body, bound, taken = expr.body, [], {*keep, *(indices(expr.body) - set(expr.bound))}
+        for letter in expr.bound:
+            choice = spare(letter, taken)
+            taken.add(choice)
+            bound.append(choice)
+            body = body.xreplace({letter: choice}) if choice != letter else body
+        return expr.func(unprimed(body, taken), *bound)
+    if not expr.args:
+        return expr
+    return expr.func(*(unprimed(arg, keep) for arg in expr.args))
+
+
+def holds_delta(expr: Expr) -> bool:
+    """Say whether a Kronecker delta stands anywhere in the expression."""
+    return bool(expr.has(KroneckerDelta))
+
+
+def factors(expr: Expr) -> list[Expr]:
+    """Return the factors of a product, numbers first."""
+    return list(Mul.make_args(expr))
+
+
+def product(parts: Iterable[Expr]) -> Expr:
+    """Multiply."""
+    made: Expr = S.One
+    for part in parts:
+        made = made * part
+    return made
+
+
+def contract(expr: Expr) -> Expr:
+    """Return the expression without Kronecker deltas: each has removed a bound index.
+
+    A delta between two free indices stays, as the comparison [i = j].
+    """
+    if not holds_delta(expr):
+        return expr
+    return factored([_collapsed(term, bound) for term, bound in _terms(expr, ())])
+
+
+def _terms(expr: Expr, bound: tuple[Symbol, ...]) -> Iterator[tuple[list[Expr], tuple[Symbol, ...]]]:
+    """Yield the terms of an expression under a sum: the factors of each, and its bound indices.
+
+    Sums and products are opened only where they hold a delta.
+    """
+    if isinstance(expr, Add) and holds_delta(expr):
+        plain = [arg for arg in expr.args if not holds_delta(arg)]
+        if plain:
+            yield [Add(*plain)], bound
+        for arg in expr.args:
+            if holds_delta(arg):
+                yield from _terms(arg, bound)
+        return
+    if isinstance(expr, fn.SumOver) and holds_delta(expr):
+        clash = {letter: primed(letter) for letter in expr.bound if letter in bound}
+        body = expr.body.xreplace(clash) if clash else expr.body
+        inner = tuple(clash.get(letter, letter) for letter in expr.bound)
+        yield from _terms(body, bound + inner)
+        return
+    parts = factors(expr)
+    opened = next((part for part in parts if _opens(part)), None)
+    if opened is None:
+        yield parts, bound
+        return
+    others = product(part for part in parts if part is not opened)
+    if isinstance(opened, fn.SumOver):
+        clash = {letter: primed(letter) for letter in opened.bound if letter in indices(others)}
+        opened = unify(opened, clash)
+    for inner, within in _terms(opened, bound):
+        yield from _terms_of_product([*factors(others), *inner], within)
+
+
+def _terms_of_product(
+    parts: list[Expr], bound: tuple[Symbol, ...]
+) -> Iterator[tuple[list[Expr], tuple[Symbol, ...]]]:
+    if any(_opens(part) for part in parts):
+        yield from _terms(product(parts), bound)
+    else:
+        yield parts, bound
+
+
+def _opens(part: Expr) -> bool:
+    return isinstance(part, Add | fn.SumOver) and holds_delta(part)
+
+
+def unify(total: Expr, renaming: Renaming) -> Expr:
+    """Rename the bound indices of one reduction."""
+    if not renaming:
+        return total
+    bound = (renaming.get(letter, letter) for letter in total.bound)
+    return total.func(total.body.xreplace(dict(renaming)), *bound)
+
+
+def _collapsed(parts: list[Expr], bound: tuple[Symbol, ...]) -> Expr:
+    """Return Σ_bound Π parts with its deltas used up."""
+    left, running = list(parts), list(bound)
+    while True:
+        delta = next((part for part in left if isinstance(part, KroneckerDelta)), None)
+        if delta is None:
+            return summed(left, running)
+        left.remove(delta)
+        first, second = delta.args
+        gone, stays = (first, second) if first in running else (second, first)
+        if gone in running:  # Σ_i δ(i,a)·f(i) = f(a)
+            running.remove(gone)
+            left = [f for part in left for f in factors(substitute(part, {gone: stays}))]
+        else:
+            left.append(fn.eq(*sorted((first, second), key=str)))
+
+
+def summed(parts: list[Expr], bound: Iterable[Symbol]) -> Expr:
+    """Return Σ_bound Π parts, what doesn't depend on the bound indices in front of the sum."""
+    running = tuple(bound)
+    inside = [part for part in parts if indices(part) & set(running)]
+    outside = [part for part in parts if not indices(part) & set(running)]
+    used = {letter for part in inside for letter in indices(part)}
+    free = [letter for letter in running if letter not in used]  # Σ_i 1 = how many i there are
+    running = tuple(letter for letter in running if letter in used)
+    counted = product([*outside, *(fn.size(letter) for letter in free)])
+    return counted * fn.SumOver(product(inside), *running) if running else counted
+
+
+def factored(terms: list[Expr]) -> Expr:
+    """Add terms, with the factors that all have in common in front: p·u − p·v = p·(u − v)."""
+    total = Add(*terms)
+    if not isinstance(total, Add):
+        return total
+    powers = [_powers(term) for term in total.args]
+    common = {
+        base: min((power[base] for power in powers), key=abs)
+        for base in powers[0]
+        if all(base in power for power in powers)
+        and len({power[base] > 0 for power in powers}) == 1
+    }
+    if not common:
+        return total
+    front = product(base**power for base, power in common.items())
+    return front * Add(*(term / front for term in total.args))
+
+
+def _powers(term: Expr) -> dict[Expr, Expr]:
+    """Return a term's factors that aren't numbers, with their whole exponents."""
+    found: dict[Expr, Expr] = {}
+    for part in factors(term):
+        base, power = part.as_base_exp() if isinstance(part, Pow) else (part, S.One)
+        if not part.is_Number:
+            found[base] = power
+    return found
