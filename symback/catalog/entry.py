@@ -20,8 +20,9 @@ class Kind(StrEnum):
 class Option:
     """A setting: a number, a truth value or one of `choices`.
 
-    `default` None means: no value unless given; `required` that one must be given.
-    A choice is read in a formula as `name_choice`, 1 where it was chosen and 0 elsewhere.
+    `default` None means: no value unless given (a formula asks with `name_given`, 1 or 0);
+    `required` that one must be given. A choice is read in a formula as `name_choice`, 1 where it
+    was chosen and 0 elsewhere. A `listed` option is read with an index and summed over it.
     """
 
     name: str
@@ -32,12 +33,17 @@ class Option:
     whole: bool = False  # an integer
     least: float | None = None  # smallest value allowed
     most: float | None = None
+    above: float | None = None  # every value allowed is larger than this
+    below: float | None = None  # … and smaller than this
     listed: bool = False  # a list of integers (MultiStepLR's milestones)
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A learned tensor of a layer: local letter W, PyTorch's name weight, shape, start."""
+    """A learned tensor of a layer: local letter W, PyTorch's name weight, shape, start.
+
+    A parameter that no formula reads, once the options have chosen their branches, isn't made.
+    """
 
     letter: str
     name: str
@@ -46,8 +52,25 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
+class Fact:
+    """What the derivation of a loss may take for granted of a tensor.
+
+    `kind` is one of program.Assumption's; the fact holds where `where`, a formula over options and
+    switches (labels, weighted, sampled), isn't zero.
+    """
+
+    letter: str
+    kind: str
+    where: str = "1"
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """A catalogue entry. `formulas` are read in order; what each kind may name is in its file."""
+    """A catalogue entry. `formulas` are read in order; what each kind may name is in its file.
+
+    A formula that the options reduce to its own target (`g = g`) or to another tensor says nothing
+    and isn't emitted.
+    """
 
     kind: Kind
     name: str
@@ -58,7 +81,7 @@ class Entry:
     parameters: tuple[Parameter, ...] = ()
     states: tuple[tuple[str, str], ...] = ()  # optimiser, schedule: name, start (a formula)
     random: tuple[tuple[str, str], ...] = ()  # layer: local letter, draw ("keep(1 - p)")
-    assumes: tuple[tuple[str, str], ...] = ()  # loss: (letter, kind of program.Assumption)
+    assumes: tuple[Fact, ...] = ()  # loss
     divisor: str = ""  # loss: what the mean divides by, where it isn't the number of elements
     main: str = ""  # the option that stands alone: `dense: 128` is units
     aliases: tuple[str, ...] = ()

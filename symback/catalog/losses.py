@@ -1,0 +1,237 @@
+"""Losses. The formulas read the output `y`, the target `t`, and where they are given the sample
+weights `s` and the class weights `w[k]`; the last one is the loss of each element, `l`.
+
+`reduction` (mean, sum, none) is applied to l. A mean divides by the number of elements of l, or by
+`divisor`. `labels` is 1 where t holds class labels, `weighted` where there are class weights,
+`sampled` where there are sample weights.
+"""
+
+from symback.catalog.entry import Entry, Fact, Kind, Option
+
+_SAMPLE = "where(sampled, s[...], 1)"
+_CHOSEN = "where(weighted, sum(w[k] * (t[...] == k), k), 1)"
+_KEPT = "where(ignore_index_given, t[...] != ignore_index, 1)"
+_IGNORE = Option(
+    "ignore_index",
+    doc="examples with this label count for nothing; without it, labels outside are refused",
+    whole=True,
+)
+_LABELS = Fact("t", "classes", "labels and not ignore_index_given")
+
+ENTRIES = (
+    Entry(
+        kind=Kind.LOSS,
+        name="mse",
+        formulas=(f"l[...] = {_SAMPLE} * (y[...] - t[...])**2",),
+        doc=(
+            "The squared error. The mean is over all elements (not examples); with sample weights "
+            "it divides by the sum of the weights."
+        ),
+        source="torch.nn.MSELoss; torch.nn.functional.mse_loss(weight=…)",
+        divisor="where(sampled, sum(s[...], ...), size(...))",
+        aliases=("mean_squared_error",),
+    ),
+    Entry(
+        kind=Kind.LOSS,
+        name="l1",
+        formulas=(f"l[...] = {_SAMPLE} * abs(y[...] - t[...])",),
+        doc=(
+            "The absolute error. The mean is over all elements; with sample weights it divides by "
+            "the sum of the weights."
+        ),
+        source="torch.nn.L1Loss; torch.nn.functional.l1_loss(weight=…)",
+        divisor="where(sampled, sum(s[...], ...), size(...))",
+        aliases=("mae", "mean_absolute_error"),
+        kinks="slope 0 where y = t",
+    ),
+    Entry(
+        kind=Kind.LOSS,
+        name="huber",
+        formulas=(
+            "d[...] = y[...] - t[...]",
+            f"l[...] = {_SAMPLE}"
+            " * where(abs(d[...]) <= delta, d[...]**2 / 2, delta * (abs(d[...]) - delta / 2))",
+        ),
+        doc=(
+            "Half the squared error up to delta, straight beyond. The mean divides by the number "
+            "of elements, with sample weights too, as PyTorch's does."
+        ),
+        source="torch.nn.HuberLoss; torch.nn.functional.huber_loss(weight=…)",
+        options=(Option("delta", default=1.0, doc="where it becomes straight", above=0),),
+    ),
+    Entry(
+        kind=Kind.LOSS,
+        name="smooth_l1",
+        formulas=(
+            "d[...] = y[...] - t[...]",
+            f"l[...] = {_SAMPLE} * where(beta == 0, abs(d[...]),"
+            " where(abs(d[...]) < beta, d[...]**2 / (2 * beta), abs(d[...]) - beta / 2))",
+        ),
+        doc="The absolute error, rounded off within beta of zero: huber divided by beta.",
+        source="torch.nn.SmoothL1Loss",
+        options=(Option("beta", default=1.0, doc="how far the rounding reaches", least=0),),
+        kinks="slope 0 where y = t",
+    ),
+    Entry(
+        kind=Kind.LOSS,
+        name="bce_with_logits",
+        formulas=(
+            f"l[...] = {_SAMPLE} * (where(pos_weight_given, pos_weight, 1)"
+            " * t[...] * softplus(-y[...]) + (1 - t[...]) * softplus(y[...]))",
+        ),
+        doc=(
+            "Binary cross-entropy, -t log p - (1 - t) log(1 - p) for p = sigmoid(y), written on "
+            "the logits y so that it stays exact for every y. The mean divides by the number of "
+            "elements, with weights too."
+        ),
+        source="torch.nn.BCEWithLogitsLoss",
+        options=(Option("pos_weight", doc="how many times a positive target counts", least=0),),
+        assumes=(Fact("t", "unit"),),
+        aliases=("binary_cross_entropy_with_logits",),
+    ),
+    Entry(
+        kind=Kind.LOSS,
+        name="cross_entropy",
+        formulas=(
+            "T[..., k] = where(labels, t[...] == k, t[..., k])",
+            "S[..., k] = where(label_smoothing,"
+            " (1 - label_smoothing) * T[..., k] + label_smoothing / size(k), T[..., k])",
+            "q[..., k] = log_softmax(y[..., k], k)",
+            f"h[...] = {_SAMPLE} * -sum(where(weighted, w[k], 1) * S[..., k] * q[..., k], k)",
+            "l[...] = where(ignore_index_given, where(t[...] != ignore_index, h[...], 0), h[...])",
+        ),
+        doc=(
+            "Cross-entropy of the softmax over the last axis of the logits y, against class labels "
+            "or probabilities. The mean divides by the number of examples; with weights or "
+            "ignored labels by the sum of the weights (of the labels' classes, unsmoothed, and of "
+            "the samples) of the examples that count; class weights with probability targets "
+            "leave the number of examples."
+        ),
+        source="torch.nn.CrossEntropyLoss",
+        options=(
+            Option(
+                "label_smoothing",
+                default=0.0,
+                doc="the part of the target spread evenly over the classes",
+                least=0,
+                most=1,
+            ),
+            _IGNORE,
+        ),
+        assumes=(
+            _LABELS,
+            Fact("T", "one_sum", "not ignore_index_given"),
+            Fact("S", "one_sum", "not ignore_index_given"),
+        ),
+        divisor=(
+            "where(sampled or ignore_index_given or labels and weighted, "
+            f"sum({_SAMPLE} * where(labels, {_CHOSEN}, 1) * {_KEPT}, ...), size(...))"
+        ),
+    ),
+    Entry(
+        kind=Kind.LOSS,
+        name="nll",
+        formulas=(
+            "h[...] ="
+            f" {_SAMPLE} * -sum(where(t[...] == k, where(weighted, w[k], 1) * y[..., k], 0), k)",
+            "l[...] = where(ignore_index_given, where(t[...] != ignore_index, h[...], 0), h[...])",
+        ),
+        doc=(
+            "Minus the log-probability y of the class that the label t names. The mean divides by "
+            "the sum of the weights of the examples that count."
+        ),
+        source="torch.nn.NLLLoss",
+        options=(_IGNORE,),
+        assumes=(_LABELS,),
+        divisor=(
+            "where(sampled or ignore_index_given or weighted, "
+            f"sum({_SAMPLE} * {_CHOSEN} * {_KEPT}, ...), size(...))"
+        ),
+    ),
+    Entry(
+        kind=Kind.LOSS,
+        name="multi_margin",
+        formulas=(
+            "u[...] = sum(where(t[...] == k, y[..., k], 0), k)",
+            "m[..., k] = where(t[...] == k, 0, relu(margin - u[...] + y[..., k]))",
+            f"l[...] = {_SAMPLE} * {_CHOSEN}"
+            " * sum(where(squared, m[..., k]**2, m[..., k]), k) / size(k)",
+        ),
+        doc=(
+            "How far the scores y of the other classes come within a margin of the score of the "
+            "class that the label t names. The mean divides by the number of examples."
+        ),
+        source="torch.nn.MultiMarginLoss",
+        options=(
+            Option("margin", default=1.0, doc="how far the true class should be ahead"),
+            Option("squared", default=False, doc="square each shortfall (PyTorch's p=2)"),
+        ),
+        assumes=(Fact("t", "classes"),),
+        kinks="slope 0 where a score is just a margin behind",
+    ),
+    Entry(
+        kind=Kind.LOSS,
+        name="hinge",
+        formulas=(f"l[...] = {_SAMPLE} * relu(margin - t[...] * y[...])",),
+        doc="The max-margin loss of targets -1 and +1.",
+        source="Cortes and Vapnik 1995, doi:10.1007/BF00994018",
+        options=(Option("margin", default=1.0, doc="from where an output costs nothing"),),
+        assumes=(Fact("t", "signs"),),
+        aliases=("max_margin",),
+        kinks="slope 0 where t y = margin",
+    ),
+    Entry(
+        kind=Kind.LOSS,
+        name="soft_margin",
+        formulas=(f"l[...] = {_SAMPLE} * softplus(-t[...] * y[...])",),
+        doc="The logistic loss log(1 + exp(-t y)) of targets -1 and +1.",
+        source="torch.nn.SoftMarginLoss",
+        assumes=(Fact("t", "signs"),),
+    ),
+    Entry(
+        kind=Kind.LOSS,
+        name="hinge_embedding",
+        formulas=(f"l[...] = {_SAMPLE} * where(t[...] > 0, y[...], relu(margin - y[...]))",),
+        doc="A distance y where the target is +1, the lack of it up to a margin where it is -1.",
+        source="torch.nn.HingeEmbeddingLoss",
+        options=(Option("margin", default=1.0, doc="the distance wanted of unlike pairs"),),
+        assumes=(Fact("t", "signs"),),
+        kinks="slope 0 where y = margin",
+    ),
+    Entry(
+        kind=Kind.LOSS,
+        name="poisson_nll",
+        formulas=(
+            f"l[...] = {_SAMPLE}"
+            " * (where(log_input, exp(y[...]) - t[...] * y[...],"
+            " y[...] - t[...] * log(y[...] + eps))"
+            " + where(full, where(t[...] > 1, t[...] * log(where(t[...] > 1, t[...], 1)) - t[...]"
+            " + log(2 * pi * where(t[...] > 1, t[...], 1)) / 2, 0), 0))",
+        ),
+        doc=(
+            "The negative log-likelihood of counts t of a Poisson distribution, without the term "
+            "log t! unless `full` adds Stirling's formula for it."
+        ),
+        source="torch.nn.PoissonNLLLoss",
+        options=(
+            Option("log_input", default=True, doc="y is the logarithm of the rate"),
+            Option("full", default=False, doc="add Stirling's approximation of log t!"),
+            Option("eps", default=1e-8, doc="keeps the logarithm of a zero rate finite", above=0),
+        ),
+    ),
+    Entry(
+        kind=Kind.LOSS,
+        name="kl_div",
+        formulas=(
+            f"l[...] = {_SAMPLE} * where(log_target, exp(t[...]) * (t[...] - y[...]),"
+            " t[...] * (log(where(t[...] > 0, t[...], 1)) - y[...]))",
+        ),
+        doc=(
+            "The Kullback-Leibler divergence of log-probabilities y from the target's "
+            "probabilities t, element by element. The mean divides by the number of elements, as "
+            "PyTorch's does; the divergence itself is the sum divided by the number of examples."
+        ),
+        source="torch.nn.KLDivLoss",
+        options=(Option("log_target", default=False, doc="t holds log-probabilities"),),
+    ),
+)

@@ -1,0 +1,265 @@
+"""Optimisers: assignments for each element w of a parameter, g its gradient.
+
+`lr` is the learning rate of this step, `step` its number from 1. The order of operations is
+PyTorch's (torch.optim, one tensor at a time).
+"""
+
+from symback.catalog.entry import Entry, Kind, Option
+
+_DESCENT = "g = where(maximize, -g, g)"
+_PENALTY = "g = where(weight_decay, g + weight_decay * w, g)"
+_SHRINK = "w = where(decoupled_weight_decay, where(weight_decay, w - lr * weight_decay * w, w), w)"
+_COUPLED = "g = where(decoupled_weight_decay, g, where(weight_decay, g + weight_decay * w, g))"
+_FIRST_MOMENT = "m = beta1 * m + (1 - beta1) * g"
+_SECOND_MOMENT = "v = beta2 * v + (1 - beta2) * g**2"
+_ADAM = (
+    _FIRST_MOMENT,
+    _SECOND_MOMENT,
+    "top = where(amsgrad, maximum(top, v), top)",
+    "rate = lr / (1 - beta1**step)",
+    "scale = sqrt(1 - beta2**step)",
+    "w = w - rate * m / (sqrt(where(amsgrad, top, v)) / scale + eps)",
+)
+
+_MAXIMIZE = Option("maximize", default=False, doc="climb instead of descending")
+_DECOUPLED = Option(
+    "decoupled_weight_decay", default=False, doc="the decay shrinks w itself, as in adamw"
+)
+_BETAS = (
+    Option("beta1", default=0.9, doc="how much of the mean gradient is kept", least=0, below=1),
+    Option(
+        "beta2",
+        default=0.999,
+        doc="how much of the mean squared gradient is kept",
+        least=0,
+        below=1,
+    ),
+)
+_AMSGRAD = Option("amsgrad", default=False, doc="divide by the largest v met so far")
+_MOMENTS = (("m", "0"), ("v", "0"))
+
+
+def _lr(default: float) -> Option:
+    return Option("lr", default=default, doc="the learning rate", least=0)
+
+
+def _eps(default: float) -> Option:
+    return Option("eps", default=default, doc="keeps the division finite", least=0)
+
+
+def _decay(default: float = 0.0) -> Option:
+    return Option("weight_decay", default=default, doc="the pull of each w towards zero", least=0)
+
+
+ENTRIES = (
+    Entry(
+        kind=Kind.OPTIMIZER,
+        name="sgd",
+        formulas=(
+            _DESCENT,
+            _PENALTY,
+            "b = where(momentum, momentum * b"
+            " + where(dampening, where(step == 1, 1, 1 - dampening), 1) * g, b)",
+            "g = where(momentum, where(nesterov, g + momentum * b, b), g)",
+            "w = w - lr * g",
+        ),
+        doc="Stochastic gradient descent, with momentum. The first step isn't dampened.",
+        source="torch.optim.SGD",
+        options=(
+            _lr(0.001),
+            Option("momentum", default=0.0, doc="how much of the last direction is kept", least=0),
+            Option("dampening", default=0.0, doc="the part of the gradient left out of it"),
+            _decay(),
+            Option("nesterov", default=False, doc="look ahead along the new direction"),
+            _MAXIMIZE,
+        ),
+        states=(("b", "0"),),
+        main="lr",
+    ),
+    Entry(
+        kind=Kind.OPTIMIZER,
+        name="adam",
+        formulas=(_DESCENT, _SHRINK, _COUPLED, *_ADAM),
+        doc="Steps of the mean gradient over the root of the mean squared gradient.",
+        source="torch.optim.Adam; Kingma and Ba 2014, arXiv:1412.6980",
+        options=(_lr(0.001), *_BETAS, _eps(1e-8), _decay(), _AMSGRAD, _MAXIMIZE, _DECOUPLED),
+        states=(*_MOMENTS, ("top", "0")),
+        main="lr",
+    ),
+    Entry(
+        kind=Kind.OPTIMIZER,
+        name="adamw",
+        formulas=(_DESCENT, "w = where(weight_decay, w - lr * weight_decay * w, w)", *_ADAM),
+        doc="Adam whose weight decay shrinks w itself, before the step.",
+        source="torch.optim.AdamW; Loshchilov and Hutter 2017, arXiv:1711.05101",
+        options=(_lr(0.001), *_BETAS, _eps(1e-8), _decay(0.01), _AMSGRAD, _MAXIMIZE),
+        states=(*_MOMENTS, ("top", "0")),
+        main="lr",
+    ),
+    Entry(
+        kind=Kind.OPTIMIZER,
+        name="rmsprop",
+        formulas=(
+            _DESCENT,
+            _PENALTY,
+            "v = alpha * v + (1 - alpha) * g**2",
+            "a = where(centered, alpha * a + (1 - alpha) * g, a)",
+            "d = g / (sqrt(where(centered, maximum(v - a**2, 0), v)) + eps)",
+            "b = where(momentum, momentum * b + d, b)",
+            "w = w - lr * where(momentum, b, d)",
+        ),
+        doc="The gradient over the root of its mean square.",
+        source="torch.optim.RMSprop; Graves 2013, arXiv:1308.0850",
+        options=(
+            _lr(0.01),
+            Option("alpha", default=0.99, doc="how much of the mean square is kept", least=0),
+            _eps(1e-8),
+            _decay(),
+            Option("momentum", default=0.0, doc="how much of the last direction is kept", least=0),
+            Option("centered", default=False, doc="divide by the deviation from the mean instead"),
+            _MAXIMIZE,
+        ),
+        states=(("v", "0"), ("a", "0"), ("b", "0")),
+        main="lr",
+    ),
+    Entry(
+        kind=Kind.OPTIMIZER,
+        name="adagrad",
+        formulas=(
+            _DESCENT,
+            _PENALTY,
+            "v = v + g**2",
+            "rate = where(lr_decay, lr / (1 + (step - 1) * lr_decay), lr)",
+            "w = w - rate * g / (sqrt(v) + eps)",
+        ),
+        doc="The gradient over the root of the sum of its squares so far.",
+        source="torch.optim.Adagrad; Duchi et al. 2011, JMLR 12",
+        options=(
+            _lr(0.01),
+            Option("lr_decay", default=0.0, doc="lr is divided by 1 + (step - 1) of it", least=0),
+            _decay(),
+            Option("initial_accumulator_value", default=0.0, doc="where the sum starts", least=0),
+            _eps(1e-10),
+            _MAXIMIZE,
+        ),
+        states=(("v", "initial_accumulator_value"),),
+        main="lr",
+    ),
+    Entry(
+        kind=Kind.OPTIMIZER,
+        name="adadelta",
+        formulas=(
+            _DESCENT,
+            _PENALTY,
+            "v = rho * v + (1 - rho) * g**2",
+            "d = sqrt(u + eps) / sqrt(v + eps) * g",
+            "u = rho * u + (1 - rho) * d**2",
+            "w = w - lr * d",
+        ),
+        doc="Steps as large, in the mean, as those before: no learning rate to choose.",
+        source="torch.optim.Adadelta; Zeiler 2012, arXiv:1212.5701",
+        options=(
+            _lr(1.0),
+            Option("rho", default=0.9, doc="how much of the means is kept", least=0, most=1),
+            _eps(1e-6),
+            _decay(),
+            _MAXIMIZE,
+        ),
+        states=(("v", "0"), ("u", "0")),
+        main="lr",
+    ),
+    Entry(
+        kind=Kind.OPTIMIZER,
+        name="adamax",
+        formulas=(
+            _DESCENT,
+            _PENALTY,
+            _FIRST_MOMENT,
+            "u = maximum(beta2 * u, abs(g) + eps)",
+            "rate = lr / (1 - beta1**step)",
+            "w = w - rate * m / u",
+        ),
+        doc="Adam with the largest recent gradient in place of the mean square.",
+        source="torch.optim.Adamax; Kingma and Ba 2014, arXiv:1412.6980",
+        options=(_lr(0.002), *_BETAS, _eps(1e-8), _decay(), _MAXIMIZE),
+        states=(("m", "0"), ("u", "0")),
+        main="lr",
+    ),
+    Entry(
+        kind=Kind.OPTIMIZER,
+        name="nadam",
+        formulas=(
+            _DESCENT,
+            _SHRINK,
+            _COUPLED,
+            "mu = beta1 * (1 - 0.5 * 0.96**(step * momentum_decay))",
+            "mu_next = beta1 * (1 - 0.5 * 0.96**((step + 1) * momentum_decay))",
+            "mu_product = mu_product * mu",
+            _FIRST_MOMENT,
+            _SECOND_MOMENT,
+            "d = sqrt(v / (1 - beta2**step)) + eps",
+            "w = w - lr * (1 - mu) / (1 - mu_product) * g / d"
+            " - lr * mu_next / (1 - mu_product * mu_next) * m / d",
+        ),
+        doc="Adam with Nesterov's momentum.",
+        source="torch.optim.NAdam; Dozat 2016",
+        options=(
+            _lr(0.002),
+            *_BETAS,
+            _eps(1e-8),
+            _decay(),
+            Option("momentum_decay", default=0.004, doc="how slowly the momentum grows", least=0),
+            _DECOUPLED,
+            _MAXIMIZE,
+        ),
+        states=(*_MOMENTS, ("mu_product", "1")),
+        main="lr",
+    ),
+    Entry(
+        kind=Kind.OPTIMIZER,
+        name="radam",
+        formulas=(
+            _DESCENT,
+            _SHRINK,
+            _COUPLED,
+            _FIRST_MOMENT,
+            _SECOND_MOMENT,
+            "far = 2 / (1 - beta2) - 1",
+            "rho = far - 2 * step * beta2**step / (1 - beta2**step)",
+            "trust = where(3 * beta2 > 2, sqrt(maximum((rho - 4) * (rho - 2) * far"
+            " / ((far - 4) * (far - 2) * rho), 0) * (1 - beta2**step)), 1)",
+            "rate = lr / (1 - beta1**step)",
+            "w = w - rate * m"
+            " * where(3 * beta2 > 2, where(rho > 5, trust / (sqrt(v) + eps), 1), 1)",
+        ),
+        doc="Adam that waits until the mean square can be trusted; plain momentum before.",
+        source="torch.optim.RAdam; Liu et al. 2019, arXiv:1908.03265",
+        options=(_lr(0.001), *_BETAS, _eps(1e-8), _decay(), _DECOUPLED, _MAXIMIZE),
+        states=_MOMENTS,
+        main="lr",
+    ),
+    Entry(
+        kind=Kind.OPTIMIZER,
+        name="rprop",
+        formulas=(
+            _DESCENT,
+            "c = g * last",
+            "size = minimum(maximum("
+            "size * where(c > 0, eta_plus, where(c < 0, eta_minus, 1)), size_min), size_max)",
+            "last = where(c < 0, 0, g)",
+            "w = w - sign(last) * size",
+        ),
+        doc="Steps by the gradient's sign alone, their size growing while it stays. Full batches.",
+        source="torch.optim.Rprop; Riedmiller and Braun 1993",
+        options=(
+            Option("lr", default=0.01, doc="the size of the first steps", least=0),
+            Option("eta_minus", default=0.5, doc="a step's factor when the sign turns", above=0),
+            Option("eta_plus", default=1.2, doc="a step's factor while the sign stays", above=1),
+            Option("size_min", default=1e-6, doc="the smallest step", above=0),
+            Option("size_max", default=50.0, doc="the largest step", above=0),
+            _MAXIMIZE,
+        ),
+        states=(("last", "0"), ("size", "lr")),
+        main="lr",
+    ),
+)
