@@ -7,7 +7,7 @@ Derivatives at kinks are PyTorch's, and follow from the formulas: a comparison h
 from symback.catalog.entry import Entry, Kind, Option
 
 
-def _activation(  # noqa: PLR0913
+def _activation(
     name: str,
     formula: str,
     doc: str,

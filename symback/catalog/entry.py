@@ -26,7 +26,7 @@ class Option:
     """
 
     name: str
-    default: float | bool | str | None | tuple[int, ...] = None
+    default: float | bool | str | tuple[int, ...] | None = None
     doc: str = ""
     required: bool = False
     choices: tuple[str, ...] = ()
@@ -68,8 +68,9 @@ class Fact:
 class Entry:
     """A catalogue entry. `formulas` are read in order; what each kind may name is in its file.
 
-    A formula that the options reduce to its own target (`g = g`) or to another tensor says nothing
-    and isn't emitted.
+    Once the options have chosen their branches, a formula may say nothing: one reduced to its own
+    target (`g = g`) or to another tensor (`S = T`), or an intermediate or state that no other
+    formula reads. Such a one is left out.
     """
 
     kind: Kind

@@ -49,8 +49,10 @@ ENTRIES = (
         name="huber",
         formulas=(
             "d[...] = y[...] - t[...]",
-            f"l[...] = {_SAMPLE}"
-            " * where(abs(d[...]) <= delta, d[...]**2 / 2, delta * (abs(d[...]) - delta / 2))",
+            (
+                f"l[...] = {_SAMPLE}"
+                " * where(abs(d[...]) <= delta, d[...]**2 / 2, delta * (abs(d[...]) - delta / 2))"
+            ),
         ),
         doc=(
             "Half the squared error up to delta, straight beyond. The mean divides by the number "
@@ -64,8 +66,10 @@ ENTRIES = (
         name="smooth_l1",
         formulas=(
             "d[...] = y[...] - t[...]",
-            f"l[...] = {_SAMPLE} * where(beta == 0, abs(d[...]),"
-            " where(abs(d[...]) < beta, d[...]**2 / (2 * beta), abs(d[...]) - beta / 2))",
+            (
+                f"l[...] = {_SAMPLE} * where(beta == 0, abs(d[...]),"
+                " where(abs(d[...]) < beta, d[...]**2 / (2 * beta), abs(d[...]) - beta / 2))"
+            ),
         ),
         doc="The absolute error, rounded off within beta of zero: huber divided by beta.",
         source="torch.nn.SmoothL1Loss",
@@ -76,8 +80,10 @@ ENTRIES = (
         kind=Kind.LOSS,
         name="bce_with_logits",
         formulas=(
-            f"l[...] = {_SAMPLE} * (where(pos_weight_given, pos_weight, 1)"
-            " * t[...] * softplus(-y[...]) + (1 - t[...]) * softplus(y[...]))",
+            (
+                f"l[...] = {_SAMPLE} * (where(pos_weight_given, pos_weight, 1)"
+                " * t[...] * softplus(-y[...]) + (1 - t[...]) * softplus(y[...]))"
+            ),
         ),
         doc=(
             "Binary cross-entropy, -t log p - (1 - t) log(1 - p) for p = sigmoid(y), written on "
@@ -94,11 +100,15 @@ ENTRIES = (
         name="cross_entropy",
         formulas=(
             "T[..., k] = where(labels, t[...] == k, t[..., k])",
-            "S[..., k] = where(label_smoothing,"
-            " (1 - label_smoothing) * T[..., k] + label_smoothing / size(k), T[..., k])",
+            (
+                "S[..., k] = where(label_smoothing,"
+                " (1 - label_smoothing) * T[..., k] + label_smoothing / size(k), T[..., k])"
+            ),
             "q[..., k] = log_softmax(y[..., k], k)",
-            f"h[...] = {_SAMPLE} * -sum(where(weighted, w[k], 1) * S[..., k] * q[..., k], k)",
-            "l[...] = where(ignore_index_given, where(t[...] != ignore_index, h[...], 0), h[...])",
+            (
+                f"l[...] = -{_SAMPLE} * {_KEPT}"
+                " * sum(where(weighted, w[k], 1) * S[..., k] * q[..., k], k)"
+            ),
         ),
         doc=(
             "Cross-entropy of the softmax over the last axis of the logits y, against class labels "
@@ -132,9 +142,10 @@ ENTRIES = (
         kind=Kind.LOSS,
         name="nll",
         formulas=(
-            "h[...] ="
-            f" {_SAMPLE} * -sum(where(t[...] == k, where(weighted, w[k], 1) * y[..., k], 0), k)",
-            "l[...] = where(ignore_index_given, where(t[...] != ignore_index, h[...], 0), h[...])",
+            (
+                f"l[...] = -{_SAMPLE} * {_KEPT}"
+                " * sum(where(t[...] == k, where(weighted, w[k], 1) * y[..., k], 0), k)"
+            ),
         ),
         doc=(
             "Minus the log-probability y of the class that the label t names. The mean divides by "
@@ -154,8 +165,10 @@ ENTRIES = (
         formulas=(
             "u[...] = sum(where(t[...] == k, y[..., k], 0), k)",
             "m[..., k] = where(t[...] == k, 0, relu(margin - u[...] + y[..., k]))",
-            f"l[...] = {_SAMPLE} * {_CHOSEN}"
-            " * sum(where(squared, m[..., k]**2, m[..., k]), k) / size(k)",
+            (
+                f"l[...] = {_SAMPLE} * {_CHOSEN}"
+                " * sum(where(squared, m[..., k]**2, m[..., k]), k) / size(k)"
+            ),
         ),
         doc=(
             "How far the scores y of the other classes come within a margin of the score of the "
@@ -202,11 +215,14 @@ ENTRIES = (
         kind=Kind.LOSS,
         name="poisson_nll",
         formulas=(
-            f"l[...] = {_SAMPLE}"
-            " * (where(log_input, exp(y[...]) - t[...] * y[...],"
-            " y[...] - t[...] * log(y[...] + eps))"
-            " + where(full, where(t[...] > 1, t[...] * log(where(t[...] > 1, t[...], 1)) - t[...]"
-            " + log(2 * pi * where(t[...] > 1, t[...], 1)) / 2, 0), 0))",
+            "c[...] = where(t[...] > 1, t[...], 1)",
+            (
+                f"l[...] = {_SAMPLE}"
+                " * (where(log_input, exp(y[...]) - t[...] * y[...],"
+                " y[...] - t[...] * log(y[...] + eps))"
+                " + where(full, where(t[...] > 1,"
+                " c[...] * log(c[...]) - c[...] + log(2 * pi * c[...]) / 2, 0), 0))"
+            ),
         ),
         doc=(
             "The negative log-likelihood of counts t of a Poisson distribution, without the term "
@@ -223,8 +239,10 @@ ENTRIES = (
         kind=Kind.LOSS,
         name="kl_div",
         formulas=(
-            f"l[...] = {_SAMPLE} * where(log_target, exp(t[...]) * (t[...] - y[...]),"
-            " t[...] * (log(where(t[...] > 0, t[...], 1)) - y[...]))",
+            (
+                f"l[...] = {_SAMPLE} * where(log_target, exp(t[...]) * (t[...] - y[...]),"
+                " t[...] * (log(where(t[...] > 0, t[...], 1)) - y[...]))"
+            ),
         ),
         doc=(
             "The Kullback-Leibler divergence of log-probabilities y from the target's "

@@ -7,8 +7,10 @@ ENTRIES = (
         kind=Kind.METRIC,
         name="accuracy",
         formulas=(
-            "accuracy = mean(argmax(y[..., k], k)"
-            " == where(labels, t[...], argmax(t[..., k], k)), ...)",
+            (
+                "accuracy = mean(argmax(y[..., k], k)"
+                " == where(labels, t[...], argmax(t[..., k], k)), ...)"
+            ),
         ),
         doc="The part of the examples whose largest output stands at the target's class.",
         source="(argmax(y) == t).mean()",

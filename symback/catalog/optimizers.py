@@ -58,8 +58,10 @@ ENTRIES = (
         formulas=(
             _DESCENT,
             _PENALTY,
-            "b = where(momentum, momentum * b"
-            " + where(dampening, where(step == 1, 1, 1 - dampening), 1) * g, b)",
+            (
+                "b = where(momentum, momentum * b"
+                " + where(dampening, where(step == 1, 1, 1 - dampening), 1) * g, b)"
+            ),
             "g = where(momentum, where(nesterov, g + momentum * b, b), g)",
             "w = w - lr * g",
         ),
@@ -198,8 +200,10 @@ ENTRIES = (
             _FIRST_MOMENT,
             _SECOND_MOMENT,
             "d = sqrt(v / (1 - beta2**step)) + eps",
-            "w = w - lr * (1 - mu) / (1 - mu_product) * g / d"
-            " - lr * mu_next / (1 - mu_product * mu_next) * m / d",
+            (
+                "w = w - lr * (1 - mu) / (1 - mu_product) * g / d"
+                " - lr * mu_next / (1 - mu_product * mu_next) * m / d"
+            ),
         ),
         doc="Adam with Nesterov's momentum.",
         source="torch.optim.NAdam; Dozat 2016",
@@ -226,11 +230,15 @@ ENTRIES = (
             _SECOND_MOMENT,
             "far = 2 / (1 - beta2) - 1",
             "rho = far - 2 * step * beta2**step / (1 - beta2**step)",
-            "trust = where(3 * beta2 > 2, sqrt(maximum((rho - 4) * (rho - 2) * far"
-            " / ((far - 4) * (far - 2) * rho), 0) * (1 - beta2**step)), 1)",
+            (
+                "trust = where(3 * beta2 > 2, sqrt(maximum((rho - 4) * (rho - 2) * far"
+                " / ((far - 4) * (far - 2) * rho), 0) * (1 - beta2**step)), 1)"
+            ),
             "rate = lr / (1 - beta1**step)",
-            "w = w - rate * m"
-            " * where(3 * beta2 > 2, where(rho > 5, trust / (sqrt(v) + eps), 1), 1)",
+            (
+                "w = w - rate * m"
+                " * where(3 * beta2 > 2, where(rho > 5, trust / (sqrt(v) + eps), 1), 1)"
+            ),
         ),
         doc="Adam that waits until the mean square can be trusted; plain momentum before.",
         source="torch.optim.RAdam; Liu et al. 2019, arXiv:1908.03265",
@@ -244,8 +252,10 @@ ENTRIES = (
         formulas=(
             _DESCENT,
             "c = g * last",
-            "size = minimum(maximum("
-            "size * where(c > 0, eta_plus, where(c < 0, eta_minus, 1)), size_min), size_max)",
+            (
+                "size = minimum(maximum("
+                "size * where(c > 0, eta_plus, where(c < 0, eta_minus, 1)), size_min), size_max)"
+            ),
             "last = where(c < 0, 0, g)",
             "w = w - sign(last) * size",
         ),

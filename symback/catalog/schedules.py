@@ -113,8 +113,10 @@ ENTRIES = (
         kind=Kind.SCHEDULE,
         name="linear",
         formulas=(
-            "lr = base * (start_factor"
-            " + (end_factor - start_factor) * minimum(epoch, total_iters) / total_iters)",
+            (
+                "lr = base * (start_factor"
+                " + (end_factor - start_factor) * minimum(epoch, total_iters) / total_iters)"
+            ),
         ),
         doc="From one part of the rate to another in equal steps: a warm-up.",
         source="torch.optim.lr_scheduler.LinearLR",
@@ -142,9 +144,11 @@ ENTRIES = (
         kind=Kind.SCHEDULE,
         name="reduce_on_plateau",
         formulas=(
-            "better = where(mode_min,"
-            " where(threshold_mode_rel, metric < best * (1 - threshold), metric < best - threshold),"
-            " where(threshold_mode_rel, metric > best * (1 + threshold), metric > best + threshold))",
+            (
+                "edge = where(threshold_mode_abs, threshold,"
+                " where(mode_min, best, -best) * threshold)"
+            ),
+            "better = where(mode_min, metric < best - edge, metric > best + edge)",
             "better = epoch <= 1 or better",
             "best = where(better, metric, best)",
             "bad = where(better or waiting > 0, 0, bad + 1)",
@@ -185,8 +189,10 @@ ENTRIES = (
             "rises = now <= peak",
             "part = where(rises, now, now - peak) / where(rises, peak, total_steps - 1 - peak)",
             "way = where(anneal_strategy_cos, (1 - cos(pi * part)) / 2, part)",
-            "lr = where(rises, low + (max_lr - low) * way,"
-            " max_lr + (low / final_div_factor - max_lr) * way)",
+            (
+                "lr = where(rises, low + (max_lr - low) * way,"
+                " max_lr + (low / final_div_factor - max_lr) * way)"
+            ),
         ),
         doc=(
             "Up to max_lr and down to almost nothing, meant for `per: step`. The optimiser's own "
@@ -217,13 +223,15 @@ ENTRIES = (
             "part = 1 + epoch / (step_size_up + down) - cycle",
             "turn = step_size_up / (step_size_up + down)",
             "height = where(part <= turn, part / turn, (part - 1) / (turn - 1))",
-            "scale = where(mode_triangular, 1,"
-            " where(mode_triangular2, 1 / 2**(cycle - 1), gamma**epoch))",
+            (
+                "scale = where(mode_triangular, 1,"
+                " where(mode_triangular2, 1 / 2**(cycle - 1), gamma**epoch))"
+            ),
             "lr = base + (max_lr - base) * height * scale",
         ),
         doc=(
-            "Up from the optimiser's rate to max_lr and back, over and over, meant for `per: step`. "
-            "The momentum is left as it is (cycle_momentum=False)."
+            "Up from the optimiser's rate to max_lr and back, over and over, meant for "
+            "`per: step`. The momentum is left as it is (cycle_momentum=False)."
         ),
         source="torch.optim.lr_scheduler.CyclicLR; Smith 2015, arXiv:1506.01186",
         options=(
