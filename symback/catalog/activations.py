@@ -157,7 +157,7 @@ ENTRIES = (
     _activation(
         "hardsigmoid",
         "where(x <= -3, 0, where(x >= 3, 1, (x + 3) / 6))",
-        "A sigmoid of three straight pieces.",
+        "A sigmoid of three straight pieces. (PyTorch's slope is 1/6 rounded to float32.)",
         "torch.nn.Hardsigmoid",
         kinks="slope 0 at x = -3 and x = 3",
     ),

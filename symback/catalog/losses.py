@@ -204,12 +204,14 @@ ENTRIES = (
     Entry(
         kind=Kind.LOSS,
         name="hinge_embedding",
-        formulas=(f"l[...] = {_SAMPLE} * where(t[...] > 0, y[...], relu(margin - y[...]))",),
+        formulas=(
+            f"l[...] = {_SAMPLE} * where(t[...] > 0, y[...], where(y[...] <= margin, margin - y[...], 0))",
+        ),
         doc="A distance y where the target is +1, the lack of it up to a margin where it is -1.",
         source="torch.nn.HingeEmbeddingLoss",
         options=(Option("margin", default=1.0, doc="the distance wanted of unlike pairs"),),
         assumes=(Fact("t", "signs"),),
-        kinks="slope 0 where y = margin",
+        kinks="slope -1 where y = margin and t = -1",
     ),
     Entry(
         kind=Kind.LOSS,

@@ -144,10 +144,7 @@ ENTRIES = (
         kind=Kind.SCHEDULE,
         name="reduce_on_plateau",
         formulas=(
-            (
-                "edge = where(threshold_mode_abs, threshold,"
-                " where(mode_min, best, -best) * threshold)"
-            ),
+            "edge = where(threshold_mode_rel, threshold * best, threshold)",
             "better = where(mode_min, metric < best - edge, metric > best + edge)",
             "better = epoch <= 1 or better",
             "best = where(better, metric, best)",
