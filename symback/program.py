@@ -195,12 +195,14 @@ def merged(*axes: tuple[str, ...]) -> tuple[str, ...]:
 class Statement:
     """target ← value; `because` is the formula it stands for, and becomes the comment.
 
-    A value may lack some of the target's letters (it is then the same along them).
+    A value may lack some of the target's letters (it is then the same along them). `in_place`
+    says that the target's array is there already: one operation writes into it (passes.buffers).
     """
 
     target: Read | Split
     value: Expr
     because: str
+    in_place: bool = False
 
 
 # ---------------------------------------------------------------- around the network
@@ -335,6 +337,8 @@ class Program:
     notes: tuple[str, ...] = ()  # stability rewrites and kinks, a line each, for the header
     letters: Mapping[str, str] = field(default_factory=dict)  # index letter → its meaning
     float_type: str = "float64"  # or "float32"
+    buffers: tuple[Tensor, ...] = ()  # arrays made once that in-place statements write into;
+    # none in the readable form. "p" in a shape: the number of all parameters' elements
 
     def tensor(self, name: str) -> Tensor:
         """Return the tensor of that name in the code."""

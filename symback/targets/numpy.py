@@ -1,0 +1,626 @@
+"""NumPy's printer: one statement of the Program to one line of NumPy.
+
+The letters of the axes say how operands line up: an array is printed in the order of letters its
+place wants, and what it lacks is broadcast, by itself on the left and as `[:, None]` elsewhere.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import reduce
+
+from symback import printing
+from symback.printing import COMPARISONS, Level, Line, number, ordered, wrapped
+from symback.program import (
+    Apply,
+    Concatenate,
+    Contract,
+    Dim,
+    Expr,
+    Number,
+    Position,
+    Program,
+    Read,
+    Reduce,
+    Size,
+    Slice,
+    Split,
+    Statement,
+    Tensor,
+    merged,
+)
+
+# Where NumPy's name, or Python's for plain numbers, isn't the formula language's.
+RENAMED = {"asin": "arcsin", "acos": "arccos", "atan": "arctan"}
+PLAIN = {"maximum": "max", "minimum": "min", "abs": "abs"}
+MATH = {
+    *("exp", "log", "log1p", "expm1", "sqrt", "floor", "sinh", "cosh", "tanh"),
+    *("sin", "cos", "tan", "asin", "acos", "atan"),
+}
+UFUNCS = MATH | {"sign", "abs", "maximum", "minimum"}
+
+
+class Kind(Enum):
+    """What the numbers of a printed value are, by NumPy's rules of promotion."""
+
+    PLAIN = "a Python number, which takes the type of what it meets"
+    BOOL = "truth values"
+    INT = "integers, which would turn float32 into float64"
+    FLOAT = "floats of the program's type"
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """A printed value: its text, how tightly that binds, and the letters of its axes in order."""
+
+    text: str
+    level: Level
+    axes: tuple[str, ...]
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a statement's printing needs to know around it."""
+
+    tensors: Mapping[str, Tensor]
+    ranges: Mapping[str, Dim]
+    float_type: str
+
+    def cast(self, array: Array) -> Array:
+        """Return the array as floats of the program's type."""
+        if array.kind in {Kind.FLOAT, Kind.PLAIN}:
+            return array
+        if array.text.startswith("np.arange(") and array.level == Level.ATOM:
+            text = f"{array.text[:-1]}, dtype=np.{self.float_type})"
+        else:
+            text = postfix(array, f".astype(np.{self.float_type})")
+        return Array(text, Level.ATOM, array.axes, Kind.FLOAT)
+
+    def settled(self, array: Array) -> Array:
+        """Return the array, cast where mixing it with floats would change their type."""
+        single = self.float_type != "float64"
+        return self.cast(array) if array.kind is Kind.INT and single and array.axes else array
+
+
+# ---------------------------------------------------------------- statements
+
+
+def lines(statements: Sequence[Statement], program: Program, width: int = 96) -> tuple[str, ...]:
+    """Return the statements' code, each line with its formula."""
+    block = [Line(code(statement, program), statement.because) for statement in statements]
+    return printing.beside(block, width)
+
+
+def code(statement: Statement, program: Program) -> tuple[str, ...]:
+    """Return one statement's code without its formula."""
+    scope = Scope(
+        tensors={tensor.name: tensor for tensor in (*program.tensors, *program.buffers)},
+        ranges=printing.ranges(statement, program),
+        float_type=program.float_type,
+    )
+    return (f"{statement.target.name} = {assigned(statement, scope)}",)
+
+
+def assigned(statement: Statement, scope: Scope) -> str:
+    """Return the value as the target's array: its order of axes, its shape, its type."""
+    target = statement.target
+    value = shown(statement.value, target.axes, scope)
+    tensor = scope.tensors.get(target.name)
+    labels = value.kind is Kind.INT if tensor is None else tensor.classes is not None
+    if target.axes and not labels:
+        value = scope.cast(value)
+    if value.axes != target.axes:
+        value = filled(value, target, scope)
+    if isinstance(target, Split):
+        dims = tuple(grouped(group, scope) for group in target.groups)
+        return postfix(value, f".reshape({shape_arguments(dims)})")
+    return value.text
+
+
+def filled(value: Array, target: Read | Split, scope: Scope) -> Array:
+    """Return a value that lacks letters of the target in the target's whole shape."""
+    missing = [axis for axis in target.axes if axis not in scope.ranges]
+    kind = scope.float_type
+    if missing:  # an optimiser's state, of the shape of its parameter
+        text = f"np.full_like({target.name}, {value.text})"
+    elif value.text in {"0", "1"}:
+        dtype = "" if kind == "float64" else f", np.{kind}"
+        made = "np.zeros" if value.text == "0" else "np.ones"
+        text = f"{made}({shape(target.axes, scope)}{dtype})"
+    elif not value.axes:
+        text = f"np.full({shape(target.axes, scope)}, {value.text}, np.{kind})"
+    else:
+        whole = spread(value, target.axes).text
+        text = f"np.broadcast_to({whole}, {shape(target.axes, scope)})"
+    return Array(text, Level.ATOM, target.axes, Kind.FLOAT)
+
+
+def shape(axes: Iterable[str], scope: Scope) -> str:
+    """Return the shape along the letters as a tuple's text."""
+    return tuple_text(str(scope.ranges[axis]) for axis in axes)
+
+
+def tuple_text(parts: Iterable[str]) -> str:
+    """Return a tuple's text: (3,), (n, 10)."""
+    listed = tuple(parts)
+    return f"({listed[0]},)" if len(listed) == 1 else f"({', '.join(listed)})"
+
+
+def grouped(group: tuple[str, ...], scope: Scope) -> Dim:
+    """Return the size of letters joined into one axis: -1 where it is known at run time only."""
+    dims = [scope.ranges[axis] for axis in group]
+    if any(isinstance(dim, str) for dim in dims):
+        return " * ".join(str(dim) for dim in dims)
+    return reduce(lambda product, dim: product * int(dim), dims, 1)
+
+
+def shape_arguments(dims: Sequence[Dim]) -> str:
+    """Return the arguments of a reshape: a single run-time size is -1, worked out by NumPy."""
+    run_time = [dim for dim in dims if isinstance(dim, str)]
+    return ", ".join("-1" if run_time == [dim] else str(dim) for dim in dims)
+
+
+# ---------------------------------------------------------------- values
+
+
+def shown(expr: Expr, order: Sequence[str], scope: Scope) -> Array:
+    """Return the expression printed, its axes in this order."""
+    match expr:
+        case Number(value):
+            level = Level.SIGN if value < 0 else Level.ATOM
+            return Array(number(value), level, (), Kind.PLAIN)
+        case Size(dim):
+            return Array(dim, Level.ATOM, (), Kind.PLAIN)
+        case Position(axis, size):
+            return Array(f"np.arange({size})", Level.ATOM, (axis,), Kind.INT)
+        case Read():
+            return transposed(array_read(expr, scope), order)
+        case Split():
+            return transposed(split_read(expr, scope), order)
+        case Slice(name, axes, ranges):
+            parts = [":" if part is None else f"{part[0]}:{part[1]}" for part in ranges]
+            whole = array_read(Read(name, axes), scope)
+            return transposed(replace(whole, text=name + index(parts)), order)
+        case Concatenate():
+            return joined(expr, order, scope)
+        case Apply():
+            return applied(expr, order, scope)
+        case Reduce():
+            return transposed(reduced(expr, scope), order)
+        case Contract():
+            return contracted(expr, order, scope)
+
+
+def array_read(expr: Read, scope: Scope) -> Array:
+    """Return an array by its name; what isn't a tensor is a number or an optimiser's array."""
+    tensor = scope.tensors.get(expr.name)
+    if tensor is None:
+        kind = Kind.FLOAT if expr.axes else Kind.PLAIN
+    else:
+        kind = Kind.FLOAT if tensor.classes is None else Kind.INT
+    if len(set(expr.axes)) == len(expr.axes):
+        return Array(expr.name, Level.ATOM, expr.axes, kind)
+    once = tuple(dict.fromkeys(expr.axes))  # a diagonal: x[i,i]
+    text = f"np.einsum({einsum_letters((expr.axes,), once)}, {expr.name})"
+    return Array(text, Level.ATOM, once, kind)
+
+
+def split_read(expr: Split, scope: Scope) -> Array:
+    """Return an array whose joined axes are taken apart."""
+    whole = array_read(Read(expr.name, ()), scope)
+    sizes = dict(expr.sizes)
+    dims = [sizes[axis] for axis in expr.axes]
+    text = f"{expr.name}.reshape({shape_arguments(dims)})"
+    kind = Kind.FLOAT if whole.kind is Kind.PLAIN else whole.kind
+    return Array(text, Level.ATOM, expr.axes, kind)
+
+
+def joined(expr: Concatenate, order: Sequence[str], scope: Scope) -> Array:
+    """Return the parts one after another, each spread over all axes."""
+    axes = ordered(expr.axes, order)
+    at = axes.index(expr.letter)
+    parts = []
+    for part, letter in zip(expr.parts, expr.letters, strict=True):
+        own = tuple(letter if axis == expr.letter else axis for axis in axes)
+        value = shown(part, own, scope)
+        if value.axes != own:
+            value = filled(value, Read("", own), scope)
+        parts.append(scope.settled(value))
+    kind = parts[0].kind if len({part.kind for part in parts}) == 1 else Kind.FLOAT
+    text = f"np.concatenate(({', '.join(part.text for part in parts)}), axis={at})"
+    return Array(text, Level.ATOM, axes, kind)
+
+
+def postfix(array: Array, suffix: str) -> str:
+    """Return the text with a method, an attribute or an index after it."""
+    return wrapped(array.text, array.level, Level.ATOM) + suffix
+
+
+def transposed(array: Array, order: Sequence[str]) -> Array:
+    """Return the array with its axes in this order."""
+    axes = ordered(array.axes, order)
+    if axes == array.axes:
+        return array
+    places = [array.axes.index(axis) for axis in axes]
+    swap = [*range(len(axes) - 2), len(axes) - 1, len(axes) - 2]
+    if len(axes) == 2:
+        suffix = ".T"
+    elif places == swap:
+        suffix = ".swapaxes(-1, -2)"
+    else:
+        suffix = f".transpose({', '.join(map(str, places))})"
+    return Array(postfix(array, suffix), Level.ATOM, axes, array.kind)
+
+
+def spread(array: Array, axes: tuple[str, ...]) -> Array:
+    """Return the array so that it broadcasts over the axes: on the left that needs nothing."""
+    own = array.axes
+    if not own or axes[-len(own) :] == own:
+        return array
+    parts = [":" if axis in own else "None" for axis in axes[axes.index(own[0]) :]]
+    return replace(array, text=postfix(array, index(parts)), level=Level.ATOM)
+
+
+def index(parts: list[str]) -> str:
+    """Return an index; whole axes at its end go without saying."""
+    while parts and parts[-1] == ":":
+        parts = parts[:-1]
+    return f"[{', '.join(parts)}]" if parts else ""
+
+
+# ---------------------------------------------------------------- elementwise
+
+
+def applied(expr: Apply, order: Sequence[str], scope: Scope) -> Array:
+    """Return an elementwise function of its arguments, all spread over their joint axes."""
+    axes = ordered(expr.axes, order)
+    args = tuple(operand(arg, axes, order, scope) for arg in expr.args)
+    return replace(function(expr.function, args, scope), axes=axes)
+
+
+def operand(expr: Expr, axes: tuple[str, ...], order: Sequence[str], scope: Scope) -> Array:
+    """Return an argument so that it broadcasts; a reduction in place keeps its axes."""
+    if isinstance(expr, Reduce) and not expr.function.startswith("arg"):
+        body = printing.natural(expr.body)
+        kept = tuple(None if axis in expr.over else axis for axis in body)
+        place = tuple(axis if axis in expr.axes else None for axis in axes)
+        if expr.axes and kept == place and place[-len(expr.axes) :] != expr.axes:
+            return reduced(expr, scope, keep=True)
+    return spread(shown(expr, order, scope), axes)
+
+
+def function(name: str, args: tuple[Array, ...], scope: Scope) -> Array:
+    """Return the function of arguments that broadcast; the caller knows the result's axes."""
+    match name:
+        case "add":
+            if len(args) == 2 and args[0].text.startswith("-") and args[1].text[0] != "-":
+                args = (args[1], args[0])  # b - a rather than -a + b
+            return reduce(lambda a, b: added(a, b, "+", scope), args)
+        case "subtract":
+            return added(args[0], args[1], "-", scope)
+        case "multiply":
+            # A comparison is 0 or 1 and multiplies last: `dz * (x > 0)`.
+            args = tuple(sorted(args, key=lambda arg: arg.kind is Kind.BOOL))
+            return reduce(lambda a, b: multiplied(a, b, scope), args)
+        case "divide":
+            left, right, kind = mixed(args[0], args[1], scope)
+            over = wrapped(right.text, right.level, Level.SIGN)
+            text = f"{wrapped(left.text, left.level, Level.PRODUCT)} / {over}"
+            return result(text, Level.PRODUCT, kind, *args)
+        case "negative":
+            return negated(args[0], scope)
+        case "power":
+            return powered(args[0], args[1], scope)
+        case "where":
+            return chosen(args[0], args[1], args[2], scope)
+        case "and" | "or" | "not":
+            return logical(name, args)
+    if name in COMPARISONS:
+        first, second = (wrapped(arg.text, arg.level, Level.BIT_OR) for arg in args)
+        plain = all(arg.kind is Kind.PLAIN for arg in args)
+        kind = Kind.PLAIN if plain else Kind.BOOL
+        return result(f"{first} {COMPARISONS[name]} {second}", Level.COMPARE, kind, *args)
+    return named(name, args, scope)
+
+
+def result(text: str, level: Level, kind: Kind, *args: Array) -> Array:
+    """Return a printed value with the axes of what it was made from."""
+    return Array(text, level, merged(*(arg.axes for arg in args)), kind)
+
+
+def mixed(left: Array, right: Array, scope: Scope) -> tuple[Array, Array, Kind]:
+    """Return two operands of arithmetic so that NumPy answers in the program's float type."""
+    kinds = {left.kind, right.kind}
+    if kinds == {Kind.PLAIN}:
+        return left, right, Kind.PLAIN
+    if Kind.FLOAT not in kinds:
+        if not left.axes and not right.axes:
+            return left, right, Kind.INT
+        if left.kind is Kind.PLAIN:
+            right = scope.cast(right)
+        else:
+            left = scope.cast(left)
+    return scope.settled(left), scope.settled(right), Kind.FLOAT
+
+
+def added(left: Array, right: Array, sign: str, scope: Scope) -> Array:
+    """Return left ± right; adding −b is subtracting b."""
+    left, right, kind = mixed(left, right, scope)
+    term = right.text
+    if right.level >= Level.PRODUCT and term.startswith("-"):
+        sign, term = ("-" if sign == "+" else "+"), term[1:]
+    else:
+        term = wrapped(term, right.level, Level.PRODUCT)
+    text = f"{wrapped(left.text, left.level, Level.SUM)} {sign} {term}"
+    return result(text, Level.SUM, kind, left, right)
+
+
+def multiplied(left: Array, right: Array, scope: Scope) -> Array:
+    """Return left · right."""
+    if left.text == "-1":
+        return negated(right, scope)
+    if left.kind is right.kind is Kind.BOOL:
+        kind = Kind.BOOL
+    else:
+        left, right, kind = mixed(left, right, scope)
+    first = wrapped(left.text, left.level, Level.PRODUCT)
+    second = wrapped(right.text, right.level, Level.SIGN)
+    return result(f"{first} * {second}", Level.PRODUCT, kind, left, right)
+
+
+def negated(array: Array, scope: Scope) -> Array:
+    """Return −array; a product's sign is its first factor's."""
+    value = scope.cast(array) if array.axes else array
+    if value.text.startswith("-") or value.level < Level.PRODUCT:
+        return result(f"-({value.text})", Level.SIGN, value.kind, value)
+    return result(f"-{value.text}", min(value.level, Level.SIGN), value.kind, value)
+
+
+def powered(base: Array, exponent: Array, scope: Scope) -> Array:
+    """Return base ** exponent; small powers of a name are products, 12 times faster than x**3."""
+    plain = base.kind is Kind.PLAIN and exponent.kind is Kind.PLAIN
+    if not plain:
+        base = scope.cast(base)
+    kind = Kind.PLAIN if plain else Kind.FLOAT
+    match exponent.text:
+        case "1":
+            return base
+        case "2" | "3" | "4" if base.text.isidentifier() and not plain:
+            product = " * ".join([base.text] * int(exponent.text))
+            return result(product, Level.PRODUCT, kind, base)
+        case "0.5":
+            return named("sqrt", (base,), scope)
+        case "-0.5":
+            root = named("sqrt", (base,), scope)
+            return result(f"1 / {root.text}", Level.PRODUCT, kind, base)
+        case "-1":
+            below = wrapped(base.text, base.level, Level.SIGN)
+            return result(f"1 / {below}", Level.PRODUCT, kind, base)
+        case "-2" if not plain:
+            square = powered(base, replace(exponent, text="2"), scope)
+            below = wrapped(square.text, square.level, Level.SIGN)
+            return result(f"1 / {below}", Level.PRODUCT, kind, base)
+    text = f"{postfix(base, '')}**{wrapped(exponent.text, exponent.level, Level.SIGN)}"
+    return result(text, Level.POWER, kind, base, exponent)
+
+
+def chosen(condition: Array, yes: Array, no: Array, scope: Scope) -> Array:
+    """Return where(condition, yes, no): np.where of arrays, a conditional of plain numbers."""
+    if not (condition.axes or yes.axes or no.axes):
+        test = wrapped(condition.text, condition.level, Level.OR)
+        text = f"{wrapped(yes.text, yes.level, Level.OR)} if {test} else {no.text}"
+        return result(text, Level.CHOICE, Kind.PLAIN)
+    if condition.kind is not Kind.BOOL:
+        condition = function("ne", (condition, Array("0", Level.ATOM, (), Kind.PLAIN)), scope)
+    if Kind.FLOAT in {yes.kind, no.kind}:
+        yes, no, kind = scope.settled(yes), scope.settled(no), Kind.FLOAT
+    else:  # two numbers would make float64 or integers: the result is cast where that matters
+        kind = Kind.BOOL if yes.kind is no.kind is Kind.BOOL else Kind.INT
+    text = f"np.where({condition.text}, {yes.text}, {no.text})"
+    return result(text, Level.ATOM, kind, condition, yes, no)
+
+
+def logical(name: str, args: tuple[Array, ...]) -> Array:
+    """Return and, or, not of truth values, or of plain numbers."""
+    if all(arg.kind is Kind.PLAIN for arg in args):
+        level = {"and": Level.AND, "or": Level.OR, "not": Level.NOT}[name]
+        texts = [wrapped(arg.text, arg.level, Level(level + 1)) for arg in args]
+        text = f"not {texts[0]}" if name == "not" else f" {name} ".join(texts)
+        return result(text, level, Kind.PLAIN)
+    text = f"np.logical_{name}({', '.join(arg.text for arg in args)})"
+    return result(text, Level.ATOM, Kind.BOOL, *args)
+
+
+def named(name: str, args: tuple[Array, ...], scope: Scope) -> Array:
+    """Return a function called by its name: NumPy's, Python's for plain numbers, or a helper's."""
+    if name == "relu":
+        zero = Array("0", Level.ATOM, (), Kind.PLAIN)
+        return named("maximum", (args[0], zero), scope)
+    if all(arg.kind is Kind.PLAIN for arg in args):
+        called = PLAIN.get(name) or (f"math.{name}" if name in MATH else f"float({name}")
+        text = f"{called}({', '.join(arg.text for arg in args)})"
+        return result(text + ")" * called.startswith("float("), Level.ATOM, Kind.PLAIN)
+    args = tuple(arg if arg.kind is Kind.PLAIN else scope.cast(arg) for arg in args)
+    called = f"np.{RENAMED.get(name, name)}" if name in UFUNCS else name
+    text = f"{called}({', '.join(arg.text for arg in args)})"
+    return result(text, Level.ATOM, Kind.FLOAT, *args)
+
+
+# ---------------------------------------------------------------- sums and products
+
+
+def reduced(expr: Reduce, scope: Scope, *, keep: bool = False) -> Array:
+    """Return a reduction of a value whose axes stand in their natural order."""
+    body = shown(expr.body, printing.natural(expr.body), scope)
+    axes = tuple(axis for axis in body.axes if axis not in expr.over)
+    places = [str(body.axes.index(axis)) for axis in ordered(expr.over, body.axes)]
+    at = places[0] if len(places) == 1 else tuple_text(places)
+    arguments = [f"axis={at}"] if axes else []
+    arguments += ["keepdims=True"] if keep else []
+    text = postfix(body, f".{expr.function}({', '.join(arguments)})")
+    counted = expr.function.startswith("arg") or (
+        expr.function in {"sum", "prod"} and body.kind is Kind.BOOL
+    )
+    kind = Kind.INT if counted else body.kind
+    return Array(text, Level.ATOM, axes, kind)
+
+
+def contracted(expr: Contract, order: Sequence[str], scope: Scope) -> Array:
+    """Return Σ_over left·right: `@` where it is a matrix product, else a sum of products."""
+    left, right = (shown(side, printing.natural(side), scope) for side in (expr.left, expr.right))
+    left, right = (scope.cast(a) if a.kind is Kind.INT else a for a in (left, right))
+    if left.kind is right.kind is Kind.BOOL:
+        left = scope.cast(left)
+    want = ordered(expr.axes, order)
+    found = (
+        matrix_product(left, right, expr.over, want)
+        or matrix_product(right, left, expr.over, want)
+        or inner_product(expr, want, scope)
+        or tensor_product(left, right, expr.over, want)
+        or tensor_product(right, left, expr.over, want)
+    )
+    if found is None:
+        letters = einsum_letters((left.axes, right.axes), want)
+        text = f"np.einsum({letters}, {left.text}, {right.text})"
+        found = Array(text, Level.ATOM, want, Kind.FLOAT)
+    return found
+
+
+def matrix_product(
+    left: Array, right: Array, over: tuple[str, ...], want: tuple[str, ...]
+) -> Array | None:
+    """Return left @ right where that gives the axes wanted, in order; None elsewhere.
+
+    Axes of both that aren't summed must come first, in the same order: a product for each.
+    """
+    if len(over) != 1:
+        return None
+    batch = tuple(axis for axis in left.axes if axis in right.axes and axis not in over)
+    rows = tuple(axis for axis in left.axes if axis not in right.axes)
+    columns = tuple(axis for axis in right.axes if axis not in left.axes)
+    if want != batch + rows + columns or len(columns) > 1:
+        return None
+    if batch and (len(rows) != 1 or len(columns) != 1):
+        return None
+    if len(rows) > 1:  # x[n,t,i]·W[o,i]: the axes before the last go along
+        if left.axes != rows + over:
+            return None
+    elif left.axes[: len(batch)] != batch:
+        return None
+    if right.axes[: len(batch)] != batch:
+        return None
+    first = transposed(left, batch + rows + over)
+    second = transposed(right, batch + over + columns)
+    if not columns and len(rows) == 1 and first.text != left.text:
+        return None  # v @ A rather than A.T @ v
+    sides = (
+        wrapped(first.text, first.level, Level.PRODUCT),
+        wrapped(second.text, second.level, Level.SIGN),
+    )
+    return Array(" @ ".join(sides), Level.PRODUCT, want, Kind.FLOAT)
+
+
+def inner_product(expr: Contract, want: tuple[str, ...], scope: Scope) -> Array | None:
+    """Return (a * b).sum() where both sides have all the letters; None elsewhere."""
+    if set(expr.left.axes) != set(expr.right.axes):
+        return None
+    product = Reduce("sum", Apply("multiply", (expr.left, expr.right)), expr.over)
+    found = reduced(product, scope)
+    return transposed(found, want)
+
+
+def tensor_product(
+    left: Array, right: Array, over: tuple[str, ...], want: tuple[str, ...]
+) -> Array | None:
+    """Return np.tensordot where it gives the axes wanted, in order; None elsewhere."""
+    rows = tuple(axis for axis in left.axes if axis not in over)
+    columns = tuple(axis for axis in right.axes if axis not in over)
+    if want != rows + columns:
+        return None
+    if left.axes == rows + over and right.axes == over + columns:
+        at = str(len(over))
+    else:
+        places = (tuple_text(str(side.axes.index(axis)) for axis in over) for side in (left, right))
+        at = tuple_text(places)
+    text = f"np.tensordot({left.text}, {right.text}, {at})"
+    return Array(text, Level.ATOM, want, Kind.FLOAT)
+
+
+def einsum_letters(operands: Sequence[tuple[str, ...]], want: tuple[str, ...]) -> str:
+    """Return einsum's subscripts: the letters themselves where each is one letter."""
+    used = [axis for axes in operands for axis in axes]
+    free = iter(c for c in "abcdefghijklmnopqrstuvwxyz" if c not in used)
+    single = {
+        axis: axis if len(axis) == 1 and axis.isascii() else next(free)
+        for axis in dict.fromkeys(used)
+    }
+    inputs, output = (
+        ",".join("".join(single[axis] for axis in axes) for axes in group)
+        for group in (operands, (want,))
+    )
+    return f'"{inputs}->{output}"'
+
+
+# ---------------------------------------------------------------- around the lines
+
+
+def helpers(statements: Sequence[Statement], program: Program) -> tuple[str, ...]:
+    """Return the names of the helper functions the lines call."""
+    return tuple(sorted(printing.called(bare(statements, program))))
+
+
+def sizes(statements: Sequence[Statement], program: Program) -> tuple[str, ...]:
+    """Return the run-time sizes the lines use, to be defined before them."""
+    read = printing.read(bare(statements, program))
+    return tuple(sorted(read & printing.run_time_sizes(program)))
+
+
+def size(dim: str, tensor: Tensor) -> str:
+    """Return the expression of a run-time size, read off an array."""
+    at = tensor.shape.index(dim)
+    return f"len({tensor.name})" if at == 0 else f"{tensor.name}.shape[{at}]"
+
+
+def imports(statements: Sequence[Statement], program: Program) -> tuple[str, ...]:
+    """Return the import lines that the lines need."""
+    read = printing.read(bare(statements, program))
+    known = {"math": "import math", "np": "import numpy as np"}
+    return tuple(line for name, line in known.items() if name in read)
+
+
+def bare(statements: Sequence[Statement], program: Program) -> tuple[str, ...]:
+    """Return the code without the formulas."""
+    return tuple(row for statement in statements for row in code(statement, program))
+
+
+def initial(tensor: Tensor, program: Program) -> str:
+    """Return the expression that draws the tensor's values from the generator `rng`."""
+    draw = tensor.draw
+    if draw is None:
+        raise ValueError(f"{tensor.name} has no values of its own")
+    dims = tuple_text(str(dim) for dim in tensor.shape)
+    kind = program.float_type
+    single = kind != "float64"
+    cast, dtype = (f".astype(np.{kind})", f", np.{kind}") if single else ("", "")
+    match draw.kind:
+        case "constant":
+            value = number(draw.arguments[0])
+            if value in {"0", "1"}:
+                return f"np.{'zeros' if value == '0' else 'ones'}({dims}{dtype})"
+            return f"np.full({dims}, {value}, np.{kind})"
+        case "values":
+            return f"np.array({values(draw.values)}, np.{kind})"
+        case "keep":
+            keep = number(draw.arguments[0])
+            mask = f"(rng.random({dims}) < {keep}) / {keep}"
+            return f"({mask}){cast}" if single else mask
+    low, high = (number(argument) for argument in draw.arguments)
+    return f"rng.{draw.kind}({low}, {high}, {dims}){cast}"
+
+
+def values(nested: object) -> str:
+    """Return nested tuples of numbers as the text of nested lists."""
+    if isinstance(nested, tuple):
+        return f"[{', '.join(values(item) for item in nested)}]"
+    return number(float(str(nested)))

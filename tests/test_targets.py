@@ -1,0 +1,268 @@
+"""The printers against the letters' own meaning: every statement is evaluated number by number."""
+
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from symback.program import (
+    Apply,
+    Concatenate,
+    Contract,
+    Expr,
+    Number,
+    Position,
+    Program,
+    Read,
+    Reduce,
+    Role,
+    Size,
+    Slice,
+    Split,
+    Statement,
+    Tensor,
+    Training,
+    Update,
+)
+from symback.targets import numpy as numpy_target
+
+DIMS = {"n": 5, "i": 3, "j": 4, "k": 2, "t": 3, "s": 6}
+Values = Mapping[str, Any]
+
+
+# ---------------------------------------------------------------- the meaning of a statement
+
+FUNCTIONS: Mapping[str, Callable[..., float]] = {
+    "add": lambda *a: sum(a[1:], a[0]),
+    "multiply": lambda *a: math.prod(a),
+    "subtract": lambda a, b: a - b,
+    "divide": lambda a, b: a / b,
+    "negative": lambda a: -a,
+    "power": lambda a, b: a**b,
+    "where": lambda c, a, b: a if c else b,
+    "relu": lambda a: max(a, 0.0),
+    "maximum": max,
+    "minimum": min,
+    "abs": abs,
+    "gt": lambda a, b: float(a > b),
+    "ge": lambda a, b: float(a >= b),
+    "lt": lambda a, b: float(a < b),
+    "le": lambda a, b: float(a <= b),
+    "eq": lambda a, b: float(a == b),
+    "ne": lambda a, b: float(a != b),
+    "tanh": math.tanh,
+    "exp": math.exp,
+    "sqrt": math.sqrt,
+    "sin": math.sin,
+}
+REDUCTIONS: Mapping[str, Callable[[list[float]], float]] = {
+    "sum": math.fsum,
+    "max": max,
+    "min": min,
+    "prod": math.prod,
+    "argmax": lambda a: a.index(max(a)),
+    "argmin": lambda a: a.index(min(a)),
+}
+
+
+def at(expr: Expr, where: Mapping[str, int], values: Values, dims: Mapping[str, int]) -> Any:
+    """Return the expression's value at one place, each letter a number."""
+
+    def here(part: Expr) -> Any:
+        return at(part, where, values, dims)
+
+    def each(over: tuple[str, ...]) -> list[Mapping[str, int]]:
+        places = itertools.product(*(range(dims[axis]) for axis in over))
+        return [{**where, **dict(zip(over, place, strict=True))} for place in places]
+
+    match expr:
+        case Number(value):
+            return value
+        case Size(dim):
+            return DIMS[dim]
+        case Position(axis):
+            return where[axis]
+        case Read(name, axes):
+            return values[name][tuple(where[axis] for axis in axes)]
+        case Slice(name, axes, ranges):
+            starts = [part[0] if part else 0 for part in ranges]
+            return values[name][tuple(where[a] + s for a, s in zip(axes, starts, strict=True))]
+        case Split(name, groups):
+            return values[name][tuple(flat(group, where, dims) for group in groups)]
+        case Concatenate(parts, letters, letter):
+            place = where[letter]
+            for part, own in zip(parts, letters, strict=True):
+                if place < dims[own]:
+                    return at(part, {**where, own: place}, values, dims)
+                place -= dims[own]
+            raise IndexError(letter)
+        case Apply("where", (c, a, b)):
+            return here(a) if here(c) else here(b)
+        case Apply(function, args):
+            return FUNCTIONS[function](*map(here, args))
+        case Reduce(function, body, over):
+            return REDUCTIONS[function]([at(body, p, values, dims) for p in each(over)])
+        case Contract(left, right, over):
+            return math.fsum(
+                at(left, p, values, dims) * at(right, p, values, dims) for p in each(over)
+            )
+
+
+def flat(group: tuple[str, ...], where: Mapping[str, int], dims: Mapping[str, int]) -> int:
+    place = 0
+    for axis in group:
+        place = place * dims[axis] + where[axis]
+    return place
+
+
+def meaning(statement: Statement, values: Values, dims: Mapping[str, int] = DIMS) -> Any:
+    target = statement.target
+    groups = target.groups if isinstance(target, Split) else tuple((a,) for a in target.axes)
+    shape = [math.prod(dims[axis] for axis in group) for group in groups]
+    array = np.empty(shape)
+    for place in itertools.product(*(range(dims[axis]) for axis in target.axes)):
+        where = dict(zip(target.axes, place, strict=True))
+        index = tuple(flat(group, where, dims) for group in groups)
+        array[index] = at(statement.value, where, values, dims)
+    return array
+
+
+# ---------------------------------------------------------------- programs made by hand
+
+
+def tensor(name: str, axes: str, role: Role = Role.VALUE, classes: int | None = None) -> Tensor:
+    return Tensor(name, name, role, tuple("n" if a == "n" else DIMS[a] for a in axes), classes)
+
+
+def program(*tensors: Tensor, float_type: str = "float64", **fields: Any) -> Program:
+    return Program(
+        model="test",
+        source="",
+        digest="",
+        tensors=tensors,
+        forward=(),
+        output="",
+        loss=(),
+        objective="L",
+        backward=(),
+        gradients=(),
+        update=Update("sgd", (), (), (), ()),
+        schedule=None,
+        metrics=(),
+        assumptions=(),
+        training=Training(),
+        float_type=float_type,
+        **fields,
+    )
+
+
+def numpy_run(statement: Statement, program: Program, values: Values) -> tuple[Any, str]:
+    lines = numpy_target.lines((statement,), program)
+    names: dict[str, Any] = {"np": np, "math": math, "n": DIMS["n"], **values}
+    exec(compile("\n".join(lines), "lines", "exec"), names)  # noqa: S102
+    return names[statement.target.name], "\n".join(lines)
+
+
+# ---------------------------------------------------------------- random expressions
+
+ARRAYS = ("n", "i", "ni", "in", "nj", "ji", "ij", "nij", "jni", "ntj", "tjn", "k", "")
+
+
+def reads(axes: str) -> st.SearchStrategy[Expr]:
+    """Return reads of arrays whose letters are among these."""
+    fitting = [a for a in ARRAYS if set(a) <= set(axes)]
+    return st.sampled_from(fitting).map(lambda a: Read(f"v_{a}", tuple(a)))
+
+
+def expressions(axes: str, depth: int) -> st.SearchStrategy[Expr]:
+    """Return expressions over these letters, well conditioned so that results compare closely."""
+    leaf: st.SearchStrategy[Expr] = st.one_of(
+        reads(axes),
+        reads(axes),
+        st.sampled_from([Number(1), Number(2), Number(-0.5), Number(0.25), Size("n")]),
+        *([st.just(Position("i", DIMS["i"]))] if "i" in axes else []),
+    )
+    if depth == 0:
+        return leaf
+    below = st.deferred(lambda: expressions(axes, depth - 1))
+
+    def applied(name: str, *args: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
+        return st.tuples(*args).map(lambda found: Apply(name, found))
+
+    kinds = [
+        leaf,
+        *(applied(name, below, below) for name in ("add", "multiply", "subtract")),
+        applied("add", below, below, below),
+        applied("multiply", below, below, below),
+        *(applied(name, below) for name in ("negative", "tanh", "sin", "abs", "relu")),
+        *(applied(name, below, below) for name in ("gt", "le", "maximum")),
+        applied("where", applied("gt", below, below), below, below),
+        applied("where", below, below, below),
+        applied("divide", below, st.sampled_from([Number(2), Number(-4), Size("n")])),
+        applied("power", below, st.sampled_from([Number(2), Number(3)])),
+        applied("sqrt", applied("abs", below)),
+        below,
+    ]
+    free = [a for a in "nijt" if a not in axes]
+    if free:
+        kinds.append(st.sampled_from(free).flatmap(lambda a: sums(axes, a, depth)))
+        kinds.append(st.sampled_from(free).flatmap(lambda a: products(axes, a, depth)))
+    if len(free) > 1:
+        kinds.append(products(axes, free[0] + free[1], depth))
+    return st.one_of(kinds)
+
+
+def sums(axes: str, over: str, depth: int) -> st.SearchStrategy[Expr]:
+    body = expressions(axes + over, depth - 1).filter(lambda e: over in e.axes)
+    names = st.sampled_from(["sum", "sum", "max", "min"])
+    return st.builds(lambda name, e: Reduce(name, e, (over,)), names, body)
+
+
+def products(axes: str, over: str, depth: int) -> st.SearchStrategy[Expr]:
+    side = st.one_of(reads(axes + over), expressions(axes + over, depth - 1))
+    side = side.filter(lambda e: set(over) <= set(e.axes))
+    return st.builds(lambda left, right: Contract(left, right, tuple(over)), side, side)
+
+
+def statements() -> st.SearchStrategy[Statement]:
+    targets = st.sampled_from([a for a in ARRAYS if "k" not in a])
+    return targets.flatmap(
+        lambda axes: st.builds(
+            lambda value: Statement(Read("y", tuple(axes)), value, "y = …"), expressions(axes, 3)
+        )
+    )
+
+
+def values_of(seed: int) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    return {f"v_{a}": rng.normal(size=[DIMS[axis] for axis in a]) for a in ARRAYS}
+
+
+def all_arrays(axes: tuple[str, ...], float_type: str = "float64") -> Program:
+    arrays = [tensor(f"v_{a}", a) for a in ARRAYS]
+    return program(*arrays, tensor("y", "".join(axes)), float_type=float_type)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(statements())
+def test_numpy_means_what_the_letters_say(statement: Statement) -> None:
+    values = values_of(7)
+    found, text = numpy_run(statement, all_arrays(statement.target.axes), values)
+    expected = meaning(statement, values)
+    assert np.shape(found) == expected.shape, text
+    np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11, err_msg=text)
+    assert not statement.target.axes or found.dtype == np.float64, text
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(statements())
+def test_numpy_stays_in_float32(statement: Statement) -> None:
+    values = {name: array.astype(np.float32)[()] for name, array in values_of(7).items()}
+    program = all_arrays(statement.target.axes, "float32")
+    found, text = numpy_run(statement, program, values)
+    assert not statement.target.axes or found.dtype == np.float32, text
