@@ -205,7 +205,10 @@ ENTRIES = (
         kind=Kind.LOSS,
         name="hinge_embedding",
         formulas=(
-            f"l[...] = {_SAMPLE} * where(t[...] > 0, y[...], where(y[...] <= margin, margin - y[...], 0))",
+            (
+                f"l[...] = {_SAMPLE}"
+                " * where(t[...] > 0, y[...], where(y[...] <= margin, margin - y[...], 0))"
+            ),
         ),
         doc="A distance y where the target is +1, the lack of it up to a margin where it is -1.",
         source="torch.nn.HingeEmbeddingLoss",
