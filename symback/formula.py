@@ -79,7 +79,8 @@ class Scope:
     """What a formula may name. `...` stands for the letters `ellipsis`."""
 
     ranks: Mapping[str, int | None] = field(default_factory=dict)  # tensors; None: any number
-    numbers: Mapping[str, Expr] = field(default_factory=dict)  # options and constants
+    numbers: Mapping[str, Expr] = field(default_factory=dict)  # options, put in as they are
+    constants: Mapping[str, float] = field(default_factory=dict)  # options that keep their names
     functions: Mapping[str, Definition] = field(default_factory=dict)
     ellipsis: tuple[str, ...] | None = None
     path: tuple[str | int, ...] = ()  # where the text stands in the spec
@@ -95,17 +96,19 @@ def tensor(name: str, *subscripts: Expr) -> Expr:
     return IndexedBase(name)[subscripts] if subscripts else Symbol(name)
 
 
-def numeric(expr: Expr) -> float | None:
-    """Return the value of an expression of numbers alone, None where it holds anything else.
+def numeric(expr: Expr, constants: Mapping[str, float] | None = None) -> float | None:
+    """Return the value of an expression of numbers and named constants, None for any other.
 
     Raises ArithmeticError or ValueError where it has no finite value.
     """
+    if isinstance(expr, Symbol) and constants:
+        return constants.get(expr.name)
     if isinstance(expr, Rational):
         return float(expr.p / expr.q)
     if expr is pi:
         return math.pi
     if isinstance(expr, Add | Mul | Pow | fn.Elementwise):
-        values = [numeric(arg) for arg in expr.args]
+        values = [numeric(arg, constants) for arg in expr.args]
         known = [value for value in values if value is not None]
         return _apply(expr, known) if len(known) == len(values) else None
     return None
@@ -196,24 +199,36 @@ def parse(text: str, scope: Scope) -> Formula:
     return Formula(text, target, rhs, tuple(reader.reads))
 
 
-def names(text: str, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str, int | None]]:
-    """Yield each tensor-like name of a formula with its number of subscripts, None with `...`."""
+def tensors(text: str, path: tuple[str | int, ...] = ()) -> Iterator[str]:
+    """Yield the name before each pair of brackets: W, x and z of z[n] = sum(W[i]*x[n, i], i)."""
     for node in ast.walk(syntax(text, path)):
-        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
-            parts = _parts(node.slice)
-            dots = any(isinstance(leaf, ast.Constant) and leaf.value is ... for leaf in parts)
-            dots |= any(isinstance(leaf, ast.Call) for leaf in parts)
-            yield node.value.id, None if dots else len(parts)
+        if isinstance(node, ast.Subscript):
+            yield _dotted(node.value)
 
 
 def explicit(text: str, name: str) -> int:
     """Return how many subscripts beside `...` the tensor has in the formula, -1 without `...`."""
     for node in ast.walk(syntax(text)):
-        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+        if isinstance(node, ast.Subscript):
             parts = _parts(node.slice)
-            if node.value.id == name and any(_is_dots(part) for part in parts):
+            if _dotted(node.value) == name and any(_is_dots(part) for part in parts):
                 return sum(not _is_dots(part) for part in parts)
     return -1
+
+
+def index_names(text: str) -> tuple[str, ...]:
+    """Return the names that stand where an index stands."""
+    return tuple(dict.fromkeys(_letters(syntax(text))))
+
+
+def _dotted(node: ast.expr) -> str:
+    """Return the name of a tensor, `x` or `layer.W`; "" for anything else."""
+    match node:
+        case ast.Name(id=word):
+            return word
+        case ast.Attribute(value=ast.Name(id=layer), attr=word):
+            return f"{layer}.{word}"
+    return ""
 
 
 def _is_dots(node: ast.expr) -> bool:
@@ -265,7 +280,7 @@ class _Reader:
             raise self.error(node, "this formula grows too large once its functions are opened")
         try:
             made = self._expression(node)
-            value = numeric(made)
+            value = numeric(made, self.scope.constants)
         except (ArithmeticError, ValueError, TypeError, RecursionError):
             raise self.error(node, "this has no finite value") from None
         if made.has(undefined, infinite, unbounded):
@@ -328,6 +343,8 @@ class _Reader:
             return self.values[word]
         if word in self.scope.numbers:
             return self.scope.numbers[word]
+        if word in self.scope.constants:
+            return tensor(word)
         if word in {"true", "false"}:
             return Integer(int(word == "true"))
         if word == "pi":
@@ -342,7 +359,7 @@ class _Reader:
             raise self.error(node, f"`{word}` has axes", f"write it with indices: {word}[n, i]")
         if self.is_function(word):
             raise self.error(node, f"`{word}` is a function", f"write {word}(…)")
-        known = [*self.values, *self.scope.numbers, *self.scope.ranks]
+        known = [*self.values, *self.scope.numbers, *self.scope.constants, *self.scope.ranks]
         raise self.error(node, f"nothing is called `{word}` here", self.suggest(word, known))
 
     def suggest(self, word: str, known: list[str]) -> str:
@@ -380,7 +397,7 @@ class _Reader:
 
     def folded(self, made: Expr) -> Expr:
         """Return a condition on numbers alone as 1 or 0, any other as it is."""
-        value = numeric(made)
+        value = numeric(made, self.scope.constants)
         return made if value is None else Integer(int(value))
 
     # ---------------------------------------------------------------- calls
@@ -421,7 +438,7 @@ class _Reader:
 
     def where(self, node: ast.Call) -> Expr:
         condition = self.expression(node.args[0])
-        value = numeric(condition)
+        value = numeric(condition, self.scope.constants)
         if value is not None:  # an option decides: the other branch isn't even read
             return self.expression(node.args[1] if value else node.args[2])
         return fn.where(condition, self.expression(node.args[1]), self.expression(node.args[2]))
@@ -491,9 +508,9 @@ class _Reader:
         return access
 
     def access(self, node: ast.Subscript, *, reading: bool = True) -> Access:
-        if not isinstance(node.value, ast.Name):
+        word = _dotted(node.value)
+        if not word:
             raise self.error(node, "only a tensor has indices")
-        word = node.value.id
         subscripts = tuple(part for leaf in _parts(node.slice) for part in self.subscript(leaf))
         if reading and word not in self.scope.ranks:
             hint = self.suggest(word, list(self.scope.ranks))

@@ -153,6 +153,12 @@ class Flat(Function):
     """Several indices joined row-major into one: `Flat(i, j)` runs over all pairs."""
 
 
+class Slope(Function):
+    """∂a/∂b, not worked out: how a step of the chain rule is written down."""
+
+    nargs = 2
+
+
 class Reduction(Expr):
     """Some function of all values of `body` as the `bound` indices run through their ranges."""
 

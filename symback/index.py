@@ -233,3 +233,14 @@ def _powers(term: Expr) -> dict[Expr, Expr]:
         if not part.is_Number:
             found[base] = power
     return found
+
+
+def scalars(expr: Expr) -> list[Symbol]:
+    """Return the symbols of an expression that are tensors without axes, in a fixed order."""
+    labels = {access.base.label for access in expr.atoms(Indexed)}
+    found = {
+        s
+        for s in expr.free_symbols
+        if isinstance(s, Symbol) and not s.is_integer and s not in labels
+    }
+    return sorted(found, key=lambda symbol: symbol.name)

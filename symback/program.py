@@ -337,6 +337,7 @@ class Program:
     notes: tuple[str, ...] = ()  # stability rewrites and kinks, a line each, for the header
     letters: Mapping[str, str] = field(default_factory=dict)  # index letter → its meaning
     float_type: str = "float64"  # or "float32"
+    weight: str = "n"  # what the loss's mean divides by: the batch's size, a tensor, "" for a sum
     buffers: tuple[Tensor, ...] = ()  # arrays made once that in-place statements write into;
     # none in the readable form. "p" in a shape: the number of all parameters' elements
 

@@ -1,0 +1,484 @@
+"""Derivation → Program: every equation becomes a statement over arrays.
+
+A sum of products over shared indices becomes a `Contract` of two operands, which a target prints
+as a matrix product where it is one; factors along the same axes are multiplied first.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from sympy import Add, Expr, Indexed, Integer, Mul, Pow, Rational, Symbol, pi
+from sympy.core.parameters import distribute
+
+from symback import functions as fn
+from symback import index as ix
+from symback import notation, program
+from symback.derive import Derivation, Line, Term
+from symback.formula import numeric
+from symback.graph import Equation, Recipe, name_of
+from symback.program import (
+    Apply,
+    Assumption,
+    Concatenate,
+    Contract,
+    Dim,
+    Metric,
+    Number,
+    Position,
+    Program,
+    Read,
+    Reduce,
+    Role,
+    Schedule,
+    Size,
+    Slice,
+    Split,
+    Statement,
+    Tensor,
+    Update,
+    merged,
+)
+
+REDUCED = {
+    fn.SumOver: "sum",
+    fn.MaxOver: "max",
+    fn.MinOver: "min",
+    fn.ProdOver: "prod",
+    fn.ArgMax: "argmax",
+    fn.ArgMin: "argmin",
+}
+
+
+@distribute(False)
+def lower(derivation: Derivation, float_type: str = "float64") -> Program:
+    """Turn every line of a derivation into a statement."""
+    graph = derivation.graph
+    shown = _shown_names(derivation)
+
+    def statements(lines: Sequence[Line]) -> tuple[Statement, ...]:
+        return _joined([_statement(line, shown) for line in lines], lines)
+
+    alone = {name for _, lines in derivation.metrics for line in lines for name in (line.target,)}
+    return Program(
+        model=graph.model,
+        source=graph.source,
+        digest=graph.digest,
+        tensors=tuple(t for t in derivation.tensors if t.name not in alone),
+        forward=statements(derivation.forward),
+        output=graph.output,
+        loss=statements(derivation.loss),
+        objective=graph.objective,
+        weight=graph.divisor,
+        backward=statements(derivation.backward),
+        gradients=derivation.gradients,
+        update=_update(graph.optimizer),
+        schedule=None if graph.schedule is None else _schedule(graph.schedule),
+        metrics=tuple(Metric(name, statements(lines)) for name, lines in derivation.metrics),
+        assumptions=_assumptions(derivation),
+        training=graph.training,
+        data=graph.data,
+        layers=tuple((node.target, node.layer) for node in (*graph.layers, *graph.loss)),
+        notes=(*graph.rewrites, *_kinks(derivation)),
+        float_type=float_type,
+    )
+
+
+def _shown_names(derivation: Derivation) -> dict[str, str]:
+    """Return how each tensor is written in a formula: dz1 is ∂L/∂z1."""
+    return {
+        tensor.name: f"∂L/∂{tensor.name[1:]}" if tensor.role is Role.ADJOINT else tensor.name
+        for tensor in derivation.tensors
+    }
+
+
+def shown(term: Term, names: Mapping[str, str]) -> dict[str, str]:
+    """Return how a term's letters are written: the tensors they stand for, and sizes."""
+    letters = {letter: names.get(name, name) for letter, name in term.names}
+    sizes = {f"|{letter}|": str(dim).upper() for letter, dim in term.sizes}
+    return letters | sizes
+
+
+def _statement(line: Line, names: Mapping[str, str]) -> Statement:
+    first, *others = line.terms
+    letters = tuple(first.equation.target.indices) if _indexed(first.equation.target) else ()
+    target = Lowering(first, ()).access(first.equation.target)
+    values = [Lowering(first, letters).value(first.equation.rhs)]
+    said = [notation.equation(first.equation.target, first.equation.rhs, shown(first, names))]
+    for other in others:
+        renamed = _in_letters(other, letters)
+        values.append(Lowering(renamed, letters).value(renamed.equation.rhs))
+        said.append(notation.text(renamed.equation.rhs, shown(renamed, names)))
+    value = values[0] if len(values) == 1 else Apply("add", tuple(values))
+    return Statement(target, value, " + ".join(said))
+
+
+def _in_letters(term: Term, letters: tuple[Symbol, ...]) -> Term:
+    """Return the term with its target's indices renamed to these."""
+    own = term.equation.target.indices if _indexed(term.equation.target) else ()
+    swap = dict(zip(own, letters, strict=True))
+    aside = {new: ix.primed(new) for new in letters if new not in own}
+    rhs = ix.substitute(ix.substitute(term.equation.rhs, aside), swap)
+    rhs = ix.unprimed(rhs, letters)
+    target = ix.substitute(term.equation.target, swap)
+    sizes = dict(term.sizes)
+    sizes |= {new.name: sizes[old.name] for old, new in swap.items()}
+    return Term(term.layer, Equation(target, rhs), term.names, tuple(sizes.items()))
+
+
+def _indexed(expr: Expr) -> bool:
+    return isinstance(expr, Indexed)
+
+
+def _joined(statements: list[Statement], lines: Sequence[Line]) -> tuple[Statement, ...]:
+    """Put statements that fill parts of one tensor together into a concatenation."""
+    made: list[Statement] = []
+    for statement in statements:
+        before = made[-1] if made else None
+        if before is not None and _name(before.target) == _name(statement.target):
+            made[-1] = _concatenated(before, statement)
+        else:
+            made.append(statement)
+    return tuple(made)
+
+
+def _name(target: Read | Split | Slice) -> str:
+    return target.name
+
+
+def _concatenated(before: Statement, after: Statement) -> Statement:
+    parts, letters = (before.value,), (before.target.axes[-1],)
+    if isinstance(before.value, Concatenate):
+        parts, letters = before.value.parts, before.value.letters
+    value = Concatenate(
+        (*parts, after.value), (*letters, after.target.axes[-1]), before.target.axes[-1]
+    )
+    return Statement(before.target, value, f"{before.because}; {after.because}")
+
+
+# ---------------------------------------------------------------- expressions
+
+
+@dataclass(frozen=True, slots=True)
+class Lowering:
+    """Turns expressions in one term's letters into array expressions.
+
+    `order` is the target's indices: the operands of a product stand in their order.
+    """
+
+    term: Term
+    order: tuple[Expr, ...]
+
+    def name(self, letter: str) -> str:
+        return dict(self.term.names).get(letter, letter)
+
+    def dim(self, letter: str) -> Dim:
+        sizes = dict(self.term.sizes)
+        return sizes[letter] if letter in sizes else sizes[letter.rstrip("'")]
+
+    def size(self, letter: str) -> program.Expr:
+        dim = self.dim(letter)
+        return Number(dim) if isinstance(dim, int) else Size(dim)
+
+    def access(self, expr: Expr) -> Read | Split | Slice:
+        """Return a tensor access, for reading or as a target."""
+        if not isinstance(expr, Indexed):
+            return Read(self.name(str(expr)), ())
+        name = self.name(name_of(expr))
+        parts = expr.indices
+        if any(isinstance(part, fn.Flat) for part in parts):
+            groups = tuple(
+                tuple(s.name for s in part.args) if isinstance(part, fn.Flat) else (part.name,)
+                for part in parts
+            )
+            letters = [letter for group in groups for letter in group]
+            return Split(name, groups, tuple((letter, self.dim(letter)) for letter in letters))
+        if all(isinstance(part, Symbol) for part in parts):
+            return Read(name, tuple(part.name for part in parts))
+        return self.slice(name, parts)
+
+    def slice(self, name: str, parts: Sequence[Expr]) -> Slice:
+        axes: list[str] = []
+        ranges: list[tuple[int, int] | None] = []
+        for place, part in enumerate(parts):
+            if isinstance(part, Symbol):
+                axes.append(part.name)
+                ranges.append(None)
+            elif isinstance(part, Integer):
+                axes.append(f"_{place}")
+                ranges.append((int(part), int(part) + 1))
+            else:  # size(i) + j
+                start = sum(int(self.dim(s.letter)) for s in part.args if isinstance(s, fn.Size))
+                letter = next(s for s in part.args if isinstance(s, Symbol))
+                axes.append(letter.name)
+                ranges.append((start, start + int(self.dim(letter.name))))
+        return Slice(name, tuple(axes), tuple(ranges))
+
+    def value(self, expr: Expr) -> program.Expr:
+        match expr:
+            case Rational():
+                return _number(expr)
+            case Indexed():
+                return self.read(expr)
+            case Symbol() if expr.is_integer:
+                return Position(expr.name, self.dim(expr.name))
+            case Symbol():
+                return Read(self.name(expr.name), ())
+            case fn.Size():
+                return self.size(expr.letter)
+            case Add():
+                return self.sum(expr)
+            case Mul():
+                return self.product(expr)
+            case Pow():
+                return self.power(expr)
+            case fn.SumOver():
+                return self.total(expr)
+            case fn.Reduction():
+                over = tuple(letter.name for letter in expr.bound)
+                return Reduce(REDUCED[type(expr)], self.value(expr.body), over)
+            case fn.Elementwise():
+                if expr.args and (known := numeric(expr)) is not None:
+                    return Number(known)
+                return Apply(expr.word, tuple(self.value(arg) for arg in expr.args))
+        if expr is pi:
+            return Number(float(pi))
+        raise TypeError(f"no statement for {type(expr).__name__}")
+
+    def read(self, expr: Indexed) -> program.Expr:
+        made = self.access(expr)
+        if isinstance(made, Slice) and (fixed := [a for a in made.axes if a.startswith("_")]):
+            return Reduce("sum", made, tuple(fixed))
+        return made
+
+    def sum(self, expr: Expr) -> program.Expr:
+        added, taken = notation.in_order(expr)
+        terms = [self.value(term) for term in added]
+        made: program.Expr | None = None
+        if terms:
+            made = terms[0] if len(terms) == 1 else Apply("add", tuple(terms))
+        for term in taken:
+            value = self.value(term)
+            if made is None:
+                made = Apply("negative", (value,))
+            else:
+                made = Apply("subtract", (made, value))
+        assert made is not None
+        return made
+
+    def product(self, expr: Expr) -> program.Expr:
+        """Return number · above / below, scalars gathered so that arrays are passed over once."""
+        number, above, below = notation.over(expr)
+        scalars = [part for part in above if not ix.indices(part)]
+        arrays = [part for part in above if ix.indices(part)]
+        negative, number = number < 0, abs(number)
+        top = [self.value(part) for part in scalars]
+        bottom = [self.value(part) for part in below if not ix.indices(part)]
+        under = [self.value(part) for part in below if ix.indices(part)]
+        if number.q != 1 and not _is_short(number):
+            bottom.insert(0, Number(int(number.q)))
+            number = Rational(number.p)
+        if number != 1:
+            top.insert(0, _number(number))
+        made = _times([self.value(part) for part in arrays])
+        scale = _times(top)
+        if scale is not None and bottom:
+            scale = Apply("divide", (scale, _whole(bottom)))
+            bottom = []
+        made = scale if made is None else made if scale is None else _times([scale, made])
+        if under or bottom:
+            made = Apply("divide", (made or Number(1), _whole([*bottom, *under])))
+        assert made is not None
+        return Apply("negative", (made,)) if negative else made
+
+    def power(self, expr: Expr) -> program.Expr:
+        base, exponent = expr.args
+        if exponent.is_Integer and exponent < 0:
+            below = base ** (-exponent)
+            return Apply("divide", (Number(1), self.value(below)))
+        return Apply("power", (self.value(base), self.value(exponent)))
+
+    # ---------------------------------------------------------------- sums of products
+
+    def total(self, expr: fn.SumOver) -> program.Expr:
+        """Return Σ body as a contraction of two operands, or as a plain sum."""
+        over = tuple(letter.name for letter in expr.bound)
+        number, rest = expr.body.as_coeff_Mul()
+        if not isinstance(rest, Mul) or any(p.is_Pow and p.exp < 0 for p in rest.args):
+            made: program.Expr = Reduce("sum", self.value(rest), over)
+        else:
+            made = self.contracted(_grouped(ix.factors(rest)), over)
+        if number == 1:
+            return made
+        if number == -1:
+            return Apply("negative", (made,))
+        return _times([_number(number), made]) or made
+
+    def contracted(self, groups: list[Expr], over: tuple[str, ...]) -> program.Expr:
+        """Contract groups of factors, two at a time, the pair with the smallest result first."""
+        operands = [self.value(group) for group in groups]
+        while len(operands) > 2:
+            first, second = min(
+                combinations(operands, 2), key=lambda pair: self.cost(pair, operands, over)
+            )
+            others = [o for o in operands if o is not first and o is not second]
+            elsewhere = {axis for other in others for axis in other.axes}
+            here = tuple(axis for axis in over if axis not in elsewhere)
+            operands = [self.pair(first, second, here), *others]
+            over = tuple(axis for axis in over if axis in elsewhere)
+        if len(operands) == 1:
+            return Reduce("sum", operands[0], over)
+        return self.pair(operands[0], operands[1], over)
+
+    def cost(
+        self,
+        pair: tuple[program.Expr, program.Expr],
+        operands: Sequence[program.Expr],
+        over: tuple[str, ...],
+    ) -> tuple[int, int]:
+        """Return the result's axes, then the work's axes, of contracting a pair first."""
+        others = [o for o in operands if o is not pair[0] and o is not pair[1]]
+        elsewhere = {axis for other in others for axis in other.axes}
+        work = merged(pair[0].axes, pair[1].axes)
+        kept = [axis for axis in work if axis not in over or axis in elsewhere]
+        return len(kept), len(work)
+
+    def pair(
+        self, first: program.Expr, second: program.Expr, over: tuple[str, ...]
+    ) -> program.Expr:
+        """Return Σ_over first·second, summing beforehand what only one of them has."""
+        first, second = (
+            Reduce("sum", one, alone)
+            if (alone := tuple(a for a in over if a in one.axes and a not in other.axes))
+            else one
+            for one, other in ((first, second), (second, first))
+        )
+        both = tuple(axis for axis in over if axis in first.axes and axis in second.axes)
+        if self.place(second) < self.place(first):
+            first, second = second, first
+        if not both:
+            return Apply("multiply", (first, second))
+        if set(first.axes) == set(second.axes):
+            return Reduce("sum", Apply("multiply", (first, second)), both)
+        return Contract(first, second, both)
+
+    def place(self, operand: program.Expr) -> int:
+        """Return where the operand's own indices begin in the target."""
+        order = [str(letter) for letter in self.order]
+        places = [order.index(axis) for axis in operand.axes if axis in order]
+        return min(places, default=len(order))
+
+
+def _grouped(parts: Sequence[Expr]) -> list[Expr]:
+    """Multiply factors along the same axes, and a smaller one into one that has all its axes."""
+    groups: dict[frozenset[Expr], Expr] = {}
+    for part in sorted(parts, key=notation.factor_order):
+        axes = frozenset(ix.indices(part))
+        groups[axes] = groups[axes] * part if axes in groups else part
+    while len(groups) > 2:
+        inside = [(a, b) for a in groups for b in groups if a < b]
+        if not inside:
+            break
+        small, large = min(inside, key=lambda pair: (len(pair[1]), str(groups[pair[1]])))
+        groups[large] = groups[large] * groups.pop(small)
+    return list(groups.values())
+
+
+def _number(value: Rational) -> Number:
+    return Number(int(value)) if isinstance(value, Integer) else Number(float(value.p / value.q))
+
+
+def _is_short(value: Rational) -> bool:
+    return isinstance(value, Integer) or len(repr(float(value))) <= 8
+
+
+def _times(parts: list[program.Expr]) -> program.Expr | None:
+    if not parts:
+        return None
+    return parts[0] if len(parts) == 1 else Apply("multiply", tuple(parts))
+
+
+def _whole(parts: list[program.Expr]) -> program.Expr:
+    made = _times(parts)
+    assert made is not None
+    return made
+
+
+# ---------------------------------------------------------------- optimiser and schedule
+
+
+def _recipe_statements(recipe: Recipe, arrays: frozenset[str]) -> tuple[Statement, ...]:
+    """Lower assignments; those that depend on w or g run for each element, under the letter p."""
+    arrays = set(arrays)
+    made = []
+    for equation in recipe.equations:
+        axes = ("p",) if any(s.name in arrays for s in ix.scalars(equation.rhs)) else ()
+        if axes or equation.name in arrays:
+            arrays.add(equation.name)
+            axes = ("p",)
+        value = _spread(Lowering(Term("", equation, (), ()), ()).value(equation.rhs), arrays)
+        said = notation.equation(equation.target, equation.rhs, {})
+        made.append(Statement(Read(equation.name, axes), value, said.replace(" = ", " ← ", 1)))
+    return tuple(made)
+
+
+def _spread(expr: program.Expr, arrays: set[str]) -> program.Expr:
+    match expr:
+        case Read(name=name) if name in arrays:
+            return Read(name, ("p",))
+        case Apply(function=function, args=args):
+            return Apply(function, tuple(_spread(arg, arrays) for arg in args))
+    return expr
+
+
+def _update(recipe: Recipe) -> Update:
+    states = frozenset(state.name for state in recipe.states)
+    made = _recipe_statements(recipe, states | {"w", "g"})
+    return Update(
+        recipe.name,
+        recipe.constants,
+        recipe.states,
+        tuple(statement for statement in made if not statement.target.axes),
+        tuple(statement for statement in made if statement.target.axes),
+    )
+
+
+def _schedule(recipe: Recipe) -> Schedule:
+    made = _recipe_statements(recipe, frozenset())
+    return Schedule(recipe.name, recipe.constants, recipe.states, made, recipe.per)
+
+
+# ---------------------------------------------------------------- what is said of it
+
+
+def _assumptions(derivation: Derivation) -> tuple[Assumption, ...]:
+    """Return what is assumed of the targets: facts that a gradient used, and kinds of values."""
+    made = []
+    for name, kind in derivation.graph.facts:
+        tensor = derivation.graph.tensor(name)
+        if tensor.role not in (Role.TARGET, Role.INPUT):
+            continue
+        if kind == "one_sum" and tensor.classes is not None:
+            continue
+        made.append(Assumption(name, kind, _because(tensor, kind)))
+    return tuple(made)
+
+
+def _because(tensor: Tensor, kind: str) -> str:
+    return {
+        "classes": f"{tensor.name} holds the labels 0 … {(tensor.classes or 1) - 1}",
+        "one_sum": f"Σ {tensor.name} = 1 over its last axis",
+        "signs": f"{tensor.name} is −1 or +1",
+        "unit": f"0 ≤ {tensor.name} ≤ 1",
+        "positive": f"{tensor.name} > 0",
+    }[kind]
+
+
+def _kinks(derivation: Derivation) -> tuple[str, ...]:
+    """Return a line for each kind of kink among the formulas."""
+    found: dict[str, None] = {}
+    for node in (*derivation.graph.layers, *derivation.graph.loss):
+        for part in sorted(node.equation.rhs.atoms(fn.Elementwise, fn.Reduction), key=str):
+            if kink := type(part).kink:
+                found[kink] = None
+    return tuple(found)
