@@ -1,0 +1,163 @@
+"""Checks across the parts of a spec: names are unique, and whatever is named exists.
+
+They read the values as written and skip what has not the form it should have, which the forms
+report; so both kinds of mistakes are shown at once.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from symback.catalog import find
+from symback.catalog.entry import Kind
+from symback.errors import near_miss
+from symback.source import Keys
+from symback.spec.form import Wrong
+
+DATA_KEYS = ("csv", "npz", "test", "seed", "standardise")
+OUTPUT = "y"  # of the network, in a loss or a metric
+
+
+def mapping(value: Any, key: str) -> dict[str, Any]:
+    """Return the mapping under a key, empty where there is none."""
+    inner = value.get(key) if isinstance(value, dict) else None
+    return inner if isinstance(inner, dict) else {}
+
+
+def layers(value: Any) -> list[tuple[Keys, str, dict[str, Any]]]:
+    """Return path, name and settings of each layer that has a name."""
+    listed = value.get("layers") if isinstance(value, dict) else None
+    found: list[tuple[Keys, str, dict[str, Any]]] = []
+    for number, item in enumerate(listed if isinstance(listed, list) else ()):
+        if isinstance(item, dict) and len(item) == 1:
+            [(name, settings)] = item.items()
+            body = settings if isinstance(settings, dict) else {}
+            found.append((("layers", number, name), name, body))
+    return found
+
+
+def check(value: Any) -> Iterator[Wrong]:
+    """Yield every mistake across the parts."""
+    yield from _unique(value)
+    yield from _batch(value)
+    yield from _sources(value)
+    if mapping(value, "inputs"):
+        yield from _loss(value)
+        yield from _data(value)
+
+
+def _unique(value: Any) -> Iterator[Wrong]:
+    taken = {OUTPUT: "the network's output in losses and metrics"}
+    for name in mapping(value, "inputs"):
+        if name == OUTPUT:
+            told = f"`{OUTPUT}` is {taken[OUTPUT]}"
+            yield Wrong(("inputs", name), told, "call a target t", key=True)
+        taken[name] = "an input"
+    for name in mapping(value, "functions"):
+        if name in taken:
+            told = f"`{name}` is already {taken[name]}"
+            yield Wrong(("functions", name), told, "give each its own name", key=True)
+        taken[name] = "a function"
+    for path, name, _ in layers(value):
+        if name in taken:
+            told = f"`{name}` is already {taken[name]}"
+            yield Wrong(path, told, "give each layer its own name", key=True)
+        taken.setdefault(name, "a layer")
+    owners = [(path, body) for path, _, body in layers(value)]
+    owners += [((key,), mapping(value, key)) for key in ("loss", "optimizer", "schedule")]
+    for path, body in owners:
+        own: dict[str, str] = {}
+        for kind in ("parameters", "constants", "state"):
+            for name in mapping(body, kind):
+                other = own.get(name) or taken.get(name)
+                if other:
+                    told = f"`{name}` is already {other}"
+                    yield Wrong((*path, kind, name), told, "choose another name", key=True)
+                own[name] = f"one of the {kind} here"
+
+
+def _batch(value: Any) -> Iterator[Wrong]:
+    """All inputs have the batch as their first axis, under one name."""
+    first = ""
+    for name, settings in mapping(value, "inputs").items():
+        shape = settings.get("shape") if isinstance(settings, dict) else settings
+        axis = shape[0] if isinstance(shape, list) and shape else None
+        if isinstance(axis, str) and first and axis != first:
+            told = f"the batch is `{first}` above and `{axis}` here; it is one axis"
+            yield Wrong(("inputs", name, "shape", 0), told, f"write {first}")
+        elif isinstance(axis, str):
+            first = axis
+
+
+def _sources(value: Any) -> Iterator[Wrong]:
+    """A layer reads inputs and layers above it."""
+    inputs, every = mapping(value, "inputs"), [name for _, name, _ in layers(value)]
+    above = list(inputs)
+    for path, name, body in layers(value):
+        named = body.get("from", [])
+        for number, source in enumerate(named if isinstance(named, list) else [named]):
+            if not isinstance(source, str) or source in above or not inputs:
+                continue
+            told, hint = f"there is no layer or input `{source}`", near_miss(source, above)
+            if source == name:
+                told, hint = f"`{name}` can't read itself", "a layer reads what is above it"
+            elif source in every:
+                told = f"`{source}` comes later; a layer reads what is above it"
+                hint = f"move `{source}` up, before `{name}`"
+            yield Wrong((*path, "from", number), told, hint or f"there are: {', '.join(above)}")
+        above.append(name)
+
+
+def _loss(value: Any) -> Iterator[Wrong]:
+    """A loss of the catalogue compares with an input; penalties name parameters."""
+    inputs = mapping(value, "inputs")
+    for key, part in mapping(value, "loss").items():
+        if find(Kind.LOSS, key) is None or isinstance(part, int | float):
+            continue
+        named = {"target": part} if isinstance(part, str) else part
+        for role in ("target", "sample_weight"):
+            name = named.get(role) if isinstance(named, dict) else None
+            if isinstance(name, str) and name not in inputs:
+                hint = near_miss(name, inputs) or f"the inputs are: {', '.join(inputs)}"
+                yield Wrong(("loss", key, role), f"there is no input `{name}`", hint)
+    named = mapping(value, "loss").get("penalise", [])
+    known = list(_parameters(value))
+    for number, name in enumerate(named if isinstance(named, list) else [named]):
+        if isinstance(name, str) and name not in known:
+            hint = near_miss(name, known) or f"there are: {', '.join(known)}"
+            yield Wrong(("loss", "penalise", number), f"there is no parameter `{name}`", hint)
+
+
+def _parameters(value: Any) -> Iterator[str]:
+    for _, name, body in layers(value):
+        for key in body:
+            entry = find(Kind.LAYER, key)
+            for parameter in entry.parameters if entry else ():
+                yield f"{name}.{parameter.name}"
+        for key in mapping(body, "parameters"):
+            yield f"{name}.{key}"
+
+
+def _data(value: Any) -> Iterator[Wrong]:
+    """Each input has its columns; only numbers that aren't labels are standardised."""
+    data, inputs = mapping(value, "data"), mapping(value, "inputs")
+    for key in data:
+        if key not in (*DATA_KEYS, *inputs):
+            near = near_miss(key, (*DATA_KEYS, *inputs))
+            hint = f"{near} inputs: {', '.join(inputs)}; keys: {', '.join(DATA_KEYS)}".strip()
+            yield Wrong(("data", key), f"there is no input `{key}`", hint, key=True)
+    if data:
+        for name in inputs:
+            if name in DATA_KEYS:
+                told = f"`{name}` is a key of `data`; an input read from a file needs another name"
+                yield Wrong(("inputs", name), told, key=True)
+            elif name not in data:
+                told = f"`data` doesn't say where `{name}` is"
+                yield Wrong(("data", name), told, f"{name}: column, or {name}: first:last", True)
+    named = data.get("standardise", [])
+    for number, name in enumerate(named if isinstance(named, list) else [named]):
+        path = ("data", "standardise", number)
+        if isinstance(name, str) and name not in inputs:
+            hint = near_miss(name, inputs) or f"the inputs are: {', '.join(inputs)}"
+            yield Wrong(path, f"there is no input `{name}`", hint)
+        elif isinstance(name, str) and mapping(inputs, name).get("classes") is not None:
+            yield Wrong(path, f"`{name}` holds labels, which have no mean", "leave it out")

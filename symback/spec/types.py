@@ -1,0 +1,114 @@
+"""The Spec: what a person asked for, read and checked. Formulas are still text."""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from symback.errors import Mistake
+from symback.program import Data, Training
+from symback.source import Document
+
+Setting: TypeAlias = float | bool | str | tuple[int, ...]
+Numbers: TypeAlias = "float | tuple[Numbers, ...]"  # given one by one, nested like the array
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A catalogue entry (or a function of the spec) with the options given; the rest: defaults."""
+
+    name: str
+    options: tuple[tuple[str, Setting], ...] = ()
+
+
+Start: TypeAlias = "Choice | str | Numbers"  # of a parameter: an initialiser, a formula, numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An array from outside: its first axis is the batch, of a size with a name."""
+
+    name: str
+    shape: tuple[int | str, ...]
+    classes: int | None = None  # holds the labels 0 … classes-1
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFunction:
+    """`name(args) = formula`."""
+
+    name: str
+    args: tuple[str, ...]
+    formula: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnParameter:
+    """A learned array of a layer that has a formula of its own."""
+
+    name: str
+    shape: tuple[int, ...]
+    init: Start
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer of the catalogue (`kind`), of its own `formulas`, or an activation alone."""
+
+    name: str
+    kind: Choice | None = None
+    formulas: tuple[str, ...] = ()
+    parameters: tuple[OwnParameter, ...] = ()
+    constants: tuple[tuple[str, float], ...] = ()
+    activation: Choice | None = None
+    sources: tuple[str, ...] = ()  # none: the layer before
+    init: tuple[tuple[str, Start], ...] = ()  # by PyTorch's parameter name; "": all weights
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What is made small, with its penalties l1·Σ|w| + l2·Σw² over `penalise` (none: over all)."""
+
+    choice: Choice | None = None
+    target: str = ""
+    sample_weight: str | None = None
+    weights: tuple[float, ...] = ()  # of the classes
+    reduction: str = "mean"
+    formula: str | None = None
+    constants: tuple[tuple[str, float], ...] = ()
+    l1: float = 0.0
+    l2: float = 0.0
+    penalise: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """An optimiser or a learning-rate schedule, of the catalogue or by its own formulas."""
+
+    choice: Choice | None = None
+    formulas: tuple[str, ...] = ()
+    states: tuple[tuple[str, float], ...] = ()
+    constants: tuple[tuple[str, float], ...] = ()
+    per: str = "epoch"  # or "step": when a schedule runs
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A model as its spec describes it."""
+
+    model: str
+    inputs: tuple[Input, ...]
+    functions: tuple[OwnFunction, ...]
+    layers: tuple[Layer, ...]
+    loss: Loss
+    optimizer: Rule
+    schedule: Rule | None
+    metrics: tuple[str, ...]
+    training: Training
+    data: Data | None
+    source: str  # the spec's file name, "" without one
+    folder: str  # where its data file is looked for
+    digest: str  # SHA-256 of the content: the same for the same content however it is laid out
+    document: Document = field(compare=False, repr=False)
+
+    def locate(self, mistake: Mistake) -> Mistake:
+        """Return the mistake with file, line, column and row, from its path and offset."""
+        return self.document.locate(mistake)
