@@ -1,0 +1,223 @@
+"""The catalogue as data: every entry complete, every formula readable under every option."""
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from symback import catalog, formula
+from symback.catalog.entry import Entry, Kind
+from symback.functions import ELEMENTWISE, REDUCTIONS
+from symback.program import Assumption
+
+ENTRIES = catalog.entries()
+CALLED = {*ELEMENTWISE, *REDUCTIONS, "mean", "size", "flat"}
+DRAWS = {"uniform", "normal", "constant", "keep"}
+GIVEN = {
+    Kind.LAYER: {"x", "x1", "x2"},
+    Kind.ACTIVATION: {"x"},
+    Kind.LOSS: {"y", "t", "s", "w", "labels", "weighted", "sampled"},
+    Kind.OPTIMIZER: {"w", "g", "lr", "step"},
+    Kind.SCHEDULE: {"base", "lr", "epoch", "step", "metric"},
+    Kind.INITIALIZER: {"fan_in", "fan_out"},
+    Kind.METRIC: {"y", "t", "labels"},
+}
+
+
+def named(entry: Entry) -> str:
+    return f"{entry.kind}-{entry.name}"
+
+
+every_entry = pytest.mark.parametrize("entry", ENTRIES, ids=named)
+
+
+def option_names(entry: Entry) -> Iterator[str]:
+    """Yield what the formulas of an entry may call its options."""
+    for option in entry.options:
+        if option.choices:
+            yield from (f"{option.name}_{choice}" for choice in option.choices)
+        else:
+            yield option.name
+        if option.default is None and not option.required:
+            yield f"{option.name}_given"
+
+
+def texts(entry: Entry) -> Iterator[str]:
+    """Yield everything of an entry that is written in the formula language."""
+    yield from entry.formulas
+    yield from (start for _, start in entry.states)
+    yield from (draw for _, draw in entry.random)
+    yield from (parameter.init for parameter in entry.parameters)
+    yield from (fact.where for fact in entry.assumes)
+    if entry.divisor:
+        yield entry.divisor
+
+
+def targets(entry: Entry) -> Iterator[str]:
+    """Yield the letters that an entry's formulas define."""
+    for text in entry.formulas:
+        node = formula.syntax(text)
+        if isinstance(node, ast.Assign):
+            goal = node.targets[0]
+            name = goal.value if isinstance(goal, ast.Subscript) else goal
+            assert isinstance(name, ast.Name), text
+            yield name.id
+
+
+def words(text: str) -> tuple[set[str], set[str], set[str]]:
+    """Return the functions called, the indices, and the other names of a formula."""
+    calls, indices = set(), set()
+    root = formula.syntax(text)
+    for node in ast.walk(root):
+        if isinstance(node, ast.Call):
+            assert isinstance(node.func, ast.Name)
+            calls.add(node.func.id)
+            binds = node.func.id in {*REDUCTIONS, "mean", "size", "flat"}
+            places = node.args[node.func.id not in {"size", "flat"} :] if binds else []
+            indices |= {arg.id for arg in places if isinstance(arg, ast.Name)}
+        elif isinstance(node, ast.Subscript):
+            leaves = ast.walk(node.slice)
+            indices |= {leaf.id for leaf in leaves if isinstance(leaf, ast.Name)}
+    others = {node.id for node in ast.walk(root) if isinstance(node, ast.Name)}
+    return calls, indices - calls, others - calls - indices
+
+
+@every_entry
+def test_entry_is_described(entry: Entry) -> None:
+    assert entry.doc.endswith((".", ")"))
+    assert entry.doc.startswith(("x", "exp", "log")) or not entry.doc[0].islower()
+    assert entry.source
+    for option in entry.options:
+        assert option.doc, option.name
+        assert not option.doc.endswith("."), option.name
+
+
+@every_entry
+def test_names_are_identifiers(entry: Entry) -> None:
+    letters = [parameter.letter for parameter in entry.parameters]
+    letters += [name for name, _ in (*entry.states, *entry.random)]
+    for name in (entry.name, *entry.aliases, *(o.name for o in entry.options), *letters):
+        assert name.isidentifier()
+        assert name.isascii()
+        assert not name.startswith("_")
+    for option in entry.options:
+        assert all(f"{option.name}_{choice}".isidentifier() for choice in option.choices)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_names_are_unique_within_a_kind(kind: Kind) -> None:
+    found = Counter(
+        name for entry in ENTRIES if entry.kind is kind for name in (entry.name, *entry.aliases)
+    )
+    assert found
+    assert set(found.values()) == {1}
+
+
+@every_entry
+def test_options_are_consistent(entry: Entry) -> None:
+    names = list(option_names(entry))
+    assert len(set(names)) == len(names)
+    taken = {*GIVEN[entry.kind], *targets(entry)} - {"lr"}
+    assert not taken & set(names)
+    assert not entry.main or entry.main in {option.name for option in entry.options}
+    for option in entry.options:
+        assert not (option.required and option.default is not None), option.name
+        assert not option.choices or option.default in option.choices or option.required
+        assert option.least is None or option.above is None
+        assert option.most is None or option.below is None
+        default = option.default
+        if isinstance(default, int | float) and not isinstance(default, bool):
+            assert option.least is None or default >= option.least, option.name
+            assert option.above is None or default > option.above, option.name
+            assert option.most is None or default <= option.most, option.name
+            assert option.below is None or default < option.below, option.name
+            assert not option.whole or isinstance(default, int), option.name
+
+
+@every_entry
+def test_formulas_stay_within_the_caps(entry: Entry) -> None:
+    for text in texts(entry):
+        assert formula.syntax(text)
+
+
+@every_entry
+def test_formulas_name_only_what_there_is(entry: Entry) -> None:
+    functions = CALLED | {e.name for e in ENTRIES if e.kind is Kind.ACTIVATION} | DRAWS
+    known = GIVEN[entry.kind] | set(option_names(entry)) | set(targets(entry)) | {"pi"}
+    known |= {parameter.letter for parameter in entry.parameters} | {"fan_in", "fan_out"}
+    known |= {name for name, _ in (*entry.states, *entry.random)}
+    for text in texts(entry):
+        calls, indices, others = words(text)
+        assert calls <= functions, text
+        assert all(len(letter) == 1 for letter in indices), text
+        assert others <= known, text
+
+
+@every_entry
+def test_every_option_state_and_letter_is_read(entry: Entry) -> None:
+    read = {word for text in texts(entry) for word in words(text)[2]}
+    shapes = {name for parameter in entry.parameters for name in parameter.shape}
+    for option in entry.options:
+        names = {option.name, *(f"{option.name}_{choice}" for choice in option.choices)}
+        assert names & (read | shapes), option.name
+    for name, _ in (*entry.states, *entry.random):
+        assert name in read
+    for parameter in entry.parameters:
+        assert parameter.letter in read
+
+
+@every_entry
+def test_formulas_define_what_the_kind_needs(entry: Entry) -> None:
+    made = list(targets(entry))
+    match entry.kind:
+        case Kind.ACTIVATION | Kind.INITIALIZER:
+            assert len(entry.formulas) == 1
+        case Kind.LOSS:
+            assert made[-1] == "l"
+        case Kind.OPTIMIZER:
+            assert "w" in made
+            assert entry.main == "lr"
+        case Kind.SCHEDULE:
+            assert "lr" in made
+        case Kind.METRIC:
+            assert made[-1] == entry.name
+        case Kind.LAYER:
+            assert len(made) == len(entry.formulas)
+
+
+def test_facts_are_assumptions_of_the_program() -> None:
+    kinds = [fact.kind for entry in ENTRIES for fact in entry.assumes]
+    assert kinds
+    documented = Assumption.__doc__ or ""
+    assert all(f'"{kind}"' in documented for kind in kinds)
+    assert all(entry.kind is Kind.LOSS for entry in ENTRIES if entry.assumes or entry.divisor)
+
+
+def test_find_knows_names_and_aliases() -> None:
+    for entry in ENTRIES:
+        for name in (entry.name, *entry.aliases):
+            assert catalog.find(entry.kind, name) is entry
+        assert entry.name in catalog.names(entry.kind)
+    assert catalog.find(Kind.ACTIVATION, "swish") is catalog.find(Kind.ACTIVATION, "silu")
+    assert catalog.find(Kind.ACTIVATION, "adam") is None
+
+
+def test_the_lists_of_the_first_release_are_complete() -> None:
+    wanted = {
+        Kind.LAYER: "dense flatten dropout add concat",
+        Kind.ACTIVATION: (
+            "identity sigmoid tanh relu leaky_relu elu gelu silu softplus log_sigmoid "
+            "softmax log_softmax"
+        ),
+        Kind.LOSS: "mse l1 huber bce_with_logits cross_entropy nll",
+        Kind.OPTIMIZER: "sgd adam adamw rmsprop adagrad",
+        Kind.SCHEDULE: "constant step multi_step exponential cosine linear reduce_on_plateau",
+        Kind.INITIALIZER: (
+            "zeros ones constant uniform normal xavier_uniform xavier_normal kaiming_uniform "
+            "kaiming_normal torch_default"
+        ),
+        Kind.METRIC: "accuracy",
+    }
+    for kind, listed in wanted.items():
+        assert set(listed.split()) <= set(catalog.names(kind))
