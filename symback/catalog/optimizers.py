@@ -62,8 +62,7 @@ ENTRIES = (
                 "b = where(momentum, momentum * b"
                 " + where(dampening, where(step == 1, 1, 1 - dampening), 1) * g, b)"
             ),
-            "g = where(momentum, where(nesterov, g + momentum * b, b), g)",
-            "w = w - lr * g",
+            "w = w - lr * where(momentum, where(nesterov, g + momentum * b, b), g)",
         ),
         doc="Stochastic gradient descent, with momentum. The first step isn't dampened.",
         source="torch.optim.SGD",
