@@ -21,6 +21,4 @@ __all__ = ["__version__", "compile", "derive", "generate", "load"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'symback' has no attribute {name!r}")
-    pipeline = import_module("symback.pipeline")
-    globals().update({public: getattr(pipeline, public) for public in __all__[1:]})
-    return globals()[name]
+    return getattr(import_module("symback.pipeline"), name)
