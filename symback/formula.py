@@ -23,6 +23,7 @@ from symback import functions as fn
 from symback.errors import Mistake, UserError, near_miss
 
 LONGEST, MOST_NODES, DEEPEST, LARGEST_INTEGER, LARGEST_EXPONENT = 2_000, 500, 40, 10**9, 64
+TINIEST = Rational(1, 10**300)
 
 ARITHMETIC: Mapping[type[ast.operator], Callable[[Expr, Expr], Expr]] = {
     ast.Add: operator.add,
@@ -285,7 +286,8 @@ class _Reader:
             raise self.error(node, "this has no finite value") from None
         if made.has(undefined, infinite, unbounded):
             raise self.error(node, "this has no finite value")
-        if value is not None and not (math.isfinite(value) and (made == 0 or abs(value) > 1e-300)):
+        vanishing = isinstance(made, Rational) and made != 0 and abs(made) < TINIEST
+        if vanishing or (value is not None and not math.isfinite(value)):
             raise self.error(node, "this number is too large or too small for a computer's floats")
         return made
 

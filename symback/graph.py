@@ -120,7 +120,9 @@ def seams(equation: Equation, constants: frozenset[str]) -> tuple[Equation, ...]
 
 @lru_cache(maxsize=4096)
 def _seams(equation: Equation, constants: frozenset[str]) -> tuple[Equation, ...]:
-    splitter = _Splitter(constants, {name_of(a) for a in _read(equation.rhs)} | {equation.name})
+    taken = {name_of(a) for a in _read(equation.rhs)} | {equation.name}
+    at = equation.target
+    splitter = _Splitter(constants, taken, at.indices if isinstance(at, Indexed) else ())
     rhs = splitter.straight(equation.rhs)
     return (*splitter.made, Equation(equation.target, rhs))
 
@@ -134,6 +136,7 @@ def _read(expr: Expr) -> list[Expr]:
 class _Splitter:
     constants: frozenset[str]
     taken: set[str]
+    first: tuple[Expr, ...]  # the indices of the equation's target
     made: list[Equation] = field(default_factory=list)
 
     def straight(self, expr: Expr) -> Expr:
@@ -164,7 +167,7 @@ class _Splitter:
             return expr
         number, rest = expr.as_coeff_Mul()
         inner = self.straight(rest)
-        letters = sorted(ix.indices(rest), key=lambda letter: letter.name)
+        letters = ix.in_reading_order(rest, self.first)
         word = self.word(rest)
         self.taken.add(word)
         target = formula.tensor(word, *letters)
@@ -292,6 +295,7 @@ class _Builder:
         self.nodes: list[Node] = []
         self.facts: list[tuple[str, str]] = []
         self.rewrites: dict[str, None] = {}
+        self.fixed: set[str] = set()  # values that no parameter changes
         self.functions = self._functions()
 
     def graph(self) -> Graph:
@@ -438,9 +442,7 @@ class _Builder:
             self.rewrites[f"{group.layer}: {note}"] = None
         equation = Equation(equation.target, stabler.expr)
         constants = frozenset(
-            letter
-            for letter, name in group.names.items()
-            if self.tensors[name].role in CONSTANT_ROLES
+            letter for letter, name in group.names.items() if self._is_fixed(name)
         )
         for part in seams(equation, constants):
             self._place(part, group)
@@ -469,8 +471,14 @@ class _Builder:
             (letter, group.names[letter])
             for letter in dict.fromkeys([local, *(name_of(a) for a in _read(equation.rhs))])
         )
+        if all(self._is_fixed(name) for letter, name in names if letter != local):
+            self.fixed.add(group.names[local])
         sizes = tuple(group.sizes.items())
         self.nodes.append(Node(group.layer, equation, names, sizes))
+
+    def _is_fixed(self, name: str) -> bool:
+        """Say whether a tensor depends on no parameter."""
+        return self.tensors[name].role in CONSTANT_ROLES or name in self.fixed
 
     def _is_joined(self, name: str) -> bool:
         """Say whether the tensor is being put together from several formulas (concatenation)."""
@@ -730,6 +738,9 @@ class _Builder:
             made = Tensor(self.namer.of("w"), "loss.weight", Role.CONSTANT, shape, draw=weights)
             group.names["w"] = self._add(made, ("k",))
         group.ellipsis = self._dots(entry.formulas, "y", output)
+        group.loose = frozenset(name for text in entry.formulas for name in formula.tensors(text))
+        for text in entry.formulas:  # every index's range, before any is needed
+            self._checked(text, choice, group)
         for text in entry.formulas[:-1]:
             self._named(self._checked(text, choice, group), group)
         last = self._checked(entry.formulas[-1], choice, group)
@@ -870,7 +881,7 @@ class _Builder:
         ranks |= dict.fromkeys(lists, 1)
         equations = []
         for text, path in zip(formulas, paths, strict=True):
-            scope = Scope(ranks, numbers, constants, {}, dict(self.functions), None, path)
+            scope = Scope(ranks, numbers, constants, dict(self.functions), None, path)
             read = formula.parse(text, scope)
             if read.target is None or read.target.subscripts:
                 hint = f"as {goal} = {text.split('=')[-1].strip()}"

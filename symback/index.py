@@ -37,6 +37,15 @@ def accesses(expr: Expr) -> list[Indexed]:
     return sorted(expr.atoms(Indexed), key=str)
 
 
+def in_reading_order(expr: Expr, first: Iterable[Expr] = ()) -> tuple[Symbol, ...]:
+    """Return the free indices of an expression: `first` ones first, then as its tensors have them."""
+    free = indices(expr)
+    largest = sorted(accesses(expr), key=lambda access: -len(access.indices))
+    met = [letter for access in largest for letter in access.indices]
+    rest = sorted(free, key=lambda letter: letter.name)
+    return tuple(dict.fromkeys(letter for letter in (*first, *met, *rest) if letter in free))
+
+
 def primed(letter: Symbol) -> Symbol:
     """Return the letter's second copy: the same range, running on its own."""
     return Symbol(f"{letter.name}'", integer=True)
@@ -204,7 +213,13 @@ def summed(parts: list[Expr], bound: Iterable[Symbol]) -> Expr:
     free = [letter for letter in running if letter not in used]  # Σ_i 1 = how many i there are
     running = tuple(letter for letter in running if letter in used)
     counted = product([*outside, *(fn.size(letter) for letter in free)])
-    return counted * fn.SumOver(product(inside), *running) if running else counted
+    if not running:
+        return counted
+    whole = product(inside)
+    number, rest = whole.as_coeff_Mul()
+    if isinstance(rest, fn.SumOver):  # Σ_n Σ_k = Σ_{n,k}
+        return counted * number * fn.SumOver(rest.body, *running, *rest.bound)
+    return counted * number * fn.SumOver(rest, *running)
 
 
 def factored(terms: list[Expr]) -> Expr:

@@ -14,7 +14,7 @@ from sympy.core.parameters import distribute
 from symback import functions as fn
 from symback import index as ix
 from symback import notation, program
-from symback.derive import Derivation, Line, Term
+from symback.derivation import Derivation, Line, Term
 from symback.formula import numeric
 from symback.graph import Equation, Recipe, name_of
 from symback.program import (

@@ -34,8 +34,9 @@ def _is_negative(term: Expr) -> bool:
     return bool(term.as_coeff_Mul()[0].is_negative)
 
 
-def _place(term: Expr) -> tuple[bool, bool, int, str]:
-    return (bool(term.is_Number), not term.has(fn.SumOver), -len(ix.indices(term)), str(term))
+def _place(term: Expr) -> tuple[bool, bool, int, bool, str]:
+    numeral, summed = bool(term.is_Number), term.has(fn.SumOver)
+    return (numeral, not summed, -len(ix.indices(term)), not term.args, str(term))
 
 
 def factor_order(part: Expr) -> tuple[int, int, str]:

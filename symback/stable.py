@@ -251,8 +251,8 @@ def spelled_out(
     if not isinstance(root, fn.Along | fn.LogSumExp):
         return ((target, root),)
     over = root.bound
-    kept = tuple(letter for letter in _order(target, root.body) if letter not in over)
-    along = _order(target, root.body)
+    along = ix.in_reading_order(root.body, target.indices if isinstance(target, Indexed) else ())
+    kept = tuple(letter for letter in along if letter not in over)
     m = tensor(fresh("m"), *kept)  # the largest value
     if isinstance(root, fn.SoftMax):
         e, total = tensor(fresh("e"), *along), tensor(fresh("Z"), *kept)
@@ -271,10 +271,3 @@ def spelled_out(
         (s, root.body - m),
         (target, s - fn.log(fn.SumOver(fn.exp(s), *over))),
     )
-
-
-def _order(target: Expr, body: Expr) -> tuple[Symbol, ...]:
-    """Return the body's indices, the target's first and in its order."""
-    first = tuple(target.indices) if isinstance(target, Indexed) else ()
-    rest = sorted(ix.indices(body), key=lambda letter: letter.name)
-    return tuple(dict.fromkeys((*(i for i in first if i in rest), *rest)))

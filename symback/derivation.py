@@ -290,20 +290,13 @@ class _Naming:
 
     def give(self, value: Expr, word: str) -> None:
         """Name a value, and use the name everywhere."""
-        letters = self.order(value)
+        at = self.equation.target
+        letters = ix.in_reading_order(value, at.indices if isinstance(at, Indexed) else ())
         name = word_for(word, self.taken)
         self.taken.add(name)
         target = tensor(name, *letters)
         self.found.append(Equation(target, value))
         self.put(target, value, range(len(self.exprs)))
-
-    def order(self, value: Expr) -> tuple[Symbol, ...]:
-        """Return a value's indices, in the target's order."""
-        first = ix.letters(self.equation.target)
-        if isinstance(self.equation.target, Indexed):
-            first = [i for i in self.equation.target.indices if isinstance(i, Symbol)]
-        rest = sorted(ix.indices(value), key=lambda letter: letter.name)
-        return tuple(dict.fromkeys((*(i for i in first if i in rest), *rest)))
 
     def name_reductions(self) -> None:
         """Name each softmax, maximum and so on that isn't the whole equation."""
