@@ -7,6 +7,7 @@ set, base at first) and `metric` (the loss watched).
 
 from symback.catalog.entry import Entry, Kind, Option
 
+_EDGE = "where(threshold_mode_rel, threshold * best, threshold)"
 _ETA_MIN = Option("eta_min", default=0.0, doc="the rate at the lowest point")
 
 
@@ -144,10 +145,11 @@ ENTRIES = (
         kind=Kind.SCHEDULE,
         name="reduce_on_plateau",
         formulas=(
-            "edge = where(threshold_mode_rel, threshold * best, threshold)",
-            "better = where(mode_min, metric < best - edge, metric > best + edge)",
-            "better = epoch <= 1 or better",
-            "best = where(better, metric, best)",
+            (
+                "better = epoch <= 1 or where(mode_min,"
+                f" metric < best - {_EDGE}, metric > best + {_EDGE})"
+            ),
+            "best = where(better and epoch > 0, metric, best)",
             "bad = where(better or waiting > 0, 0, bad + 1)",
             "waiting = maximum(waiting - 1, 0)",
             "stuck = bad > patience",
@@ -185,10 +187,11 @@ ENTRIES = (
             "now = minimum(epoch, total_steps - 1)",
             "rises = now <= peak",
             "part = where(rises, now, now - peak) / where(rises, peak, total_steps - 1 - peak)",
-            "way = where(anneal_strategy_cos, (1 - cos(pi * part)) / 2, part)",
+            "first = where(rises, low, max_lr)",
+            "last = where(rises, max_lr, low / final_div_factor)",
             (
-                "lr = where(rises, low + (max_lr - low) * way,"
-                " max_lr + (low / final_div_factor - max_lr) * way)"
+                "lr = first + (last - first)"
+                " * where(anneal_strategy_cos, (1 - cos(pi * part)) / 2, part)"
             ),
         ),
         doc=(
@@ -215,16 +218,15 @@ ENTRIES = (
         kind=Kind.SCHEDULE,
         name="cyclic",
         formulas=(
-            "down = where(step_size_down_given, step_size_down, step_size_up)",
-            "cycle = floor(1 + epoch / (step_size_up + down))",
-            "part = 1 + epoch / (step_size_up + down) - cycle",
-            "turn = step_size_up / (step_size_up + down)",
+            "period = step_size_up + where(step_size_down_given, step_size_down, step_size_up)",
+            "cycle = floor(1 + epoch / period)",
+            "part = 1 + epoch / period - cycle",
+            "turn = step_size_up / period",
             "height = where(part <= turn, part / turn, (part - 1) / (turn - 1))",
             (
-                "scale = where(mode_triangular, 1,"
+                "lr = base + (max_lr - base) * height * where(mode_triangular, 1,"
                 " where(mode_triangular2, 1 / 2**(cycle - 1), gamma**epoch))"
             ),
-            "lr = base + (max_lr - base) * height * scale",
         ),
         doc=(
             "Up from the optimiser's rate to max_lr and back, over and over, meant for "
