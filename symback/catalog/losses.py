@@ -135,7 +135,8 @@ ENTRIES = (
         ),
         divisor=(
             "where(sampled or ignore_index_given or labels and weighted, "
-            f"sum({_SAMPLE} * where(labels, {_CHOSEN}, 1) * {_KEPT}, ...), size(...))"
+            f"sum({_SAMPLE} * where(labels and weighted, sum(w[k] * T[..., k], k), 1) * {_KEPT},"
+            " ...), size(...))"
         ),
     ),
     Entry(
