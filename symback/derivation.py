@@ -96,10 +96,10 @@ class Derivation:
     assumed: tuple[str, ...]  # tensors whose Σ = 1 a gradient relies on
 
 
-@distribute(False)
 def derive(graph: Graph, wrt: Sequence[str] = ()) -> Derivation:
     """Derive ∂L/∂w for every parameter, and for the inputs named in `wrt`."""
-    return _Backward(graph, frozenset(wrt)).derivation()
+    with distribute(False):
+        return _Backward(graph, frozenset(wrt)).derivation()
 
 
 # ---------------------------------------------------------------- one equation
@@ -435,7 +435,8 @@ def canonical(expr: Expr) -> Expr:
     if isinstance(expr, fn.Reduction) and not isinstance(expr, fn.Along):
         body = canonical(expr.body)
         depth = 1 + max(
-            (int(letter.name[1:]) for letter in ix.letters(body) if letter.name[0] == "#"), default=0
+            (int(letter.name[1:]) for letter in ix.letters(body) if letter.name[0] == "#"),
+            default=0,
         )
         swap = {
             letter: Symbol(f"#{depth + k}", integer=True) for k, letter in enumerate(expr.bound)
@@ -564,7 +565,9 @@ class _Backward:
         for step in steps:
             letters += [name_of(a) for a in ix.accesses(step.rhs)]
             letters += [s.name for s in ix.scalars(step.rhs)]
-        kept = tuple((letter, names[letter]) for letter in dict.fromkeys(letters) if letter in names)
+        kept = tuple(
+            (letter, names[letter]) for letter in dict.fromkeys(letters) if letter in names
+        )
         return Term(node.layer, equation, kept, self._sizes(node, equation, names), steps)
 
     def _sizes(

@@ -184,9 +184,13 @@ def _measure(root: ast.AST) -> tuple[int, int]:
     return nodes, deepest
 
 
-@distribute(False)
 def parse(text: str, scope: Scope) -> Formula:
     """Read a formula. Raises UserError, with the place, for whatever the language hasn't."""
+    with distribute(False):  # 2·(y − t) stays as written
+        return _parse(text, scope)
+
+
+def _parse(text: str, scope: Scope) -> Formula:
     statement = syntax(text, scope.path)
     reader = _Reader(scope, len(text) - len(text.lstrip()), frozenset(_letters(statement)))
     target = None

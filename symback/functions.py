@@ -53,41 +53,47 @@ def _softplus(x: float) -> float:
     return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
 
 
-exp = elementwise("exp", math.exp, lambda x: exp(x))
-log = elementwise("log", math.log, lambda x: 1 / x)
-log1p = elementwise("log1p", math.log1p, lambda x: 1 / (1 + x))
-expm1 = elementwise("expm1", math.expm1, lambda x: exp(x))
-sqrt = elementwise("sqrt", math.sqrt, lambda x: 1 / (2 * sqrt(x)))
-power = elementwise(
+exp: type[Elementwise] = elementwise("exp", math.exp, lambda x: exp(x))
+log: type[Elementwise] = elementwise("log", math.log, lambda x: 1 / x)
+log1p: type[Elementwise] = elementwise("log1p", math.log1p, lambda x: 1 / (1 + x))
+expm1: type[Elementwise] = elementwise("expm1", math.expm1, lambda x: exp(x))
+sqrt: type[Elementwise] = elementwise("sqrt", math.sqrt, lambda x: 1 / (2 * sqrt(x)))
+power: type[Elementwise] = elementwise(
     "power", math.pow, lambda x, p: p * power(x, p - 1), lambda x, p: power(x, p) * log(x)
 )
-sin = elementwise("sin", math.sin, lambda x: cos(x))
-cos = elementwise("cos", math.cos, lambda x: -sin(x))
-tan = elementwise("tan", math.tan, lambda x: 1 + tan(x) ** 2)
-asin = elementwise("asin", math.asin, lambda x: 1 / sqrt(1 - x**2))
-acos = elementwise("acos", math.acos, lambda x: -1 / sqrt(1 - x**2))
-atan = elementwise("atan", math.atan, lambda x: 1 / (1 + x**2))
-sinh = elementwise("sinh", math.sinh, lambda x: cosh(x))
-cosh = elementwise("cosh", math.cosh, lambda x: sinh(x))
-tanh = elementwise("tanh", math.tanh, lambda x: 1 - tanh(x) ** 2)
-sigmoid = elementwise("sigmoid", _sigmoid, lambda x: sigmoid(x) * (1 - sigmoid(x)))
-softplus = elementwise("softplus", _softplus, lambda x: sigmoid(x))
-log_sigmoid = elementwise("log_sigmoid", lambda x: -_softplus(-x), lambda x: sigmoid(-x))
-erf = elementwise("erf", math.erf, lambda x: 2 / sqrt(pi) * exp(-(x**2)))
-erfc = elementwise("erfc", math.erfc, lambda x: -2 / sqrt(pi) * exp(-(x**2)))
+sin: type[Elementwise] = elementwise("sin", math.sin, lambda x: cos(x))
+cos: type[Elementwise] = elementwise("cos", math.cos, lambda x: -sin(x))
+tan: type[Elementwise] = elementwise("tan", math.tan, lambda x: 1 + tan(x) ** 2)
+asin: type[Elementwise] = elementwise("asin", math.asin, lambda x: 1 / sqrt(1 - x**2))
+acos: type[Elementwise] = elementwise("acos", math.acos, lambda x: -1 / sqrt(1 - x**2))
+atan: type[Elementwise] = elementwise("atan", math.atan, lambda x: 1 / (1 + x**2))
+sinh: type[Elementwise] = elementwise("sinh", math.sinh, lambda x: cosh(x))
+cosh: type[Elementwise] = elementwise("cosh", math.cosh, lambda x: sinh(x))
+tanh: type[Elementwise] = elementwise("tanh", math.tanh, lambda x: 1 - tanh(x) ** 2)
+sigmoid: type[Elementwise] = elementwise(
+    "sigmoid", _sigmoid, lambda x: sigmoid(x) * (1 - sigmoid(x))
+)
+softplus: type[Elementwise] = elementwise("softplus", _softplus, lambda x: sigmoid(x))
+log_sigmoid: type[Elementwise] = elementwise(
+    "log_sigmoid", lambda x: -_softplus(-x), lambda x: sigmoid(-x)
+)
+erf: type[Elementwise] = elementwise("erf", math.erf, lambda x: 2 / sqrt(pi) * exp(-(x**2)))
+erfc: type[Elementwise] = elementwise("erfc", math.erfc, lambda x: -2 / sqrt(pi) * exp(-(x**2)))
 
-abs_ = elementwise("abs", abs, lambda x: sign(x), kink="abs at 0: slope 0")
-sign = elementwise("sign", lambda x: float((x > 0) - (x < 0)), _zero)
-floor = elementwise("floor", math.floor, _zero)
-relu = elementwise("relu", lambda x: max(x, 0.0), lambda x: gt(x, 0), kink="relu at 0: slope 0")
-maximum = elementwise(
+abs_: type[Elementwise] = elementwise("abs", abs, lambda x: sign(x), kink="abs at 0: slope 0")
+sign: type[Elementwise] = elementwise("sign", lambda x: float((x > 0) - (x < 0)), _zero)
+floor: type[Elementwise] = elementwise("floor", math.floor, _zero)
+relu: type[Elementwise] = elementwise(
+    "relu", lambda x: max(x, 0.0), lambda x: gt(x, 0), kink="relu at 0: slope 0"
+)
+maximum: type[Elementwise] = elementwise(
     "maximum",
     max,
     lambda a, b: gt(a, b) + eq(a, b) / 2,
     lambda a, b: lt(a, b) + eq(a, b) / 2,
     kink="maximum at a tie: half the slope to each",
 )
-minimum = elementwise(
+minimum: type[Elementwise] = elementwise(
     "minimum",
     min,
     lambda a, b: lt(a, b) + eq(a, b) / 2,
@@ -96,14 +102,14 @@ minimum = elementwise(
 )
 
 # Comparisons are numbers, 1 or 0 (Iverson's bracket), with derivative 0.
-gt = elementwise("gt", lambda a, b: float(a > b), _zero, _zero)
-ge = elementwise("ge", lambda a, b: float(a >= b), _zero, _zero)
-lt = elementwise("lt", lambda a, b: float(a < b), _zero, _zero)
-le = elementwise("le", lambda a, b: float(a <= b), _zero, _zero)
-eq = elementwise("eq", lambda a, b: float(a == b), _zero, _zero)
-ne = elementwise("ne", lambda a, b: float(a != b), _zero, _zero)
+gt: type[Elementwise] = elementwise("gt", lambda a, b: float(a > b), _zero, _zero)
+ge: type[Elementwise] = elementwise("ge", lambda a, b: float(a >= b), _zero, _zero)
+lt: type[Elementwise] = elementwise("lt", lambda a, b: float(a < b), _zero, _zero)
+le: type[Elementwise] = elementwise("le", lambda a, b: float(a <= b), _zero, _zero)
+eq: type[Elementwise] = elementwise("eq", lambda a, b: float(a == b), _zero, _zero)
+ne: type[Elementwise] = elementwise("ne", lambda a, b: float(a != b), _zero, _zero)
 
-where = elementwise(
+where: type[Elementwise] = elementwise(
     "where",
     lambda c, a, b: a if c else b,
     _zero,
@@ -178,12 +184,12 @@ class Reduction(Expr):
     @property
     def bound(self) -> tuple[Symbol, ...]:
         """The indices that run."""
-        return self.args[1:]
+        return tuple(self.args[1:])
 
     @property
     def free_symbols(self) -> set[Expr]:
         """Everything the value depends on: a bound index isn't among it."""
-        return self.body.free_symbols - set(self.bound)
+        return set(self.body.free_symbols) - set(self.bound)
 
     def _eval_derivative(self, by: Expr) -> Expr:
         slope = self.body.diff(by)
@@ -288,7 +294,17 @@ class LogSoftMax(Along):
 
 REDUCTIONS: Mapping[str, type[Reduction]] = {
     made.word: made
-    for made in (SumOver, MaxOver, MinOver, ProdOver, LogSumExp, ArgMax, ArgMin, SoftMax, LogSoftMax)
+    for made in (
+        SumOver,
+        MaxOver,
+        MinOver,
+        ProdOver,
+        LogSumExp,
+        ArgMax,
+        ArgMin,
+        SoftMax,
+        LogSoftMax,
+    )
 }
 
 

@@ -15,10 +15,10 @@ from symback import functions as fn
 from symback import index as ix
 from symback.catalog.entry import Entry, Kind, Option
 from symback.errors import Mistake, UserError, near_miss
-from symback.formula import Access, Definition, Formula, Scope
+from symback.formula import Access, Definition, Formula, Scope, parse
 from symback.naming import Namer, axis_letters, word_for
 from symback.program import Constant, Data, Dim, Draw, Role, State, Tensor, Training
-from symback.spec import Choice, Layer, Loss, OwnParameter, Rule, Spec
+from symback.spec import Choice, Layer, Loss, Rule, Spec, Start
 
 Path = tuple[str | int, ...]
 CONSTANT_ROLES = (Role.INPUT, Role.TARGET, Role.CONSTANT, Role.RANDOM)
@@ -97,14 +97,14 @@ def name_of(access: Expr) -> str:
     return str(access.base.label) if isinstance(access, Indexed) else str(access)
 
 
-@distribute(False)
 def build(spec: Spec) -> Graph:
     """Read every formula of a spec and fit the shapes together.
 
     Raises UserError, each mistake with its place in the spec.
     """
     try:
-        return _Builder(spec).graph()
+        with distribute(False):
+            return _Builder(spec).graph()
     except UserError as error:
         raise UserError(*(spec.locate(mistake) for mistake in error.mistakes)) from None
 
@@ -194,7 +194,7 @@ def _parsed(
     ellipsis: tuple[str, ...] | None,
     path: Path,
 ) -> Formula:
-    return formula.parse(text, Scope(dict(ranks), dict(numbers), {}, dict(functions), ellipsis, path))
+    return parse(text, Scope(dict(ranks), dict(numbers), {}, dict(functions), ellipsis, path))
 
 
 def option_numbers(entry: Entry, given: Mapping[str, Any]) -> dict[str, Expr]:
@@ -216,7 +216,7 @@ def option_numbers(entry: Entry, given: Mapping[str, Any]) -> dict[str, Expr]:
 
 
 def start_of(
-    init: "Choice | str | tuple[Any, ...]",
+    init: Start,
     shape: tuple[int, ...],
     sizes: Mapping[str, int],
     path: Path,
@@ -224,7 +224,10 @@ def start_of(
     """Return how a parameter starts. `init`: a catalogue entry, a formula or the numbers."""
     if isinstance(init, tuple):
         return Draw("values", values=init)
-    text, numbers = init, {}
+    if isinstance(init, int | float):
+        return Draw("constant", (float(init),))
+    text: Choice | str = init
+    numbers: dict[str, Expr] = {}
     if isinstance(init, Choice) or catalog.find(Kind.INITIALIZER, str(init)):
         choice = init if isinstance(init, Choice) else Choice(name=init, options=())
         entry = catalog.find(Kind.INITIALIZER, choice.name)
@@ -317,9 +320,7 @@ class _Builder:
         loss = tuple(self.nodes)
         metrics = tuple((name, self._metric(name, before)) for name in spec.metrics)
         optimizer = self._recipe(Kind.OPTIMIZER, spec.optimizer, "optimizer")
-        schedule = (
-            self._recipe(Kind.SCHEDULE, spec.schedule, "schedule") if spec.schedule else None
-        )
+        schedule = self._recipe(Kind.SCHEDULE, spec.schedule, "schedule") if spec.schedule else None
         used = {name for node in (*layers, *loss) for _, name in node.names}
         for tensor in self.tensors.values():
             if tensor.classes is not None:
@@ -368,7 +369,9 @@ class _Builder:
 
     def _read(self, text: str, group: _Group, path: Path) -> Formula:
         """Parse a formula and take the ranges of its indices from what it reads."""
-        ranks = tuple((letter, len(self.tensors[name].shape)) for letter, name in group.names.items())
+        ranks: tuple[tuple[str, int | None], ...] = tuple(
+            (letter, len(self.tensors[name].shape)) for letter, name in group.names.items()
+        )
         ranks += tuple((letter, None) for letter in sorted(group.loose - set(group.names)))
         functions = self.functions if group.functions is None else group.functions
         read = _parsed(text, ranks, tuple(group.numbers.items()), functions, group.ellipsis, path)
@@ -415,9 +418,7 @@ class _Builder:
             if all(isinstance(dim, int) for dim in dims):
                 return math.prod(int(dim) for dim in dims)
         if part.is_Add:
-            offset = sum(
-                int(group.sizes[p.letter]) for p in part.args if isinstance(p, fn.Size)
-            )
+            offset = sum(int(group.sizes[p.letter]) for p in part.args if isinstance(p, fn.Size))
             letter = next(p for p in part.args if isinstance(p, Symbol))
             return offset + int(self._range(letter, access, group, path))
         raise _at(access, path, "left of `=` stands a tensor with plain indices", "as z[n, o]")
@@ -453,9 +454,7 @@ class _Builder:
         subscripts = equation.target.indices if isinstance(equation.target, Indexed) else ()
         access = Access(local, tuple(subscripts), 0, 1)
         shape = tuple(self._range(part, access, group, group.path) for part in subscripts)
-        letters = tuple(
-            part.name if isinstance(part, Symbol) else "" for part in subscripts
-        )
+        letters = tuple(part.name if isinstance(part, Symbol) else "" for part in subscripts)
         if local not in group.names or self.tensors[group.names[local]].shape != shape:
             if local in group.names and self._is_joined(group.names[local]):
                 known = self.tensors[group.names[local]]
@@ -531,7 +530,10 @@ class _Builder:
             shape = self.tensors[names[first]].shape
             keep = draw(text, numbers, {}, path)
             mask = Tensor(
-                self.namer.of(letter, number), f"{layer.name}.{letter}", Role.RANDOM, shape,
+                self.namer.of(letter, number),
+                f"{layer.name}.{letter}",
+                Role.RANDOM,
+                shape,
                 draw=keep,
             )
             group.names[letter] = self._add(mask, self.letters[names[first]])
@@ -593,7 +595,10 @@ class _Builder:
                 )
             )
         made = Tensor(
-            self.namer.of(letter, group.number), f"{group.layer}.{name}", Role.PARAMETER, shape,
+            self.namer.of(letter, group.number),
+            f"{group.layer}.{name}",
+            Role.PARAMETER,
+            shape,
             draw=start,
         )
         self._add(made, axis_letters(len(shape), (), "i"))
@@ -620,7 +625,9 @@ class _Builder:
                     Mistake("a layer's formula names its result", where, hint=f"h[n, k] = {text}")
                 )
             if read.target.name in group.names:
-                raise _at(read.target, where, f"`{read.target.name}` is taken", "use another letter")
+                raise _at(
+                    read.target, where, f"`{read.target.name}` is taken", "use another letter"
+                )
             group.path = where
             output = self._equation(read, group)
         return output
@@ -662,9 +669,7 @@ class _Builder:
             text = "a[...] = activation_(z[...])"
         return self._equation(self._read(text, group, where), group)
 
-    def _dots(
-        self, formulas: Iterable[str], letter: str, source: str
-    ) -> tuple[str, ...] | None:
+    def _dots(self, formulas: Iterable[str], letter: str, source: str) -> tuple[str, ...] | None:
         """Return the letters that `...` stands for: the source's leading ones."""
         for text in formulas:
             beside = formula.explicit(text, letter)
@@ -686,13 +691,12 @@ class _Builder:
             value, divisor = self._own_loss(loss, output, group)
         else:
             value, divisor = self._entry_loss(loss, loss.choice, output, group)
-        penalty = self._penalty(loss)
-        if penalty is None:
-            return self._objective(Equation(value.target, value.rhs), group), divisor
+        if not (loss.l1 or loss.l2):
+            return self._objective(value, group), divisor
         letters = value.target.indices if isinstance(value.target, Indexed) else ()
         data = formula.tensor("E", *letters)
-        group.names["R"] = penalty
         self._node(Equation(data, value.rhs), group)
+        group.names["R"] = self._penalty(loss)
         whole = Equation(value.target, data + Symbol("R"))
         return self._objective(whole, group), divisor
 
@@ -807,23 +811,20 @@ class _Builder:
         name = group.names.get(str(divisor), str(self.tensors[group.names["y"]].shape[0]))
         return Equation(Symbol("L"), total / divisor), name
 
-    def _penalty(self, loss: Loss) -> str | None:
-        """Add λ₁·Σ|w| + λ₂·Σw² over the parameters penalised; None where there is none."""
-        if not (loss.l1 or loss.l2):
-            return None
+    def _penalty(self, loss: Loss) -> str:
+        """Add λ₁·Σ|w| + λ₂·Σw² over the parameters penalised."""
         every = [t for t in self.tensors.values() if t.role is Role.PARAMETER]
         chosen = [t for t in every if not loss.penalise or t.key in loss.penalise]
         group = _Group("penalty", ("loss",), None, {}, {}, None)
-        terms: list[Expr] = []
+        absolute: Expr = Integer(0)
+        square: Expr = Integer(0)
         for tensor in chosen:
             group.names[tensor.key] = tensor.name
-            letters = tuple(formula.index(f"{n}") for n in self._own_letters(tensor, group))
+            letters = [formula.index(letter) for letter in self._own_letters(tensor, group)]
             access = formula.tensor(tensor.key, *letters)
-            absolute, square = fn.SumOver(fn.abs_(access), *letters), fn.SumOver(access**2, *letters)
-            terms.append(fn.number(loss.l1) * absolute + fn.number(loss.l2) * square)
-        total: Expr = Integer(0)
-        for term in terms:
-            total = total + term
+            absolute = absolute + fn.SumOver(fn.abs_(access), *letters)
+            square = square + fn.SumOver(access**2, *letters)
+        total = fn.number(loss.l1) * absolute + fn.number(loss.l2) * square
         return self._node(Equation(Symbol("R"), total), group)
 
     def _own_letters(self, tensor: Tensor, group: _Group) -> tuple[str, ...]:
@@ -855,10 +856,14 @@ class _Builder:
     def _recipe(self, kind: Kind, rule: Rule, key: str) -> Recipe:
         """Read an optimiser or a schedule: assignments over scalars."""
         goal = "w" if kind is Kind.OPTIMIZER else "lr"
-        given = ("w", "g", "lr", "step") if goal == "w" else ("base", "lr", "epoch", "step", "metric")
+        given = (
+            ("w", "g", "lr", "step") if goal == "w" else ("base", "lr", "epoch", "step", "metric")
+        )
         if rule.choice is None:
             name, formulas, states = "own", rule.formulas, dict(rule.states)
-            constants, numbers, lists = dict(rule.constants), {}, {}
+            constants = dict(rule.constants)
+            numbers: dict[str, Expr] = {}
+            lists: dict[str, tuple[float, ...]] = {}
             paths = _formula_paths(formulas, (key,))
             base = constants.get("lr")
         else:
@@ -871,7 +876,8 @@ class _Builder:
             states = {
                 state: formula.numeric(
                     formula.parse(text, Scope({}, numbers, constants)).rhs, constants
-                ) or 0.0
+                )
+                or 0.0
                 for state, text in entry.states
             }
             base = constants.get("lr")

@@ -81,8 +81,10 @@ def substitute(expr: Expr, renaming: Renaming) -> Expr:
     if expr in renaming:
         return renaming[expr]
     args = [substitute(arg, renaming) for arg in expr.args]
-    return expr if all(new is old for new, old in zip(args, expr.args, strict=True)) else (
-        expr.func(*args)
+    return (
+        expr
+        if all(new is old for new, old in zip(args, expr.args, strict=True))
+        else (expr.func(*args))
     )
 
 
@@ -94,7 +96,8 @@ def all_primed(expr: Expr) -> Expr:
 def unprimed(expr: Expr, keep: Iterable[Symbol]) -> Expr:
     """Give bound indices their plain letters back where `keep`, the free ones, leaves room."""
     if isinstance(expr, fn.Reduction) and not isinstance(expr, fn.Along):
-        body, bound, taken = expr.body, [], {*keep, *(indices(expr.body) - set(expr.bound))}
+        body, taken = expr.body, {*keep, *(indices(expr.body) - set(expr.bound))}
+        bound: list[Symbol] = []
         for letter in expr.bound:
             choice = spare(letter, taken)
             taken.add(choice)
@@ -134,7 +137,9 @@ def contract(expr: Expr) -> Expr:
     return factored([_collapsed(term, bound) for term, bound in _terms(expr, ())])
 
 
-def _terms(expr: Expr, bound: tuple[Symbol, ...]) -> Iterator[tuple[list[Expr], tuple[Symbol, ...]]]:
+def _terms(
+    expr: Expr, bound: tuple[Symbol, ...]
+) -> Iterator[tuple[list[Expr], tuple[Symbol, ...]]]:
     """Yield the terms of an expression under a sum: the factors of each, and its bound indices.
 
     Sums and products are opened only where they hold a delta.

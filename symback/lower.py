@@ -5,7 +5,7 @@ as a matrix product where it is one; factors along the same axes are multiplied 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 from sympy import Add, Expr, Indexed, Integer, Mul, Pow, Rational, Symbol, pi
@@ -50,9 +50,13 @@ REDUCED = {
 }
 
 
-@distribute(False)
 def lower(derivation: Derivation, float_type: str = "float64") -> Program:
     """Turn every line of a derivation into a statement."""
+    with distribute(False):
+        return _lowered(derivation, float_type)
+
+
+def _lowered(derivation: Derivation, float_type: str) -> Program:
     graph = derivation.graph
     shown = _shown_names(derivation)
 
@@ -100,9 +104,9 @@ def shown(term: Term, names: Mapping[str, str]) -> dict[str, str]:
 
 
 def _statement(line: Line, names: Mapping[str, str]) -> Statement:
-    first, *others = line.terms
+    first, *others = (_without_ones(term) for term in line.terms)
     letters = tuple(first.equation.target.indices) if _indexed(first.equation.target) else ()
-    target = Lowering(first, ()).access(first.equation.target)
+    target = Lowering(first, ()).target(first.equation.target)
     values = [Lowering(first, letters).value(first.equation.rhs)]
     said = [notation.equation(first.equation.target, first.equation.rhs, shown(first, names))]
     for other in others:
@@ -111,6 +115,17 @@ def _statement(line: Line, names: Mapping[str, str]) -> Statement:
         said.append(notation.text(renamed.equation.rhs, shown(renamed, names)))
     value = values[0] if len(values) == 1 else Apply("add", tuple(values))
     return Statement(target, value, " + ".join(said))
+
+
+def _without_ones(term: Term) -> Term:
+    """Return the term without factors that count an axis of length 1."""
+    ones = {
+        size: Integer(1)
+        for size in term.equation.rhs.atoms(fn.Size)
+        if dict(term.sizes).get(size.letter) == 1
+    }
+    rhs = term.equation.rhs.xreplace(ones)
+    return replace(term, equation=replace(term.equation, rhs=rhs)) if ones else term
 
 
 def _in_letters(term: Term, letters: tuple[Symbol, ...]) -> Term:
@@ -135,19 +150,16 @@ def _joined(statements: list[Statement], lines: Sequence[Line]) -> tuple[Stateme
     made: list[Statement] = []
     for statement in statements:
         before = made[-1] if made else None
-        if before is not None and _name(before.target) == _name(statement.target):
+        if before is not None and before.target.name == statement.target.name:
             made[-1] = _concatenated(before, statement)
         else:
             made.append(statement)
     return tuple(made)
 
 
-def _name(target: Read | Split | Slice) -> str:
-    return target.name
-
-
 def _concatenated(before: Statement, after: Statement) -> Statement:
-    parts, letters = (before.value,), (before.target.axes[-1],)
+    parts: tuple[program.Expr, ...] = (before.value,)
+    letters: tuple[str, ...] = (before.target.axes[-1],)
     if isinstance(before.value, Concatenate):
         parts, letters = before.value.parts, before.value.letters
     value = Concatenate(
@@ -180,8 +192,13 @@ class Lowering:
         dim = self.dim(letter)
         return Number(dim) if isinstance(dim, int) else Size(dim)
 
+    def target(self, expr: Expr) -> Read | Split:
+        """Return what a statement writes; a part of a tensor counts as all of it for now."""
+        made = self.access(expr)
+        return Read(made.name, made.axes) if isinstance(made, Slice) else made
+
     def access(self, expr: Expr) -> Read | Split | Slice:
-        """Return a tensor access, for reading or as a target."""
+        """Return a tensor access."""
         if not isinstance(expr, Indexed):
             return Read(self.name(str(expr)), ())
         name = self.name(name_of(expr))
@@ -407,9 +424,8 @@ def _whole(parts: list[program.Expr]) -> program.Expr:
 # ---------------------------------------------------------------- optimiser and schedule
 
 
-def _recipe_statements(recipe: Recipe, arrays: frozenset[str]) -> tuple[Statement, ...]:
+def _recipe_statements(recipe: Recipe, arrays: set[str]) -> tuple[Statement, ...]:
     """Lower assignments; those that depend on w or g run for each element, under the letter p."""
-    arrays = set(arrays)
     made = []
     for equation in recipe.equations:
         axes = ("p",) if any(s.name in arrays for s in ix.scalars(equation.rhs)) else ()
@@ -432,7 +448,7 @@ def _spread(expr: program.Expr, arrays: set[str]) -> program.Expr:
 
 
 def _update(recipe: Recipe) -> Update:
-    states = frozenset(state.name for state in recipe.states)
+    states = {state.name for state in recipe.states}
     made = _recipe_statements(recipe, states | {"w", "g"})
     return Update(
         recipe.name,
@@ -444,7 +460,7 @@ def _update(recipe: Recipe) -> Update:
 
 
 def _schedule(recipe: Recipe) -> Schedule:
-    made = _recipe_statements(recipe, frozenset())
+    made = _recipe_statements(recipe, set())
     return Schedule(recipe.name, recipe.constants, recipe.states, made, recipe.per)
 
 

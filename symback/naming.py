@@ -75,6 +75,5 @@ def word_for(function: str, taken: Iterable[str]) -> str:
 def axis_letters(count: int, used: Iterable[str], batch: str = "n") -> tuple[str, ...]:
     """Return letters for axes without a letter yet: the batch's n, then i, j, k, …"""
     taken = set(used)
-    alphabet = "ijklmopqrsuvwabcdefgh"
-    order = [batch if len(batch) == 1 else "n", *alphabet]
+    order = dict.fromkeys([batch if len(batch) == 1 else "n", *"ijklmopqrsuvwabcdefgh"])
     return tuple([name for name in order if name not in taken][:count])

@@ -45,6 +45,8 @@ def factor_order(part: Expr) -> tuple[int, int, str]:
         return (0 if str(part.base.label).startswith("d") else 1, -len(part.indices), str(part))
     if isinstance(part, fn.Size):
         return (0, 0, str(part))
+    if isinstance(part, Symbol):  # rates and decays stand before g and m
+        return (1 if len(part.name) > 1 else 3, -len(part.name), part.name)
     if isinstance(part, tuple(fn.COMPARISONS)):
         return (4, 0, str(part))
     return (3 if isinstance(part, fn.SumOver) else 2, 0, str(part))

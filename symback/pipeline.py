@@ -1,0 +1,83 @@
+"""The whole story: emit(lower(derive(build(load(path)))), target)."""
+
+import builtins
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from symback import derivation, emit, graph, lower, passes, spec
+from symback.derivation import Derivation
+from symback.emit import Module
+from symback.program import Program
+from symback.spec import Spec
+
+Source = Spec | str | Path | Mapping[str, Any]
+
+
+def load(source: Source) -> Spec:
+    """Return the spec of a YAML file's path, or of the same keys given as a mapping.
+
+    Raises UserError with every mistake in it.
+    """
+    if isinstance(source, Spec):
+        return source
+    if isinstance(source, Mapping):
+        return spec.from_mapping(source)
+    return spec.load(source)
+
+
+def derive(source: Source, wrt: Sequence[str] = ()) -> Derivation:
+    """Derive ∂L/∂w for every parameter (and ∂L/∂x for the inputs in `wrt`), each step kept.
+
+    Raises UserError where formulas and shapes don't fit.
+    """
+    return derivation.derive(graph.build(load(source)), wrt)
+
+
+def program(
+    source: Source, dtype: str = "float64", *, readable: bool = True, wrt: Sequence[str] = ()
+) -> Program:
+    """Return the statements of the model's module; with buffers unless `readable`."""
+    made = lower.lower(derive(source, wrt), dtype)
+    return made if readable else passes.buffers(made)
+
+
+def generate(
+    source: Source,
+    target: str = "numpy",
+    dtype: str = "float64",
+    *,
+    readable: bool = False,
+    wrt: Sequence[str] = (),
+) -> Module:
+    """Return the model's module as text. `target`: numpy or python; `dtype`: float64 or float32.
+
+    `readable` leaves out buffers and in-place updates. Raises UserError for a mistake in the spec.
+    """
+    return emit.emit(
+        program(source, dtype, readable=readable or target != "numpy", wrt=wrt), target
+    )
+
+
+def compile(
+    source: Source,
+    target: str = "numpy",
+    dtype: str = "float64",
+    *,
+    readable: bool = False,
+    wrt: Sequence[str] = (),
+) -> ModuleType:
+    """Return the model's module, imported: `compile("digits.yaml").train(params, x, t)`."""
+    return imported(generate(source, target, dtype, readable=readable, wrt=wrt))
+
+
+def imported(module: Module) -> ModuleType:
+    """Import an emitted module from its text."""
+    made = module_from_spec(ModuleSpec(module.name, None, origin=f"<symback {module.name}>"))
+    sys.modules.setdefault(made.__name__, made)
+    exec(builtins.compile(module.text, f"{module.name}.py", "exec"), made.__dict__)
+    return made
