@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import reduce
 from math import isfinite
 
 from symback.program import (
@@ -15,10 +16,12 @@ from symback.program import (
     Contract,
     Dim,
     Expr,
+    Number,
     Position,
     Program,
     Read,
     Reduce,
+    Size,
     Slice,
     Split,
     Statement,
@@ -46,11 +49,6 @@ class Level(IntEnum):
 COMPARISONS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "eq": "==", "ne": "!="}
 
 
-def wrapped(text: str, level: Level, least: Level) -> str:
-    """Return the text, in parentheses where it binds more loosely than its place asks."""
-    return text if level >= least else f"({text})"
-
-
 def number(value: float) -> str:
     """Return the shortest text that reads back as the value; whole numbers as integers."""
     if not isfinite(value):
@@ -58,6 +56,143 @@ def number(value: float) -> str:
     if value == int(value) and abs(value) < 1e15:
         return str(int(value))
     return re.sub(r"e([+-])0*", lambda found: "e-" if found[1] == "-" else "e", repr(float(value)))
+
+
+# ---------------------------------------------------------------- operators
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A printed expression, and how tightly its outermost operator binds."""
+
+    text: str
+    level: Level
+
+    def at(self, least: Level) -> str:
+        """Return the text, in parentheses where it binds more loosely than its place asks."""
+        return self.text if self.level >= least else f"({self.text})"
+
+
+def add(left: Code, right: Code, sign: str = "+") -> Code:
+    """Return left ± right; adding −b is subtracting b."""
+    if right.level >= Level.PRODUCT and right.text.startswith("-"):
+        term, sign = right.text[1:], "-" if sign == "+" else "+"
+    else:
+        term = right.at(Level.PRODUCT)
+    return Code(f"{left.at(Level.SUM)} {sign} {term}", Level.SUM)
+
+
+def multiply(left: Code, right: Code) -> Code:
+    """Return left · right."""
+    if left.text == "-1":
+        return negate(right)
+    return Code(f"{left.at(Level.PRODUCT)} * {right.at(Level.SIGN)}", Level.PRODUCT)
+
+
+def divide(left: Code, right: Code) -> Code:
+    """Return left / right."""
+    return Code(f"{left.at(Level.PRODUCT)} / {right.at(Level.SIGN)}", Level.PRODUCT)
+
+
+def negate(value: Code) -> Code:
+    """Return −value; a product's sign is its first factor's."""
+    if value.text.startswith("-") or value.level < Level.PRODUCT:
+        return Code(f"-({value.text})", Level.SIGN)
+    return Code(f"-{value.text}", min(value.level, Level.SIGN))
+
+
+def power(base: Code, exponent: Code, *, unrolled: bool) -> Code:
+    """Return base ** exponent; small powers of a name may be written as products."""
+    if unrolled and exponent.text in {"2", "3", "4"} and base.text.isidentifier():
+        return Code(" * ".join([base.text] * int(exponent.text)), Level.PRODUCT)
+    if exponent.text == "1":
+        return base
+    if exponent.text in {"-1", "-2", "-3", "-4"}:
+        below = power(base, Code(exponent.text[1:], Level.ATOM), unrolled=unrolled)
+        return divide(Code("1", Level.ATOM), below)
+    return Code(f"{base.at(Level.ATOM)}**{exponent.at(Level.SIGN)}", Level.POWER)
+
+
+def compare(name: str, left: Code, right: Code) -> Code:
+    """Return a comparison."""
+    sides = left.at(Level.BIT_OR), right.at(Level.BIT_OR)
+    return Code(f" {COMPARISONS[name]} ".join(sides), Level.COMPARE)
+
+
+def choose(condition: Code, yes: Code, no: Code) -> Code:
+    """Return yes if condition else no."""
+    text = f"{yes.at(Level.OR)} if {condition.at(Level.OR)} else {no.text}"
+    return Code(text, Level.CHOICE)
+
+
+def logic(name: str, args: Sequence[Code]) -> Code:
+    """Return Python's and, or, not."""
+    level = {"and": Level.AND, "or": Level.OR, "not": Level.NOT}[name]
+    texts = [arg.at(Level(level + 1)) for arg in args]
+    return Code(f"not {texts[0]}" if name == "not" else f" {name} ".join(texts), level)
+
+
+def call(name: str, args: Iterable[Code]) -> Code:
+    """Return a function's call."""
+    return Code(f"{name}({', '.join(arg.text for arg in args)})", Level.ATOM)
+
+
+def literal(value: float) -> Code:
+    """Return a number."""
+    return Code(number(value), Level.SIGN if value < 0 else Level.ATOM)
+
+
+def formula(expr: Expr) -> str:
+    """Return an expression in the letters of mathematics, for a comment."""
+    return _formula(expr).text.replace(" * ", "·").replace("**", "^")
+
+
+def _formula(expr: Expr) -> Code:
+    match expr:
+        case Number(value):
+            return literal(value)
+        case Size(dim):
+            return Code(dim, Level.ATOM)
+        case Position(axis):
+            return Code(axis, Level.ATOM)
+        case Read(name, axes):
+            return Code(f"{name}[{','.join(axes)}]" if axes else name, Level.ATOM)
+        case Split(name, groups):
+            places = (f"({','.join(group)})" if len(group) > 1 else group[0] for group in groups)
+            return Code(f"{name}[{','.join(places)}]", Level.ATOM)
+        case Slice(name, axes, parts):
+            places = (
+                f"{part[0]} + {axis}" if part and part[0] else axis
+                for axis, part in zip(axes, parts, strict=True)
+            )
+            return Code(f"{name}[{','.join(places)}]", Level.ATOM)
+        case Concatenate(parts, _, letter):
+            return call(f"join_{letter}", map(_formula, parts))
+        case Reduce(name, body, over):
+            sign = {"sum": "Σ", "prod": "Π"}.get(name, name)
+            return Code(f"{sign}_{','.join(over)} {_formula(body).at(Level.PRODUCT)}", Level.SUM)
+        case Contract(left, right, over):
+            product = multiply(_formula(left), _formula(right))
+            return Code(f"Σ_{','.join(over)} {product.text}", Level.SUM)
+        case Apply(name, args):
+            return _applied(name, [_formula(arg) for arg in args])
+
+
+def _applied(name: str, args: list[Code]) -> Code:
+    match name:
+        case "add":
+            return reduce(add, args)
+        case "subtract":
+            return add(args[0], args[1], "-")
+        case "multiply":
+            return reduce(multiply, args)
+        case "divide":
+            return divide(args[0], args[1])
+        case "negative":
+            return negate(args[0])
+        case "power":
+            return power(args[0], args[1], unrolled=False)
+    return compare(name, args[0], args[1]) if name in COMPARISONS else call(name, args)
 
 
 # ---------------------------------------------------------------- letters
@@ -150,6 +285,64 @@ def _laid(line: Line, is_short: bool, column: int, width: int) -> Iterator[str]:
     for row in textwrap.wrap(line.because, width - len("# "), break_long_words=False):
         yield f"# {row}"
     yield from line.code
+
+
+# ---------------------------------------------------------------- long lines
+
+BREAKS = (" for ",), (", ",), (" if ", " else "), (" + ", " - "), (" * ", " / ", " @ ")
+HEAD = re.compile(r"(\w+(\[\w+\])? [-+*/]?= |for .+? in |if |else |[-+*/@] )?")
+
+
+def folded(text: str, width: int, indent: int = 0) -> tuple[str, ...]:
+    """Return a line that is too wide as several, broken inside its longest pair of brackets."""
+    margin = " " * indent
+    comma = "," if text.endswith(",") else ""
+    if indent + len(text) <= width:
+        return (margin + text,)
+    found = HEAD.match(text)
+    head = found[0] if found else ""
+    value = text[len(head) :].removesuffix(comma)
+    start, stop = longest_brackets(value)
+    if stop - start < len(value) // 2:  # no bracket holds most of it
+        value, start, stop = f"({value})", 0, len(value) + 1
+    parts = broken(value[start + 1 : stop])
+    if not parts:
+        return (margin + text,)
+    rows = [row for part in parts for row in folded(part, width, indent + 4)]
+    first, last = f"{margin}{head}{value[: start + 1]}", f"{margin}{value[stop:]}{comma}"
+    return (first, *rows, last)
+
+
+def depths(text: str) -> Iterator[tuple[int, str, int]]:
+    """Yield each character outside of quotes: its place, itself, the brackets open before it."""
+    depth, quoted = 0, False
+    for place, character in enumerate(text):
+        if character == '"':
+            quoted = not quoted
+        elif not quoted:
+            depth -= character in ")]}"
+            yield place, character, depth
+            depth += character in "([{"
+
+
+def longest_brackets(text: str) -> tuple[int, int]:
+    """Return where the longest outermost pair of brackets opens and closes."""
+    opened = [place for place, character, depth in depths(text) if character in "([" and not depth]
+    closed = [place for place, character, depth in depths(text) if character in ")]" and not depth]
+    pairs = list(zip(opened, closed, strict=True))
+    return max(pairs, key=lambda pair: pair[1] - pair[0], default=(0, 0))
+
+
+def broken(body: str) -> list[str]:
+    """Return what stands in brackets in parts: after each comma, or before for, if, + or *."""
+    places = [place for place, _, depth in depths(body) if place and not depth]
+    for marks in BREAKS:
+        cuts = [place for place in places if body.startswith(marks, place)]
+        if cuts:
+            pairs = zip([0, *cuts], [*cuts, len(body)], strict=True)
+            parts = [body[start:stop].removeprefix(",").strip() for start, stop in pairs]
+            return [f"{part}," for part in parts] if marks == (", ",) else parts
+    return []
 
 
 # ---------------------------------------------------------------- names the code uses

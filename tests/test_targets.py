@@ -2,7 +2,9 @@
 
 import itertools
 import math
+import operator
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,7 @@ from symback.program import (
     Update,
 )
 from symback.targets import numpy as numpy_target
+from symback.targets import python as python_target
 
 DIMS = {"n": 5, "i": 3, "j": 4, "k": 2, "t": 3, "s": 6}
 Values = Mapping[str, Any]
@@ -149,6 +152,7 @@ def program(*tensors: Tensor, float_type: str = "float64", **fields: Any) -> Pro
         output="",
         loss=(),
         objective="L",
+        weight="",
         backward=(),
         gradients=(),
         update=Update("sgd", (), (), (), ()),
@@ -168,6 +172,19 @@ def numpy_run(statement: Statement, program: Program, values: Values) -> tuple[A
     return names[statement.target.name], "\n".join(lines)
 
 
+def python_run(statement: Statement, program: Program, values: Values) -> tuple[Any, str]:
+    lines = python_target.lines((statement,), program)
+    lists = {name: np.asarray(array).tolist() for name, array in values.items()}
+    names: dict[str, Any] = {"math": math, "mul": operator.mul, "n": DIMS["n"]}
+    names |= {"argmax": REDUCTIONS["argmax"], "chunks": chunks, **lists}
+    exec(compile("\n".join(lines), "lines", "exec"), names)  # noqa: S102
+    return names[statement.target.name], "\n".join(lines)
+
+
+def chunks(values: list[Any], size: int) -> list[list[Any]]:
+    return [values[start : start + size] for start in range(0, len(values), size)]
+
+
 # ---------------------------------------------------------------- random expressions
 
 ARRAYS = ("n", "i", "ni", "in", "nj", "ji", "ij", "nij", "jni", "ntj", "tjn", "k", "")
@@ -179,6 +196,7 @@ def reads(axes: str) -> st.SearchStrategy[Expr]:
     return st.sampled_from(fitting).map(lambda a: Read(f"v_{a}", tuple(a)))
 
 
+@cache
 def expressions(axes: str, depth: int) -> st.SearchStrategy[Expr]:
     """Return expressions over these letters, well conditioned so that results compare closely."""
     leaf: st.SearchStrategy[Expr] = st.one_of(
@@ -259,10 +277,22 @@ def test_numpy_means_what_the_letters_say(statement: Statement) -> None:
     assert not statement.target.axes or found.dtype == np.float64, text
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=300, deadline=None, derandomize=True)
 @given(statements())
 def test_numpy_stays_in_float32(statement: Statement) -> None:
     values = {name: array.astype(np.float32)[()] for name, array in values_of(7).items()}
     program = all_arrays(statement.target.axes, "float32")
     found, text = numpy_run(statement, program, values)
     assert not statement.target.axes or found.dtype == np.float32, text
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(statements())
+def test_python_means_what_the_letters_say(statement: Statement) -> None:
+    values = values_of(7)
+    found, text = python_run(statement, all_arrays(statement.target.axes), values)
+    expected = meaning(statement, values)
+    assert np.shape(found) == expected.shape, text
+    np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11, err_msg=text)
+    assert all(type(number) is float for number in np.asarray(found, object).ravel()), text
+    assert max(map(len, text.splitlines())) <= 96, text

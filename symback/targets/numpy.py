@@ -4,13 +4,13 @@ The letters of the axes say how operands line up: an array is printed in the ord
 place wants, and what it lacks is broadcast, by itself on the left and as `[:, None]` elsewhere.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import reduce
 
 from symback import printing
-from symback.printing import COMPARISONS, Level, Line, number, ordered, wrapped
+from symback.printing import COMPARISONS, Code, Level, Line, number, ordered
 from symback.program import (
     Apply,
     Concatenate,
@@ -50,11 +50,9 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Array:
-    """A printed value: its text, how tightly that binds, and the letters of its axes in order."""
+class Array(Code):
+    """A printed value, with the letters of its axes in order."""
 
-    text: str
-    level: Level
     axes: tuple[str, ...]
     kind: Kind
 
@@ -71,16 +69,13 @@ class Scope:
         """Return the array as floats of the program's type."""
         if array.kind in {Kind.FLOAT, Kind.PLAIN}:
             return array
-        if array.text.startswith("np.arange(") and array.level == Level.ATOM:
-            text = f"{array.text[:-1]}, dtype=np.{self.float_type})"
-        else:
-            text = postfix(array, f".astype(np.{self.float_type})")
+        text = postfix(array, f".astype(np.{self.float_type})")
         return Array(text, Level.ATOM, array.axes, Kind.FLOAT)
 
     def settled(self, array: Array) -> Array:
         """Return the array, cast where mixing it with floats would change their type."""
         single = self.float_type != "float64"
-        return self.cast(array) if array.kind is Kind.INT and single and array.axes else array
+        return self.cast(array) if array.kind is Kind.INT and single else array
 
 
 # ---------------------------------------------------------------- statements
@@ -88,18 +83,21 @@ class Scope:
 
 def lines(statements: Sequence[Statement], program: Program, width: int = 96) -> tuple[str, ...]:
     """Return the statements' code, each line with its formula."""
-    block = [Line(code(statement, program), statement.because) for statement in statements]
+    block = [
+        Line(printing.folded(code(statement, program), width), statement.because)
+        for statement in statements
+    ]
     return printing.beside(block, width)
 
 
-def code(statement: Statement, program: Program) -> tuple[str, ...]:
+def code(statement: Statement, program: Program) -> str:
     """Return one statement's code without its formula."""
     scope = Scope(
         tensors={tensor.name: tensor for tensor in (*program.tensors, *program.buffers)},
         ranges=printing.ranges(statement, program),
         float_type=program.float_type,
     )
-    return (f"{statement.target.name} = {assigned(statement, scope)}",)
+    return f"{statement.target.name} = {assigned(statement, scope)}"
 
 
 def assigned(statement: Statement, scope: Scope) -> str:
@@ -168,8 +166,7 @@ def shown(expr: Expr, order: Sequence[str], scope: Scope) -> Array:
     """Return the expression printed, its axes in this order."""
     match expr:
         case Number(value):
-            level = Level.SIGN if value < 0 else Level.ATOM
-            return Array(number(value), level, (), Kind.PLAIN)
+            return result(printing.literal(value), Kind.PLAIN)
         case Size(dim):
             return Array(dim, Level.ATOM, (), Kind.PLAIN)
         case Position(axis, size):
@@ -234,7 +231,7 @@ def joined(expr: Concatenate, order: Sequence[str], scope: Scope) -> Array:
 
 def postfix(array: Array, suffix: str) -> str:
     """Return the text with a method, an attribute or an index after it."""
-    return wrapped(array.text, array.level, Level.ATOM) + suffix
+    return array.at(Level.ATOM) + suffix
 
 
 def transposed(array: Array, order: Sequence[str]) -> Array:
@@ -291,160 +288,105 @@ def operand(expr: Expr, axes: tuple[str, ...], order: Sequence[str], scope: Scop
 
 
 def function(name: str, args: tuple[Array, ...], scope: Scope) -> Array:
-    """Return the function of arguments that broadcast; the caller knows the result's axes."""
+    """Return the function of arguments that broadcast; the caller orders the result's axes."""
     match name:
         case "add":
             if len(args) == 2 and args[0].text.startswith("-") and args[1].text[0] != "-":
                 args = (args[1], args[0])  # b - a rather than -a + b
-            return reduce(lambda a, b: added(a, b, "+", scope), args)
+            return reduce(lambda a, b: arithmetic(printing.add, a, b, scope), args)
         case "subtract":
-            return added(args[0], args[1], "-", scope)
+            return arithmetic(lambda a, b: printing.add(a, b, "-"), args[0], args[1], scope)
         case "multiply":
             # A comparison is 0 or 1 and multiplies last: `dz * (x > 0)`.
             args = tuple(sorted(args, key=lambda arg: arg.kind is Kind.BOOL))
-            return reduce(lambda a, b: multiplied(a, b, scope), args)
+            return reduce(lambda a, b: arithmetic(printing.multiply, a, b, scope), args)
         case "divide":
-            left, right, kind = mixed(args[0], args[1], scope)
-            over = wrapped(right.text, right.level, Level.SIGN)
-            text = f"{wrapped(left.text, left.level, Level.PRODUCT)} / {over}"
-            return result(text, Level.PRODUCT, kind, *args)
+            return arithmetic(printing.divide, args[0], args[1], scope)
         case "negative":
-            return negated(args[0], scope)
+            value = scope.cast(args[0]) if args[0].axes else args[0]
+            return result(printing.negate(value), value.kind, value)
         case "power":
             return powered(args[0], args[1], scope)
         case "where":
             return chosen(args[0], args[1], args[2], scope)
-        case "and" | "or" | "not":
-            return logical(name, args)
+        case "relu":
+            return named("maximum", (args[0], result(printing.literal(0), Kind.PLAIN)), scope)
+    plain = all(arg.kind is Kind.PLAIN for arg in args)
     if name in COMPARISONS:
-        first, second = (wrapped(arg.text, arg.level, Level.BIT_OR) for arg in args)
-        plain = all(arg.kind is Kind.PLAIN for arg in args)
         kind = Kind.PLAIN if plain else Kind.BOOL
-        return result(f"{first} {COMPARISONS[name]} {second}", Level.COMPARE, kind, *args)
+        return result(printing.compare(name, args[0], args[1]), kind, *args)
+    if name in {"and", "or", "not"}:
+        if plain:
+            return result(printing.logic(name, args), Kind.PLAIN)
+        return result(printing.call(f"np.logical_{name}", args), Kind.BOOL, *args)
     return named(name, args, scope)
 
 
-def result(text: str, level: Level, kind: Kind, *args: Array) -> Array:
+def result(code: Code, kind: Kind, *args: Array) -> Array:
     """Return a printed value with the axes of what it was made from."""
-    return Array(text, level, merged(*(arg.axes for arg in args)), kind)
+    return Array(code.text, code.level, merged(*(arg.axes for arg in args)), kind)
 
 
-def mixed(left: Array, right: Array, scope: Scope) -> tuple[Array, Array, Kind]:
-    """Return two operands of arithmetic so that NumPy answers in the program's float type."""
+def arithmetic(
+    operator: Callable[[Code, Code], Code], left: Array, right: Array, scope: Scope
+) -> Array:
+    """Return an operator of two values, so that NumPy answers in the program's float type."""
     kinds = {left.kind, right.kind}
     if kinds == {Kind.PLAIN}:
-        return left, right, Kind.PLAIN
+        return result(operator(left, right), Kind.PLAIN)
+    if kinds == {Kind.BOOL} and operator is printing.multiply:
+        return result(operator(left, right), Kind.BOOL, left, right)
     if Kind.FLOAT not in kinds:
         if not left.axes and not right.axes:
-            return left, right, Kind.INT
+            return result(operator(left, right), Kind.INT)
         if left.kind is Kind.PLAIN:
             right = scope.cast(right)
         else:
             left = scope.cast(left)
-    return scope.settled(left), scope.settled(right), Kind.FLOAT
-
-
-def added(left: Array, right: Array, sign: str, scope: Scope) -> Array:
-    """Return left ± right; adding −b is subtracting b."""
-    left, right, kind = mixed(left, right, scope)
-    term = right.text
-    if right.level >= Level.PRODUCT and term.startswith("-"):
-        sign, term = ("-" if sign == "+" else "+"), term[1:]
-    else:
-        term = wrapped(term, right.level, Level.PRODUCT)
-    text = f"{wrapped(left.text, left.level, Level.SUM)} {sign} {term}"
-    return result(text, Level.SUM, kind, left, right)
-
-
-def multiplied(left: Array, right: Array, scope: Scope) -> Array:
-    """Return left · right."""
-    if left.text == "-1":
-        return negated(right, scope)
-    if left.kind is right.kind is Kind.BOOL:
-        kind = Kind.BOOL
-    else:
-        left, right, kind = mixed(left, right, scope)
-    first = wrapped(left.text, left.level, Level.PRODUCT)
-    second = wrapped(right.text, right.level, Level.SIGN)
-    return result(f"{first} * {second}", Level.PRODUCT, kind, left, right)
-
-
-def negated(array: Array, scope: Scope) -> Array:
-    """Return −array; a product's sign is its first factor's."""
-    value = scope.cast(array) if array.axes else array
-    if value.text.startswith("-") or value.level < Level.PRODUCT:
-        return result(f"-({value.text})", Level.SIGN, value.kind, value)
-    return result(f"-{value.text}", min(value.level, Level.SIGN), value.kind, value)
+    left, right = scope.settled(left), scope.settled(right)
+    return result(operator(left, right), Kind.FLOAT, left, right)
 
 
 def powered(base: Array, exponent: Array, scope: Scope) -> Array:
     """Return base ** exponent; small powers of a name are products, 12 times faster than x**3."""
     plain = base.kind is Kind.PLAIN and exponent.kind is Kind.PLAIN
-    if not plain:
-        base = scope.cast(base)
     kind = Kind.PLAIN if plain else Kind.FLOAT
-    match exponent.text:
-        case "1":
-            return base
-        case "2" | "3" | "4" if base.text.isidentifier() and not plain:
-            product = " * ".join([base.text] * int(exponent.text))
-            return result(product, Level.PRODUCT, kind, base)
-        case "0.5":
-            return named("sqrt", (base,), scope)
-        case "-0.5":
-            root = named("sqrt", (base,), scope)
-            return result(f"1 / {root.text}", Level.PRODUCT, kind, base)
-        case "-1":
-            below = wrapped(base.text, base.level, Level.SIGN)
-            return result(f"1 / {below}", Level.PRODUCT, kind, base)
-        case "-2" if not plain:
-            square = powered(base, replace(exponent, text="2"), scope)
-            below = wrapped(square.text, square.level, Level.SIGN)
-            return result(f"1 / {below}", Level.PRODUCT, kind, base)
-    text = f"{postfix(base, '')}**{wrapped(exponent.text, exponent.level, Level.SIGN)}"
-    return result(text, Level.POWER, kind, base, exponent)
+    base = base if plain else scope.cast(base)
+    if exponent.text in {"0.5", "-0.5"}:
+        root = named("sqrt", (base,), scope)
+        one = result(printing.literal(1), Kind.PLAIN)
+        return root if exponent.text == "0.5" else result(printing.divide(one, root), kind, base)
+    return result(printing.power(base, exponent, unrolled=not plain), kind, base, exponent)
 
 
 def chosen(condition: Array, yes: Array, no: Array, scope: Scope) -> Array:
-    """Return where(condition, yes, no): np.where of arrays, a conditional of plain numbers."""
+    """Return where(condition, yes, no): np.where of arrays, a conditional of numbers."""
     if not (condition.axes or yes.axes or no.axes):
-        test = wrapped(condition.text, condition.level, Level.OR)
-        text = f"{wrapped(yes.text, yes.level, Level.OR)} if {test} else {no.text}"
-        return result(text, Level.CHOICE, Kind.PLAIN)
+        kinds = {yes.kind, no.kind}
+        kind = kinds.pop() if len(kinds) == 1 else Kind.FLOAT
+        return result(printing.choose(condition, yes, no), kind)
     if condition.kind is not Kind.BOOL:
-        condition = function("ne", (condition, Array("0", Level.ATOM, (), Kind.PLAIN)), scope)
+        zero = result(printing.literal(0), Kind.PLAIN)
+        condition = result(printing.compare("ne", condition, zero), Kind.BOOL, condition)
     if Kind.FLOAT in {yes.kind, no.kind}:
         yes, no, kind = scope.settled(yes), scope.settled(no), Kind.FLOAT
     else:  # two numbers would make float64 or integers: the result is cast where that matters
         kind = Kind.BOOL if yes.kind is no.kind is Kind.BOOL else Kind.INT
-    text = f"np.where({condition.text}, {yes.text}, {no.text})"
-    return result(text, Level.ATOM, kind, condition, yes, no)
-
-
-def logical(name: str, args: tuple[Array, ...]) -> Array:
-    """Return and, or, not of truth values, or of plain numbers."""
-    if all(arg.kind is Kind.PLAIN for arg in args):
-        level = {"and": Level.AND, "or": Level.OR, "not": Level.NOT}[name]
-        texts = [wrapped(arg.text, arg.level, Level(level + 1)) for arg in args]
-        text = f"not {texts[0]}" if name == "not" else f" {name} ".join(texts)
-        return result(text, level, Kind.PLAIN)
-    text = f"np.logical_{name}({', '.join(arg.text for arg in args)})"
-    return result(text, Level.ATOM, Kind.BOOL, *args)
+    args = (condition, yes, no)
+    return result(printing.call("np.where", args), kind, *args)
 
 
 def named(name: str, args: tuple[Array, ...], scope: Scope) -> Array:
     """Return a function called by its name: NumPy's, Python's for plain numbers, or a helper's."""
-    if name == "relu":
-        zero = Array("0", Level.ATOM, (), Kind.PLAIN)
-        return named("maximum", (args[0], zero), scope)
     if all(arg.kind is Kind.PLAIN for arg in args):
-        called = PLAIN.get(name) or (f"math.{name}" if name in MATH else f"float({name}")
-        text = f"{called}({', '.join(arg.text for arg in args)})"
-        return result(text + ")" * called.startswith("float("), Level.ATOM, Kind.PLAIN)
+        if name not in MATH and name not in PLAIN:
+            args = (result(printing.call(name, args), Kind.PLAIN),)
+            name = "float"
+        called = f"math.{name}" if name in MATH else PLAIN.get(name, name)
+        return result(printing.call(called, args), Kind.PLAIN)
     args = tuple(arg if arg.kind is Kind.PLAIN else scope.cast(arg) for arg in args)
     called = f"np.{RENAMED.get(name, name)}" if name in UFUNCS else name
-    text = f"{called}({', '.join(arg.text for arg in args)})"
-    return result(text, Level.ATOM, Kind.FLOAT, *args)
+    return result(printing.call(called, args), Kind.FLOAT, *args)
 
 
 # ---------------------------------------------------------------- sums and products
@@ -514,11 +456,8 @@ def matrix_product(
     second = transposed(right, batch + over + columns)
     if not columns and len(rows) == 1 and first.text != left.text:
         return None  # v @ A rather than A.T @ v
-    sides = (
-        wrapped(first.text, first.level, Level.PRODUCT),
-        wrapped(second.text, second.level, Level.SIGN),
-    )
-    return Array(" @ ".join(sides), Level.PRODUCT, want, Kind.FLOAT)
+    text = f"{first.at(Level.PRODUCT)} @ {second.at(Level.SIGN)}"
+    return Array(text, Level.PRODUCT, want, Kind.FLOAT)
 
 
 def inner_product(expr: Contract, want: tuple[str, ...], scope: Scope) -> Array | None:
@@ -591,7 +530,7 @@ def imports(statements: Sequence[Statement], program: Program) -> tuple[str, ...
 
 def bare(statements: Sequence[Statement], program: Program) -> tuple[str, ...]:
     """Return the code without the formulas."""
-    return tuple(row for statement in statements for row in code(statement, program))
+    return tuple(code(statement, program) for statement in statements)
 
 
 def initial(tensor: Tensor, program: Program) -> str:

@@ -1,0 +1,483 @@
+"""The plain-Python printer: arrays are nested lists of floats, one statement one comprehension.
+
+The loops of a comprehension are the letters of the target; an array whose axes come in another
+order is turned round first (`W1_T`), and what doesn't change in an inner loop is computed before
+the statement, so that every loop runs by itself over rows, without index arithmetic.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from math import prod
+
+from symback import printing
+from symback.printing import COMPARISONS, Code, Level, Line, natural, ordered
+from symback.program import (
+    Apply,
+    Concatenate,
+    Contract,
+    Dim,
+    Expr,
+    Number,
+    Position,
+    Program,
+    Read,
+    Reduce,
+    Size,
+    Slice,
+    Split,
+    Statement,
+    Tensor,
+)
+
+MATH = {
+    *("exp", "log", "log1p", "expm1", "sqrt", "floor", "sinh", "cosh", "tanh"),
+    *("sin", "cos", "tan", "asin", "acos", "atan"),
+}
+PLAIN = {"maximum": "max", "minimum": "min", "abs": "abs"}
+CHEAP = {"add", "subtract", "multiply", "divide", "negative", "where", "power", *COMPARISONS}
+
+Leaf = Read | Slice | Split | Position
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far the loops have entered an array: what it is called there, which letters are left."""
+
+    text: str
+    rest: tuple[str, ...]
+
+
+Cursors = Mapping[Leaf, Cursor]
+
+
+@dataclass(slots=True)
+class Block:
+    """Lines being printed, and the names of what was computed before the statements need it."""
+
+    program: Program
+    ranges: Mapping[str, Dim] = field(default_factory=dict)
+    names: dict[tuple[Expr, tuple[str, ...]], str] = field(default_factory=dict)
+    lines: list[tuple[str, str]] = field(default_factory=list)  # code, formula
+
+
+# ---------------------------------------------------------------- statements
+
+
+def lines(statements: Sequence[Statement], program: Program, width: int = 96) -> tuple[str, ...]:
+    """Return the statements' code, each line with its formula."""
+    block = [
+        Line(printing.folded(code, width), because) for code, because in coded(statements, program)
+    ]
+    return printing.beside(block, width)
+
+
+def coded(statements: Sequence[Statement], program: Program) -> tuple[tuple[str, str], ...]:
+    """Return each line's code and formula."""
+    block = Block(program)
+    floats = {tensor.name for tensor in program.tensors if tensor.classes is None}
+    for statement in statements:
+        block.ranges = printing.ranges(statement, program)
+        target, value = statement.target, statement.value
+        groups = target.groups if isinstance(target, Split) else tuple((a,) for a in target.axes)
+        if target.name in floats and not fractional(value, program):
+            value = Number(float(value.value)) if isinstance(value, Number) else floated(value)
+        code = assignment(target.name, groups, value, block)
+        block.lines.append((code, statement.because))
+    return tuple(block.lines)
+
+
+def floated(value: Expr) -> Expr:
+    """Return the value as a float where it is a truth value or an integer."""
+    return Apply("float", (value,))
+
+
+def fractional(expr: Expr, program: Program) -> bool:
+    """Tell whether the printed expression is a float: a truth value or a count isn't."""
+    match expr:
+        case Read(name=name) | Slice(name=name) | Split(name=name):
+            return all(t.classes is None for t in program.tensors if t.name == name)
+        case Apply(function, args):
+            if function in COMPARISONS or function in {"and", "or", "not", "floor"}:
+                return False
+            if function in CHEAP or function in PLAIN:
+                parts = args[1:] if function == "where" else args
+                return function == "divide" or any(fractional(arg, program) for arg in parts)
+            return True
+        case Reduce(function, body):
+            return not function.startswith("arg") and fractional(body, program)
+        case Contract(left, right):
+            return fractional(left, program) or fractional(right, program)
+        case Concatenate(parts):
+            return all(fractional(part, program) for part in parts)
+        case Number(value):
+            return value != int(value)
+    return False
+
+
+def assignment(name: str, groups: tuple[tuple[str, ...], ...], value: Expr, block: Block) -> str:
+    """Return name = value, computed along groups of letters, each group one axis."""
+    order = tuple(axis for group in groups for axis in group)
+    if isinstance(value, Concatenate):
+        parts = []
+        for part, letter in zip(value.parts, value.letters, strict=True):
+            own = tuple(letter if axis == value.letter else axis for axis in order)
+            parts.append(prepared(part, own, own, block))
+        value = replace(value, parts=tuple(parts))
+    else:
+        value = prepared(value, order, order, block)
+    outside = {leaf: Cursor(outer_name(leaf), leaf.axes) for leaf in leaves(value)}
+    return f"{name} = {nested(value, groups, outside, block).text}"
+
+
+def outer_name(leaf: Leaf) -> str:
+    """Return what an array is called outside of all loops."""
+    return f"range({leaf.size})" if isinstance(leaf, Position) else leaf.name
+
+
+def leaves(expr: Expr) -> tuple[Leaf, ...]:
+    """Return the arrays an expression reads, once each."""
+    found = dict.fromkeys(node for node in printing.walk(expr) if isinstance(node, Leaf))
+    return tuple(found)
+
+
+# ---------------------------------------------------------------- before the loops
+
+
+def prepared(expr: Expr, order: tuple[str, ...], loops: tuple[str, ...], block: Block) -> Expr:
+    """Return the expression ready for its loops: its arrays turned to their order, and what is
+    costly but the same in some loop replaced by an array that is computed before.
+
+    `loops` are the letters of the loops around the place, `order` all letters in their order.
+    """
+    if isinstance(expr, Read | Split | Slice):
+        return turned(expr, order, block)
+    if isinstance(expr, Concatenate) or (costly(expr) and not set(loops) <= set(expr.axes)):
+        return computed_before(expr, ordered(expr.axes, order), block)
+    match expr:
+        case Apply(function, args):
+            return Apply(function, tuple(prepared(arg, order, loops, block) for arg in args))
+        case Reduce(function, body, over):
+            over = ordered(over, natural(body))
+            inside = (*order, *over)
+            return Reduce(function, prepared(body, inside, inside, block), over)
+        case Contract(left, right, over):
+            over = ordered(over, natural(left))
+            inside = (*order, *over)
+            sides: list[Expr] = []
+            for side in (left, right):
+                if not isinstance(side, Leaf) and not set(loops) <= set(side.axes):
+                    sides.append(computed_before(side, ordered(side.axes, inside), block))
+                else:
+                    sides.append(prepared(side, inside, inside, block))
+            return Contract(sides[0], sides[1], over)
+    return expr
+
+
+def costly(expr: Expr) -> bool:
+    """Tell whether an expression is worth computing once rather than in every round of a loop."""
+    return any(
+        isinstance(node, Reduce | Contract)
+        or (isinstance(node, Apply) and node.function not in CHEAP)
+        for node in printing.walk(expr)
+    )
+
+
+def computed_before(expr: Expr, axes: tuple[str, ...], block: Block) -> Read:
+    """Return the name of an array that holds the expression; its line comes before."""
+    if (expr, axes) not in block.names:
+        read = [leaf.name for leaf in leaves(expr) if not isinstance(leaf, Position)]
+        kind = expr.function if isinstance(expr, Apply | Reduce) else ""
+        name = fresh("_".join(filter(None, (kind, *dict.fromkeys(read)))), block)
+        code = assignment(name, tuple((axis,) for axis in axes), expr, block)
+        place = f"[{','.join(axes)}]" if axes else ""
+        block.lines.append((code, f"{name}{place} = {printing.formula(expr)}"))
+        block.names[expr, axes] = name
+    return Read(block.names[expr, axes], axes)
+
+
+def fresh(name: str, block: Block) -> str:
+    """Return the name, made longer until nothing else has it."""
+    taken = {*block.names.values(), *(tensor.name for tensor in block.program.tensors)}
+    while name in taken:
+        name += "_"
+    return name
+
+
+def turned(leaf: Read | Split | Slice, order: tuple[str, ...], block: Block) -> Expr:
+    """Return the array, or one with its axes turned round, so that loops in order run over it."""
+    axes = ordered(leaf.axes, order)
+    if axes == leaf.axes and len(set(axes)) == len(axes):
+        return leaf
+    if (leaf, axes) not in block.names:
+        swapped = isinstance(leaf, Read) and axes == leaf.axes[::-1] and len(axes) == 2
+        name = fresh(f"{leaf.name}_{'T' if swapped else ''.join(axes)}", block)
+        if swapped:
+            code = f"{name} = list(zip(*{leaf.name}, strict=True))"
+        else:
+            text = element(leaf, block)
+            for axis in reversed(axes):
+                text = f"[{text} for {counter(axis, block)} in range({block.ranges[axis]})]"
+            code = f"{name} = {text}"
+        block.lines.append((code, f"{name}[{','.join(axes)}] = {printing.formula(leaf)}"))
+        block.names[leaf, axes] = name
+    return Read(block.names[leaf, axes], axes)
+
+
+def counter(axis: str, block: Block) -> str:
+    """Return the variable that counts along an axis, apart from the sizes of the same letter."""
+    return f"{axis}_" if axis in printing.run_time_sizes(block.program) else axis
+
+
+def element(leaf: Read | Split | Slice, block: Block) -> str:
+    """Return one number of an array by its indices."""
+    match leaf:
+        case Split(name, groups, sizes):
+            dims = dict(sizes)
+            places = []
+            for group in groups:
+                place = counter(group[0], block)
+                for axis in group[1:]:
+                    place = f"({place}) * {dims[axis]} + {counter(axis, block)}"
+                places.append(
+                    place.replace(f"({counter(group[0], block)})", counter(group[0], block))
+                )
+        case Slice(name, axes, ranges):
+            starts = [f" + {part[0]}" if part and part[0] else "" for part in ranges]
+            places = [counter(a, block) + s for a, s in zip(axes, starts, strict=True)]
+        case Read(name, axes):
+            places = [counter(axis, block) for axis in axes]
+    return name + "".join(f"[{place}]" for place in places)
+
+
+# ---------------------------------------------------------------- loops
+
+
+def nested(
+    value: Expr, groups: tuple[tuple[str, ...], ...], cursors: Cursors, block: Block
+) -> Code:
+    """Return the value as nested comprehensions, one for each group of letters."""
+    if not groups:
+        return scalar(value, cursors, block)
+    if isinstance(value, Concatenate) and groups[0] == (value.letter,):
+        parts = [
+            nested(part, ((letter,), *groups[1:]), cursors, block)
+            for part, letter in zip(value.parts, value.letters, strict=True)
+        ]
+        return Code(" + ".join(part.text for part in parts), Level.SUM)
+    clauses = []
+    for axis in groups[0]:
+        clause, cursors = entered(axis, leaves(value), cursors, block)
+        clauses.append(clause)
+    inner = nested(value, groups[1:], cursors, block)
+    if len(groups) == len(clauses) == 1 and clauses[0].startswith("for _ in range("):
+        return Code(f"[{inner.text}] * {block.ranges[groups[0][0]]}", Level.PRODUCT)
+    if len(clauses) == 1 and clauses[0].startswith(f"for {inner.text} in "):
+        return Code(f"list({clauses[0].partition(' in ')[2]})", Level.ATOM)
+    return Code(f"[{inner.text} {' '.join(clauses)}]", Level.ATOM)
+
+
+def entered(axis: str, read: Sequence[Leaf], cursors: Cursors, block: Block) -> tuple[str, Cursors]:
+    """Return the clause that loops along an axis, and what the arrays are called inside."""
+    inside = dict(cursors)
+    loops = {}
+    for leaf in read:
+        cursor = cursors[leaf]
+        if cursor.rest[:1] == (axis,):
+            name = inner_name(leaf, cursor, block)
+            loops[name] = rows(leaf, cursor)
+            inside[leaf] = Cursor(name, cursor.rest[1:])
+    if not loops:
+        return f"for _ in range({block.ranges[axis]})", inside
+    if len(loops) == 1:
+        ((name, iterable),) = loops.items()
+        return f"for {name} in {iterable}", inside
+    return f"for {', '.join(loops)} in zip({', '.join(loops.values())}, strict=True)", inside
+
+
+def inner_name(leaf: Leaf, cursor: Cursor, block: Block) -> str:
+    """Return the name of an array's part one axis further in: z1_n, then z1_nj."""
+    if isinstance(leaf, Position):
+        return counter(leaf.axis, block)
+    done = leaf.axes[: len(leaf.axes) - len(cursor.rest) + 1]
+    starts = leaf.ranges[: len(done)] if isinstance(leaf, Slice) else ()
+    offset = "".join(f"_from_{part[0]}" for part in starts if part)
+    return f"{leaf.name}_{''.join(done)}{offset}"
+
+
+def rows(leaf: Leaf, cursor: Cursor) -> str:
+    """Return what a loop along the next axis of an array runs over."""
+    axis = cursor.rest[0]
+    match leaf:
+        case Slice(axes=axes, ranges=ranges):
+            part = ranges[axes.index(axis)]
+            return f"{cursor.text}[{part[0]}:{part[1]}]" if part else cursor.text
+        case Split(groups=groups, sizes=sizes):
+            group = next(group for group in groups if axis in group)
+            below = group[group.index(axis) + 1 :]
+            if below:
+                size = prod(int(dict(sizes)[letter]) for letter in below)
+                return f"chunks({cursor.text}, {size})"
+    return cursor.text
+
+
+# ---------------------------------------------------------------- one number
+
+
+def scalar(expr: Expr, cursors: Cursors, block: Block) -> Code:
+    """Return one number of the expression, inside of all its loops."""
+    match expr:
+        case Number(value):
+            whole = isinstance(value, float) and value == int(value)
+            return (
+                replace(printing.literal(value), text=repr(value))
+                if whole
+                else (printing.literal(value))
+            )
+        case Size(dim):
+            return Code(dim, Level.ATOM)
+        case Apply(name, args):
+            return function(name, tuple(scalar(arg, cursors, block) for arg in args))
+        case Reduce(name, body, over):
+            return reduced(name, body, over, cursors, block)
+        case Contract(left, right, over):
+            return contracted(left, right, over, cursors, block)
+        case Read() | Slice() | Split() | Position():
+            return Code(cursors[expr].text, Level.ATOM)
+    raise ValueError(f"a joined array inside of an expression: {expr}")
+
+
+def function(name: str, args: tuple[Code, ...]) -> Code:
+    """Return an elementwise function of numbers."""
+    match name:
+        case "add":
+            return reduce(printing.add, args)
+        case "subtract":
+            return printing.add(args[0], args[1], "-")
+        case "multiply":
+            return reduce(printing.multiply, args)
+        case "divide":
+            return printing.divide(args[0], args[1])
+        case "negative":
+            return printing.negate(args[0])
+        case "power" if args[1].text == "0.5":
+            return printing.call("math.sqrt", args[:1])
+        case "power" if args[1].text == "-0.5":
+            root = printing.call("math.sqrt", args[:1])
+            return printing.divide(printing.literal(1), root)
+        case "power":
+            return printing.power(args[0], args[1], unrolled=True)
+        case "where":
+            return printing.choose(*args)
+        case "relu":  # written so that it keeps NaN
+            zero = Code("0.0", Level.ATOM)
+            if args[0].text.isidentifier():
+                return printing.choose(printing.compare("lt", args[0], zero), zero, args[0])
+            return printing.call("max", (args[0], zero))
+        case "and" | "or" | "not":
+            return printing.logic(name, args)
+    if name in COMPARISONS:
+        return printing.compare(name, args[0], args[1])
+    called = f"math.{name}" if name in MATH else PLAIN.get(name, name)
+    return printing.call(called, args)
+
+
+def reduced(name: str, body: Expr, over: tuple[str, ...], cursors: Cursors, block: Block) -> Code:
+    """Return a reduction: of a row as it stands, or of a generator."""
+    called = "math.prod" if name == "prod" else name
+    if len(over) > 1:
+        clause, inside = entered(over[0], leaves(body), cursors, block)
+        inner = reduced(name, body, over[1:], inside, block)
+        return Code(f"{called}({inner.text} {clause})", Level.ATOM)
+    if isinstance(body, Leaf) and cursors[body].rest == over:
+        return Code(f"{called}({rows(body, cursors[body])})", Level.ATOM)
+    clause, inside = entered(over[0], leaves(body), cursors, block)
+    inner = scalar(body, inside, block)
+    text = f"{inner.text} {clause}"
+    return Code(
+        f"{called}([{text}])" if name.startswith("arg") else f"{called}({text})", Level.ATOM
+    )
+
+
+def contracted(
+    left: Expr, right: Expr, over: tuple[str, ...], cursors: Cursors, block: Block
+) -> Code:
+    """Return Σ left·right; of two rows as sum(map(mul, …)), the fastest there is."""
+    both = leaves(Contract(left, right, over))
+    if len(over) > 1:
+        clause, inside = entered(over[0], both, cursors, block)
+        inner = contracted(left, right, over[1:], inside, block)
+        return Code(f"sum({inner.text} {clause})", Level.ATOM)
+    sides = [
+        rows(side, cursors[side])
+        for side in (left, right)
+        if isinstance(side, Leaf) and cursors[side].rest == over
+    ]
+    if len(sides) == 2:
+        return Code(f"sum(map(mul, {', '.join(sides)}))", Level.ATOM)
+    clause, inside = entered(over[0], both, cursors, block)
+    product = printing.multiply(scalar(left, inside, block), scalar(right, inside, block))
+    return Code(f"sum({product.text} {clause})", Level.ATOM)
+
+
+# ---------------------------------------------------------------- around the lines
+
+
+def helpers(statements: Sequence[Statement], program: Program) -> tuple[str, ...]:
+    """Return the names of the helper functions the lines call."""
+    return tuple(sorted(printing.called(bare(statements, program)) - {"mul"}))
+
+
+def sizes(statements: Sequence[Statement], program: Program) -> tuple[str, ...]:
+    """Return the run-time sizes the lines use, to be defined before them."""
+    read = printing.read(bare(statements, program))
+    return tuple(sorted(read & printing.run_time_sizes(program)))
+
+
+def size(dim: str, tensor: Tensor) -> str:
+    """Return the expression of a run-time size, read off an array."""
+    return f"len({tensor.name}{'[0]' * tensor.shape.index(dim)})"
+
+
+def imports(statements: Sequence[Statement], program: Program) -> tuple[str, ...]:
+    """Return the import lines that the lines need."""
+    read = printing.read(bare(statements, program))
+    known = {"math": "import math", "mul": "from operator import mul"}
+    return tuple(line for name, line in known.items() if name in read)
+
+
+def bare(statements: Sequence[Statement], program: Program) -> tuple[str, ...]:
+    """Return the code without the formulas."""
+    return tuple(code for code, _ in coded(statements, program))
+
+
+def initial(tensor: Tensor, program: Program) -> str:
+    """Return the expression that draws the tensor's values from `rng`, a random.Random."""
+    draw = tensor.draw
+    if draw is None:
+        raise ValueError(f"{tensor.name} has no values of its own")
+    dims = [str(dim) for dim in tensor.shape]
+    arguments = ", ".join(printing.number(argument) for argument in draw.arguments)
+    match draw.kind:
+        case "values":
+            return values(draw.values)
+        case "constant":
+            text = repr(float(draw.arguments[0]))
+            if dims:
+                text = f"[{text}] * {dims.pop()}"
+        case "uniform":
+            text = f"rng.uniform({arguments})"
+        case "normal":
+            text = f"rng.gauss({arguments})"
+        case "keep":
+            text = f"(rng.random() < {arguments}) / {arguments}"
+    for dim in reversed(dims):
+        text = f"[{text} for _ in range({dim})]"
+    return text
+
+
+def values(nested_values: object) -> str:
+    """Return nested tuples of numbers as the text of nested lists."""
+    if isinstance(nested_values, tuple):
+        return f"[{', '.join(values(item) for item in nested_values)}]"
+    return repr(float(str(nested_values)))
