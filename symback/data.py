@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MOST_MISTAKES = 10  # of one file shown
 WIDEST_ROW = 120
+LONGEST_PATH = 1_000
 
 
 class Shaped(Protocol):
@@ -86,7 +87,7 @@ def misplaced(path: str, folder: Path) -> tuple[str, str] | None:
     """Return message and hint where a path isn't that of a file within the folder."""
     hint = "put the file beside the spec and give its name"
     windows = PureWindowsPath(path)
-    if not path.strip() or not path.isprintable():
+    if not path.strip() or not path.isprintable() or len(path) > LONGEST_PATH:
         return "this is no file name", hint
     if windows.drive or windows.root or PurePosixPath(path).is_absolute():
         return "a data file is in the spec's folder; this path is absolute", hint

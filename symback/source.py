@@ -73,7 +73,7 @@ class Document:
             return mistake
         if not self.values:
             return self._described(mistake, key=key)
-        path = self.known(mistake.path)
+        path = self.known(mistake.path) if mistake.offset is None else self._scalar(mistake.path)
         place = self.values[path]
         if path in self.keys and (key or place.style in COLLECTIONS) and mistake.offset is None:
             place = self.keys[path]
@@ -98,29 +98,40 @@ class Document:
         )
 
     def known(self, path: Keys) -> Keys:
-        """Return the path without the parts that aren't in the text."""
-        found: Keys = ()
-        for part in path:
-            if (*found, part) in self.values:
-                found = (*found, part)
-        return found
-
-    def find(self, path: Keys) -> Value:
-        """Return the value at a path, as far down as the path leads."""
-        value = self.value
+        """Return the path without the parts that aren't in the spec."""
+        found, value = [], self.value
         for part in path:
             match value, part:
                 case dict(), str() if part in value:
                     value = value[part]
                 case list(), int() if part < len(value):
                     value = value[part]
+                case _:
+                    continue
+            found.append(part)
+        return tuple(found)
+
+    def find(self, path: Keys) -> Value:
+        """Return the value at a known path."""
+        value = self.value
+        for part in path:
+            if isinstance(value, dict):
+                value = value[str(part)]
+            elif isinstance(value, list):
+                value = value[int(part)]
         return value
+
+    def _scalar(self, path: Keys) -> Keys:
+        """Return the path of the text meant by an offset: of a list of one, its only part."""
+        path = self.known(path)
+        value = self.find(path)
+        return (*path, 0) if isinstance(value, list) and len(value) == 1 else path
 
     def _described(self, mistake: Mistake, *, key: bool) -> Mistake:
         """Place a mistake in a spec that was never text: the path in words, the value as row."""
         way = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in mistake.path)
         source = f"{self.source}{way}"
-        value = self.find(mistake.path)
+        value = self.find(self._scalar(mistake.path))
         if key or not isinstance(value, str) or not value or len(value) > 2 * WIDEST_ROW:
             return replace(mistake, source=source)
         row = " ".join(value.split("\n"))
@@ -218,6 +229,9 @@ def scan(text: str, source: str) -> Document:
         value = reader.whole()
     except yaml.YAMLError as error:
         raise UserError(_syntax(error, document)) from None
+    except OverflowError:  # PyYAML's, for "\\UFFFFFFFF"
+        told = Mistake("an escape that stands for no character", hint="\\U0010FFFF is the last")
+        raise UserError(document.locate(told)) from None
     mistakes = tuple(reader.mistakes)
     return Document(value, source, text, reader.values, reader.keys, mistakes)
 
@@ -237,6 +251,12 @@ def plain(value: object, source: str) -> Document:
             return {str(key): copied(value[key], (*path, str(key))) for key in value}
         if isinstance(value, list | tuple):
             return [copied(part, (*path, number)) for number, part in enumerate(value)]
+        if isinstance(value, int) and abs(value) >= 10**LONGEST_INTEGER:
+            told = f"a whole number of more than {LONGEST_INTEGER} digits"
+            mistakes.append(document.locate(Mistake(told, path)))
+            return 0
+        if isinstance(value, str) and (odd := _control(value)):
+            mistakes.append(document.locate(replace(_strange(odd), path=path)))
         if value is None or isinstance(value, bool | int | float | str):
             return value
         wrong = f"a spec holds text, numbers, lists and dicts; this is a {type(value).__name__}"
@@ -294,6 +314,9 @@ class _Reader:
             return self.mapping(path)
         assert isinstance(event, yaml.ScalarEvent)
         self.values[path] = _place(event, event.style or "")
+        odd = _control(event.value)
+        if odd:
+            self.note(event, _strange(odd).message)
         return event.value if event.style else self.scalar(event)
 
     def list_(self, path: Keys) -> list[Value]:
@@ -353,6 +376,11 @@ def _place(event: yaml.Event, style: str) -> Place:
 
 def _too_deep(source: str) -> Mistake:
     return Mistake(f"nested more than {DEEPEST} deep; a spec needs 8", source=source)
+
+
+def _control(text: str) -> str:
+    """Return the first character that can't be printed, of a text that may have several rows."""
+    return next((each for each in text if each != "\n" and not each.isprintable()), "")
 
 
 def _strange(character: str) -> Mistake:

@@ -241,7 +241,7 @@ def test_a_typo_is_shown_with_what_was_meant(change: tuple[str, str], at: str, m
 
 
 WRONG = [  # a change, the text above the caret, words of the message or the hint
-    (("128", "0"), "0", "a whole number, 1 or more, not 0"),
+    (("128", "0"), "0", "a whole number, from 1 to 1,000,000,000, not 0"),
     (("128", "2.5"), "2.5", "whole number"),
     (("128", "'128'"), "'128'", "without quotes: 128"),
     (("lr: 0.001", "lr: -1"), "-1", "0 or more"),

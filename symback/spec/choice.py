@@ -16,6 +16,7 @@ from symback.spec.types import Choice, Numbers, Setting, Start
 LISTING = "`symback catalog` lists all"
 LONGEST = 2_000  # characters of a formula
 MOST_NUMBERS = 10**8  # in one array
+LARGEST_WHOLE = 10**9  # of an option: units, epochs of a schedule
 
 
 def every_name(kind: Kind) -> tuple[str, ...]:
@@ -72,6 +73,8 @@ def expected(option: Option) -> str:
     if isinstance(option.default, bool):
         return "true or false"
     limits = span(option.least, option.most, option.above, option.below)
+    if option.most is None and (option.whole or option.listed):
+        limits = span(option.least, LARGEST_WHOLE, option.above, option.below)
     noun = "whole numbers" if option.listed else "a whole number" if option.whole else "a number"
     noun = f"a list of {noun}" if option.listed else noun
     return f"{noun}, {limits}" if limits else noun
@@ -101,7 +104,7 @@ def _fits(option: Option, value: Any) -> bool:
         return False
     whole = option.whole or option.listed
     return (
-        (not whole or isinstance(value, int))
+        (not whole or (isinstance(value, int) and abs(value) <= LARGEST_WHOLE))
         and (option.least is None or value >= option.least)
         and (option.most is None or value <= option.most)
         and (option.above is None or value > option.above)

@@ -3,6 +3,7 @@
 import builtins
 import keyword
 import math
+import re
 import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
@@ -40,7 +41,7 @@ from symback.spec.choice import (
 from symback.spec.form import Form, Wrong, must_be, refusal, refuse, shown, unknown
 from symback.spec.types import Choice, Start
 
-LONGEST_NAME = 40
+LONGEST_NAME, MOST_LAYERS = 40, 1_000
 MODULE = frozenset(["init", "forward", "loss", "backward", "value_and_grad", "update", "train"])
 MODULE |= frozenset(["predict", "save", "load", "main", "check"])  # its public names
 MODULE |= frozenset(["np", "numpy", "math", "builtins", "symback"])
@@ -94,6 +95,18 @@ def _text(text: str) -> str:
     if wrong:
         raise refuse(*wrong)
     return row
+
+
+def _expression(text: str) -> str:
+    if re.search(r"(?<![=<>!])=(?!=)", text):
+        raise refuse("a function is an expression of its arguments, without `=`")
+    return text
+
+
+def _word(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise refuse(f"{text!a} is no name")
+    return text
 
 
 def _alone(value: Any) -> Any:
@@ -178,7 +191,8 @@ TEXTS: dict[str, Any] = {"anyOf": [{"type": "string"}, {"type": "array", "minIte
 Name = Annotated[str, AfterValidator(_name)]
 Text = Annotated[str, AfterValidator(_text)]
 Texts = Annotated[list[Text], BeforeValidator(_alone), Field(min_length=1), WithJsonSchema(TEXTS)]
-Words = Annotated[list[str], BeforeValidator(_alone), Field(min_length=1), WithJsonSchema(TEXTS)]
+Word = Annotated[str, AfterValidator(_word)]
+Words = Annotated[list[Word], BeforeValidator(_alone), Field(min_length=1), WithJsonSchema(TEXTS)]
 Count = Annotated[int, Field(ge=1)]
 Constants = dict[Name, float]
 
@@ -205,7 +219,7 @@ class FunctionForm(Form):
     """A function of one's own."""
 
     args: Annotated[list[Name], BeforeValidator(_alone), Field(min_length=1, max_length=8)]
-    formula: Text
+    formula: Annotated[Text, AfterValidator(_expression)]
 
 
 class ParameterForm(Form):
@@ -510,7 +524,9 @@ class SpecForm(Form):
     inputs: dict[Name, InputForm] = Field(min_length=1, description="inputs: {x: [n, 64]}")
     functions: dict[Name, FunctionForm] = Field(default_factory=dict)
     layers: list[Annotated[dict[Name, LayerForm], BeforeValidator(_one_key)]] = Field(
-        min_length=1, description="layers: a list such as `- f1: {dense: 10}`"
+        min_length=1,
+        max_length=MOST_LAYERS,
+        description="layers: a list such as `- f1: {dense: 10}`",
     )
     loss: LossForm = Field(description="loss: {mse: t}")
     optimizer: OptimizerForm = Field(description="optimizer: {adam: {lr: 0.001}}")
