@@ -289,8 +289,18 @@ def _laid(line: Line, is_short: bool, column: int, width: int) -> Iterator[str]:
 
 # ---------------------------------------------------------------- long lines
 
-BREAKS = (" for ",), (", ",), (" if ", " else "), (" + ", " - "), (" * ", " / ", " @ ")
-HEAD = re.compile(r"(\w+(\[\w+\])? [-+*/]?= |for .+? in |if |else |[-+*/@] )?")
+BREAKS = (
+    (" for ",),
+    (", ",),
+    (" if ", " else "),
+    (" and ", " or "),
+    tuple(f" {sign} " for sign in COMPARISONS.values()),
+    (" + ", " - "),
+    (" * ", " / ", " @ "),
+)
+HEAD = re.compile(
+    r"(\w+(\[\w+\])? [-+*/]?= |for .+? in |if |else |not |and |or |([-+*/@<>]|[<>=!]=) )?"
+)
 
 
 def folded(text: str, width: int, indent: int = 0) -> tuple[str, ...]:
@@ -304,10 +314,12 @@ def folded(text: str, width: int, indent: int = 0) -> tuple[str, ...]:
     value = text[len(head) :].removesuffix(comma)
     start, stop = longest_brackets(value)
     if stop - start < len(value) // 2:  # no bracket holds most of it
+        parts = broken(value)
+        if not parts:
+            return (margin + text,)
         value, start, stop = f"({value})", 0, len(value) + 1
-    parts = broken(value[start + 1 : stop])
-    if not parts:
-        return (margin + text,)
+    else:
+        parts = broken(value[start + 1 : stop]) or [value[start + 1 : stop]]
     rows = [row for part in parts for row in folded(part, width, indent + 4)]
     first, last = f"{margin}{head}{value[: start + 1]}", f"{margin}{value[stop:]}{comma}"
     return (first, *rows, last)

@@ -35,7 +35,11 @@ MATH = {
     *("sin", "cos", "tan", "asin", "acos", "atan"),
 }
 PLAIN = {"maximum": "max", "minimum": "min", "abs": "abs"}
-CHEAP = {"add", "subtract", "multiply", "divide", "negative", "where", "power", *COMPARISONS}
+CHEAP = {
+    *("add", "subtract", "multiply", "divide", "negative", "power", "where", "relu"),
+    *COMPARISONS,
+}
+CHOOSING = {"where", "maximum", "minimum", "relu"}  # their result is one of their arguments
 
 Leaf = Read | Slice | Split | Position
 
@@ -100,9 +104,11 @@ def fractional(expr: Expr, program: Program) -> bool:
         case Apply(function, args):
             if function in COMPARISONS or function in {"and", "or", "not", "floor"}:
                 return False
-            if function in CHEAP or function in PLAIN:
+            if function in CHOOSING:
                 parts = args[1:] if function == "where" else args
-                return function == "divide" or any(fractional(arg, program) for arg in parts)
+                return all(isinstance(a, Number) or fractional(a, program) for a in parts)
+            if function in CHEAP or function == "abs":
+                return function == "divide" or any(fractional(arg, program) for arg in args)
             return True
         case Reduce(function, body):
             return not function.startswith("arg") and fractional(body, program)
@@ -368,18 +374,26 @@ def function(name: str, args: tuple[Code, ...]) -> Code:
         case "power":
             return printing.power(args[0], args[1], unrolled=True)
         case "where":
-            return printing.choose(*args)
+            return printing.choose(args[0], decimal(args[1]), decimal(args[2]))
+        case "maximum" | "minimum":
+            return printing.call(PLAIN[name], map(decimal, args))
         case "relu":  # written so that it keeps NaN
             zero = Code("0.0", Level.ATOM)
             if args[0].text.isidentifier():
                 return printing.choose(printing.compare("lt", args[0], zero), zero, args[0])
-            return printing.call("max", (args[0], zero))
+            return printing.call("max", (decimal(args[0]), zero))
         case "and" | "or" | "not":
             return printing.logic(name, args)
     if name in COMPARISONS:
         return printing.compare(name, args[0], args[1])
     called = f"math.{name}" if name in MATH else PLAIN.get(name, name)
     return printing.call(called, args)
+
+
+def decimal(number: Code) -> Code:
+    """Return a whole number as a float, where it may become the result."""
+    is_whole = number.text.removeprefix("-").isdigit()
+    return replace(number, text=f"{number.text}.0") if is_whole else number
 
 
 def reduced(name: str, body: Expr, over: tuple[str, ...], cursors: Cursors, block: Block) -> Code:
