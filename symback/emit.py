@@ -21,37 +21,19 @@ from symback.program import (
     Data,
     Draw,
     Number,
-    Position,
     Program,
     Read,
     Role,
-    Size,
     Slice,
     Split,
     Statement,
     Tensor,
-    merged,
 )
 
 WIDTH = 100
 
-# The names a module uses itself, which no tensor, state or constant may have.
-RESERVED = frozenset(
-    """
-    Any Array Cache Callable COLUMNS CLIP_NORM CLIP_VALUE DATA Epoch FLOAT History Iterator LAYERS LR
-    Mapping Mismatch NDArray NamedTuple Params Path Random Rng SHAPES State TypeAlias TEST_ROWS
-    agrees along argparse args array archive at backward batch batch_size best cache check checked
-    chosen clip contextmanager copied count csv dataclass derived direction epoch epochs error
-    evaluate expect fields figures file forward function grads gradient gradient_norm held here
-    history index init init_state joined json kept labels layer load loss lr main math measured
-    metric metrics mismatches name names nonfinite norm norms np number objective one_epoch one_step
-    order outputs packed parser parameter params part parts path patience place places predict
-    printed rate read replacing report require rng rows sample save schedule seed settle share shape
-    split start starts state step stored suppress sys table text tolerance total train update
-    validation value value_and_grad values vector weight zipfile struct ast
-    """.split()
-)
-
+# Upper-case names of a module, which no constant may take.
+TAKEN = {"ACCUMULATE", "CLIP_NORM", "CLIP_VALUE", "COLUMNS", "DATA", "FLOAT", "LAYERS", "SHAPES"}
 # What a module imports is what its text names.
 IMPORTS = {
     "argparse": "import argparse",
@@ -144,6 +126,7 @@ class View:
     objective: tuple[str, ...]
     backward: tuple[str, ...]
     gradients: tuple[str, ...]  # '"f1.weight": dW1,'
+    beyond: str  # that there are gradients by more than the parameters
     loss_name: str
     unreduced: str  # the loss's name where it is an array
     weight: tuple[str, ...]  # the lines that end by computing what a batch counts for
@@ -244,6 +227,7 @@ def viewed(program: Program, target: Target, name: str) -> View:
     watched = "val_loss" if training.validation else "loss"
     weight = weighing(program)
     block = Block(program, target)
+    known = {tensor.key for tensor in program.with_role(Role.PARAMETER)}
     samples = tuple(sampled(tensor, program, target) for tensor in (*inputs, *targets))
     return View(
         title=safe(f"{program.model}: a network and its training, derived and written by symback."),
@@ -271,7 +255,9 @@ def viewed(program: Program, target: Target, name: str) -> View:
         unit=assumed(program, "unit"),
         positive=assumed(program, "positive"),
         drawn=names(random),
-        init=tuple(initial(tensor, program, target) for tensor in program.with_role(Role.PARAMETER)),
+        init=tuple(
+            initial(tensor, program, target) for tensor in program.with_role(Role.PARAMETER)
+        ),
         draws="rng" if any(drawn(tensor) for tensor in program.with_role(Role.PARAMETER)) else "",
         head=block.head(),
         forward=target.lines(program.forward, program),
@@ -283,6 +269,7 @@ def viewed(program: Program, target: Target, name: str) -> View:
         objective=block.objective(program.loss),
         backward=block.backward(),
         gradients=tuple(f"{quoted(key)}: {name}," for key, name in program.gradients),
+        beyond="inputs" if {key for key, _ in program.gradients} - known else "",
         loss_name=program.objective,
         unreduced=program.objective if program.tensor(program.objective).shape else "",
         weight=block.objective(weight) if weight else (),
@@ -341,7 +328,9 @@ def viewed(program: Program, target: Target, name: str) -> View:
         data_format="" if data is None else data.format,
         columns=()
         if data is None
-        else tuple(f"{quoted(c.tensor)}: ({', '.join(map(quoted, c.names))},)," for c in data.columns),
+        else tuple(
+            f"{quoted(c.tensor)}: ({', '.join(map(quoted, c.names))},)," for c in data.columns
+        ),
         reads=()
         if data is None
         else tuple(data_read(tensor, data) for tensor in (*inputs, *targets)),
@@ -415,7 +404,11 @@ class Block:
         if schedule is None:
             return ()
         states = [state.name for state in schedule.states]
-        known = [n for n in ("lr", "epoch", "step", "metric", *states) if n in incoming(schedule.statements)]
+        known = [
+            n
+            for n in ("lr", "epoch", "step", "metric", *states)
+            if n in incoming(schedule.statements)
+        ]
         written = [name for name in ("lr", *states) if writes(name, schedule.statements)]
         return (
             *self.unpacked("state", known),
@@ -467,7 +460,9 @@ class Block:
             if tensor.name in wanted
         )
 
-    def sizes(self, statements: Sequence[Statement], tensor: Tensor, prefix: str = "") -> tuple[str, ...]:
+    def sizes(
+        self, statements: Sequence[Statement], tensor: Tensor, prefix: str = ""
+    ) -> tuple[str, ...]:
         """Return the run-time sizes that statements name."""
         dims = dict.fromkeys(self.target.sizes(statements, self.program))
         if not prefix and statements is self.program.forward:
@@ -520,9 +515,10 @@ def shape_check(tensor: Tensor) -> str:
     """Return the line that checks an input's or a target's shape, numbers and labels."""
     dims = ", ".join(quoted(d) if isinstance(d, str) else str(d) for d in tensor.shape)
     shape = f"({dims},)" if len(tensor.shape) == 1 else f"({dims})"
+    arguments = f"{quoted(tensor.key)}, {tensor.name}, {shape}"
     if tensor.classes is not None:
-        return f"{tensor.name} = labels({quoted(tensor.key)}, {tensor.name}, {shape}, {tensor.classes})"
-    return f"{tensor.name} = expect({quoted(tensor.key)}, {tensor.name}, {shape})"
+        return f"{tensor.name} = labels({arguments}, {tensor.classes})"
+    return f"{tensor.name} = expect({arguments})"
 
 
 def initial(tensor: Tensor, program: Program, target: Target) -> str:
@@ -550,7 +546,9 @@ def sampled(tensor: Tensor, program: Program, target: Target) -> str:
     kind = kinds[0] if kinds else ""
     if kind in DRAWN:
         return f"{DRAWN[kind]}(rng, {shape})"
-    return target.initial(replace(tensor, draw=RANGES[kind]), replace(program, float_type="float64"))
+    return target.initial(
+        replace(tensor, draw=RANGES[kind]), replace(program, float_type="float64")
+    )
 
 
 def data_read(tensor: Tensor, data: Data) -> str:
@@ -563,9 +561,10 @@ def data_read(tensor: Tensor, data: Data) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return a string literal in double quotes where Python's own repr allows it."""
-    literal = ascii(text)
-    return f'"{literal[1:-1]}"' if literal[0] == "'" and '"' not in literal and "\\'" not in literal else literal
+    """Return a string literal, in double quotes, whatever the text holds."""
+    escapes = {"\\": "\\\\", '"': '\\"'}
+    shown = (c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return '"' + "".join(escapes.get(c, c) for c in shown) + '"'
 
 
 # ---------------------------------------------------------------- statements
@@ -644,7 +643,7 @@ def with_constants(program: Program) -> Program:
     swap: dict[str, Any] = {}
     for constant in listed:
         name = constant.name.upper()
-        clear = len(values[name]) == 1 and (name == "LR" or name not in RESERVED)
+        clear = len(values[name]) == 1 and name not in TAKEN
         swap[constant.name] = Read(name, ()) if clear else Number(constant.value)
     rate = next((c for c in update.constants if c.name == "lr"), None)
     swap.pop("lr", None)
@@ -778,19 +777,20 @@ def broken(line: str) -> list[str]:
     comprehension = len(parts) > 1 and parts[-1].startswith("for ")
     inner = [
         row
-        for k, part in enumerate(parts)
+        for part in parts
         for row in broken(f"{indent}    {part}" + ("" if comprehension else ","))
     ]
-    if not comprehension and all(part.lstrip("-").replace(".", "").isdigit() for part in parts):
+    if all(re.fullmatch(r"[-+.\de]+", part) for part in parts):
+        first = indent + "    "
         inner = textwrap.wrap(
-            ", ".join(parts) + ",", WIDTH, initial_indent=indent + "    ", subsequent_indent=indent + "    "
+            ", ".join(parts) + ",", WIDTH, initial_indent=first, subsequent_indent=first
         )
     return [line[: opening + 1], *inner, indent + line[closing:]]
 
 
 def masked(line: str) -> str:
     """Return a line with its strings made of underscores: their brackets are no brackets."""
-    return re.sub(r"""'[^'\\]*(?:\\.[^'\\]*)*'|"[^"\\]*(?:\\.[^"\\]*)*\"""", lambda text: "_" * len(text[0]), line)
+    return re.sub(r"\"(\\.|[^\"\\])*\"|'(\\.|[^'\\])*'", lambda found: "_" * len(found[0]), line)
 
 
 def outermost(line: str) -> tuple[int, int]:

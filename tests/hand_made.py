@@ -61,14 +61,27 @@ ADAM = Update(
     ),
     (State("m", 0.0), State("v", 0.0)),
     (
-        put("c1", "", minus(Number(1), Apply("power", (read("beta1"), read("step")))), "c1 = 1 − β1^step"),
-        put("c2", "", minus(Number(1), Apply("power", (read("beta2"), read("step")))), "c2 = 1 − β2^step"),
+        put(
+            "c1",
+            "",
+            minus(Number(1), Apply("power", (read("beta1"), read("step")))),
+            "c1 = 1 − β1^step",
+        ),
+        put(
+            "c2",
+            "",
+            minus(Number(1), Apply("power", (read("beta2"), read("step")))),
+            "c2 = 1 − β2^step",
+        ),
     ),
     (
         put(
             "m",
             "p",
-            add(times(read("beta1"), read("m", "p")), times(minus(Number(1), read("beta1")), read("g", "p"))),
+            add(
+                times(read("beta1"), read("m", "p")),
+                times(minus(Number(1), read("beta1")), read("g", "p")),
+            ),
             "m = β1·m + (1 − β1)·g",
         ),
         put(
@@ -108,7 +121,7 @@ SGD = Update(
 
 
 def digits(features: int = 64, hidden: int = 128, classes: int = 10) -> Program:
-    """A two-layer perceptron with softmax cross-entropy on labels, as naming and lowering leave it."""
+    """A two-layer perceptron with softmax cross-entropy on labels."""
     q = read("q", "nk")
     one_hot = Apply("eq", (read("t", "n"), Position("k", classes)))
     return Program(
@@ -118,10 +131,20 @@ def digits(features: int = 64, hidden: int = 128, classes: int = 10) -> Program:
         tensors=(
             Tensor("x", "x", Role.INPUT, ("n", features)),
             Tensor("t", "t", Role.TARGET, ("n",), classes=classes),
-            Tensor("W1", "f1.weight", Role.PARAMETER, (hidden, features), draw=uniform(0.125, "±1/√64")),
+            Tensor(
+                "W1", "f1.weight", Role.PARAMETER, (hidden, features), draw=uniform(0.125, "±1/√64")
+            ),
             Tensor("b1", "f1.bias", Role.PARAMETER, (hidden,), draw=uniform(0.125, "±1/√64")),
-            Tensor("W2", "f2.weight", Role.PARAMETER, (classes, hidden), draw=uniform(0.0883883476, "±1/√128")),
-            Tensor("b2", "f2.bias", Role.PARAMETER, (classes,), draw=uniform(0.0883883476, "±1/√128")),
+            Tensor(
+                "W2",
+                "f2.weight",
+                Role.PARAMETER,
+                (classes, hidden),
+                draw=uniform(0.0883883476, "±1/√128"),
+            ),
+            Tensor(
+                "b2", "f2.bias", Role.PARAMETER, (classes,), draw=uniform(0.0883883476, "±1/√128")
+            ),
             *(Tensor(name, name, Role.VALUE, ("n", hidden)) for name in ("z1", "a1")),
             Tensor("z2", "z2", Role.VALUE, ("n", classes)),
             Tensor("m", "m", Role.VALUE, ("n",)),
@@ -140,13 +163,15 @@ def digits(features: int = 64, hidden: int = 128, classes: int = 10) -> Program:
         ),
         forward=(
             put(
-                "z1", "nj",
+                "z1",
+                "nj",
                 add(Contract(read("x", "ni"), read("W1", "ji"), ("i",)), read("b1", "j")),
                 "z1[n,j] = Σ_i W1[j,i]·x[n,i] + b1[j]",
             ),
             put("a1", "nj", Apply("tanh", (read("z1", "nj"),)), "a1[n,j] = tanh(z1[n,j])"),
             put(
-                "z2", "nk",
+                "z2",
+                "nk",
                 add(Contract(read("a1", "nj"), read("W2", "kj"), ("j",)), read("b2", "k")),
                 "z2[n,k] = Σ_j W2[k,j]·a1[n,j] + b2[k]",
             ),
@@ -156,16 +181,27 @@ def digits(features: int = 64, hidden: int = 128, classes: int = 10) -> Program:
             put("T", "nk", one_hot, "T[n,k] = [t[n] = k]"),
             put("m", "n", Reduce("max", read("z2", "nk"), ("k",)), "m[n] = max_k z2[n,k]"),
             put(
-                "s", "n",
+                "s",
+                "n",
                 Apply(
                     "log",
-                    (Reduce("sum", Apply("exp", (minus(read("z2", "nk"), read("m", "n")),)), ("k",)),),
+                    (
+                        Reduce(
+                            "sum", Apply("exp", (minus(read("z2", "nk"), read("m", "n")),)), ("k",)
+                        ),
+                    ),
                 ),
                 "s[n] = log Σ_k exp(z2[n,k] − m[n])",
             ),
-            put("q", "nk", minus(minus(read("z2", "nk"), read("m", "n")), read("s", "n")), "q = z2 − m − s"),
             put(
-                "L", "",
+                "q",
+                "nk",
+                minus(minus(read("z2", "nk"), read("m", "n")), read("s", "n")),
+                "q = z2 − m − s",
+            ),
+            put(
+                "L",
+                "",
                 over(
                     Apply("negative", (Reduce("sum", times(read("T", "nk"), q), ("n", "k")),)),
                     Size("n"),
@@ -177,25 +213,51 @@ def digits(features: int = 64, hidden: int = 128, classes: int = 10) -> Program:
         weight="n",
         backward=(
             put(
-                "dz2", "nk",
+                "dz2",
+                "nk",
                 over(minus(Apply("exp", (q,)), read("T", "nk")), Size("n")),
                 "∂L/∂z2[n,k] = (exp(q[n,k]) − T[n,k])/N",
             ),
-            put("dW2", "kj", Contract(read("dz2", "nk"), read("a1", "nj"), ("n",)),
-                "∂L/∂W2[k,j] = Σ_n ∂L/∂z2[n,k]·a1[n,j]"),
-            put("db2", "k", Reduce("sum", read("dz2", "nk"), ("n",)), "∂L/∂b2[k] = Σ_n ∂L/∂z2[n,k]"),
-            put("da1", "nj", Contract(read("dz2", "nk"), read("W2", "kj"), ("k",)),
-                "∂L/∂a1[n,j] = Σ_k ∂L/∂z2[n,k]·W2[k,j]"),
             put(
-                "dz1", "nj",
-                times(read("da1", "nj"), minus(Number(1), Apply("power", (read("a1", "nj"), Number(2))))),
+                "dW2",
+                "kj",
+                Contract(read("dz2", "nk"), read("a1", "nj"), ("n",)),
+                "∂L/∂W2[k,j] = Σ_n ∂L/∂z2[n,k]·a1[n,j]",
+            ),
+            put(
+                "db2", "k", Reduce("sum", read("dz2", "nk"), ("n",)), "∂L/∂b2[k] = Σ_n ∂L/∂z2[n,k]"
+            ),
+            put(
+                "da1",
+                "nj",
+                Contract(read("dz2", "nk"), read("W2", "kj"), ("k",)),
+                "∂L/∂a1[n,j] = Σ_k ∂L/∂z2[n,k]·W2[k,j]",
+            ),
+            put(
+                "dz1",
+                "nj",
+                times(
+                    read("da1", "nj"),
+                    minus(Number(1), Apply("power", (read("a1", "nj"), Number(2)))),
+                ),
                 "∂L/∂z1[n,j] = ∂L/∂a1[n,j]·(1 − a1[n,j]²)",
             ),
-            put("dW1", "ji", Contract(read("dz1", "nj"), read("x", "ni"), ("n",)),
-                "∂L/∂W1[j,i] = Σ_n ∂L/∂z1[n,j]·x[n,i]"),
-            put("db1", "j", Reduce("sum", read("dz1", "nj"), ("n",)), "∂L/∂b1[j] = Σ_n ∂L/∂z1[n,j]"),
+            put(
+                "dW1",
+                "ji",
+                Contract(read("dz1", "nj"), read("x", "ni"), ("n",)),
+                "∂L/∂W1[j,i] = Σ_n ∂L/∂z1[n,j]·x[n,i]",
+            ),
+            put(
+                "db1", "j", Reduce("sum", read("dz1", "nj"), ("n",)), "∂L/∂b1[j] = Σ_n ∂L/∂z1[n,j]"
+            ),
         ),
-        gradients=(("f1.weight", "dW1"), ("f1.bias", "db1"), ("f2.weight", "dW2"), ("f2.bias", "db2")),
+        gradients=(
+            ("f1.weight", "dW1"),
+            ("f1.bias", "db1"),
+            ("f2.weight", "dW2"),
+            ("f2.bias", "db2"),
+        ),
         update=ADAM,
         schedule=None,
         metrics=(
@@ -203,11 +265,15 @@ def digits(features: int = 64, hidden: int = 128, classes: int = 10) -> Program:
                 "accuracy",
                 (
                     put(
-                        "accuracy", "",
+                        "accuracy",
+                        "",
                         over(
                             Reduce(
                                 "sum",
-                                Apply("eq", (Reduce("argmax", read("z2", "nk"), ("k",)), read("t", "n"))),
+                                Apply(
+                                    "eq",
+                                    (Reduce("argmax", read("z2", "nk"), ("k",)), read("t", "n")),
+                                ),
                                 ("n",),
                             ),
                             Size("n"),

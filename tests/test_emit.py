@@ -1,0 +1,385 @@
+"""The emitted module: what it is made of, what it refuses, and its loop, on programs by hand."""
+
+import importlib.util
+import math
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from symback.emit import emit, quoted, safe
+from symback.program import (
+    Assumption,
+    Columns,
+    Constant,
+    Data,
+    Program,
+    Schedule,
+    Training,
+)
+from hand_made import SGD, digits, put, read, times
+
+TARGETS = ["numpy", "python"]
+Load = Callable[[Program, str], ModuleType]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Return a function that writes a program's module to a file and imports it."""
+
+    def written(program: Program, target: str) -> ModuleType:
+        path = tmp_path / f"{program.model}_{target}.py"
+        path.write_text(emit(program, target).text, encoding="utf-8")
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return written
+
+
+def small(**training: Any) -> Program:
+    """Return the digits network with few units, and some settings of its training."""
+    return replace(digits(4, 5, 3), training=Training(**training))
+
+
+def clusters(target: str, n: int = 60) -> tuple[Any, Any]:
+    """Return points around three centres, and which: easily learnt."""
+    rng = np.random.default_rng(7)
+    t = np.arange(n) % 3
+    x = 3 * np.eye(3, 4)[t] + 0.3 * rng.normal(size=(n, 4))
+    return (x, t) if target == "numpy" else (x.tolist(), t.tolist())
+
+
+def taken(values: Any, rows: list[int]) -> Any:
+    return values[rows] if isinstance(values, np.ndarray) else [values[i] for i in rows]
+
+
+def flat(params: dict[str, Any]) -> np.ndarray[Any, Any]:
+    return np.concatenate([np.ravel(w) for w in params.values()])
+
+
+EVERYTHING = replace(
+    small(
+        epochs=4,
+        batch_size=8,
+        accumulate=2,
+        clip_norm=1.0,
+        clip_value=0.5,
+        validation=0.2,
+        patience=3,
+        tolerance=1e-6,
+        settle=2,
+    ),
+    schedule=Schedule(
+        "halving",
+        (Constant("rate", 0.9),),
+        (),
+        (put("lr", "", times(read("lr"), read("rate")), "lr = lr·rate"),),
+    ),
+    data=Data(
+        "points.csv",
+        "csv",
+        (Columns("x", ("a:d",), standardise=True), Columns("t", ("kind",))),
+        test=0.25,
+    ),
+)
+NUMBERS = replace(
+    EVERYTHING, data=Data("points.npz", "npz", (Columns("x", ("x",)), Columns("t", ("t",))))
+)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    "program", [digits(), EVERYTHING, NUMBERS], ids=["digits", "everything", "npz"]
+)
+def test_emitted_text_passes_linter_and_type_checker(
+    program: Program, target: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "module.py"
+    path.write_text(emit(program, target).text, encoding="utf-8")
+    settings = Path(__file__).parent.parent / "pyproject.toml"
+    ruff = ["ruff", "check", "--no-cache", "--config", str(settings), str(path)]
+    for command in ruff, ["mypy", "--strict", "--config-file=", str(path)]:
+        done = subprocess.run(
+            [sys.executable, "-m", *command], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "noqa" not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_text_is_the_same_each_time(target: str) -> None:
+    assert emit(EVERYTHING, target).text == emit(EVERYTHING, target).text
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_nothing_is_emitted_that_is_not_used(target: str) -> None:
+    text = emit(digits(), target).text
+    for word in ("patience", "clip", "schedule", "validation", "settled", "COLUMNS", "joined"):
+        assert word not in text
+    for name in re.findall(r"^def (\w+)", text, re.MULTILINE):
+        public = {"loss", "value_and_grad", "predict", "evaluate", "save", "load", "main"}
+        assert name in public or len(re.findall(rf"\b{name}\b", text)) > 1, name
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_gradients_pass_their_own_check(load: Load, target: str) -> None:
+    assert load(small(), target).check() == []
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_check_names_parameter_place_and_both_values(load: Load, target: str) -> None:
+    program = small()
+    wrong = tuple(
+        replace(s, value=times(read("da1", "nj"), read("a1", "nj")))
+        if s.target.name == "dz1"
+        else s
+        for s in program.backward
+    )
+    mismatches = load(replace(program, backward=wrong), target).check()
+    assert {mismatch.parameter for mismatch in mismatches} == {"f1.weight", "f1.bias"}
+    assert any(mismatch.place is None for mismatch in mismatches)
+    assert all(mismatch.derived != mismatch.measured for mismatch in mismatches)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_trains_and_evaluates(load: Load, target: str) -> None:
+    module = load(replace(small(epochs=30, batch_size=7), update=SGD), target)
+    x, t = clusters(target)
+    params = module.init(1)
+    seen: list[Any] = []
+    history = module.train(params, x, t, report=seen.append)
+    assert history.stopped == "all epochs done"
+    assert seen == list(history)
+    assert [row.epoch for row in history] == list(range(1, 31))
+    assert history[-1].loss < 0.1 < history[0].loss
+    figures = module.evaluate(params, x, t, batch_size=7)
+    assert figures["accuracy"] == 1
+    assert figures["loss"] == pytest.approx(module.loss(params, x, t), rel=1e-12)
+    best = np.asarray(module.predict(params, x, batch_size=7)).argmax(axis=1)
+    assert best.tolist() == np.asarray(t).tolist()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_epoch_loss_is_the_mean_over_uneven_batches(load: Load, target: str) -> None:
+    still = replace(SGD, constants=(Constant("lr", 0.0),))
+    module = load(replace(small(epochs=1, batch_size=7), update=still), target)
+    x, t = clusters(target)
+    params = module.init()
+    (row,) = module.train(params, x, t)
+    assert row.loss == pytest.approx(module.loss(params, x, t), rel=1e-12)
+    assert row.accuracy == pytest.approx(module.evaluate(params, x, t)["accuracy"], rel=1e-12)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_accumulating_equals_one_batch(load: Load, target: str) -> None:
+    x, t = clusters(target, 50)  # batches of 16, 16, 16 and 2 join to one of 50
+    joined = load(replace(small(epochs=3, batch_size=16, accumulate=4), update=SGD), target)
+    whole = load(replace(small(epochs=3, batch_size=64), update=SGD, model="whole"), target)
+    ends = []
+    for module in joined, whole:
+        params = module.init()
+        history = module.train(params, x, t)
+        ends.append((flat(params), [row.loss for row in history]))
+    np.testing.assert_allclose(ends[0][0], ends[1][0], rtol=1e-11, atol=1e-14)
+    assert ends[0][1] == pytest.approx(ends[1][1], rel=1e-12)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_update_clips_as_torch_does(load: Load, target: str) -> None:
+    module = load(replace(small(clip_norm=0.05), update=SGD), target)
+    params, x, t = module.init(), *clusters(target)
+    before = flat(params)
+    _, grads = module.value_and_grad(params, x, t)
+    g = flat(grads)
+    norm = module.update(params, grads, module.init_state(params))
+    assert norm == pytest.approx(math.sqrt(g @ g), rel=1e-12)
+    clip = min(1, 0.05 / (norm + 1e-6))
+    assert clip < 1
+    np.testing.assert_allclose(flat(params), before - 0.1 * clip * g, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_save_and_load(load: Load, target: str, tmp_path: Path) -> None:
+    module = load(small(), target)
+    params = module.init(3)
+    module.save(tmp_path / "w.npz", params)
+    again = module.load(tmp_path / "w.npz")
+    assert list(again) == ["f1.weight", "f1.bias", "f2.weight", "f2.bias"]
+    np.testing.assert_array_equal(flat(again), flat(params))
+    with np.load(tmp_path / "w.npz", allow_pickle=False) as stored:
+        assert stored["f1.weight"].shape == (5, 4)
+    for other in TARGETS:
+        np.testing.assert_array_equal(
+            flat(load(small(), other).load(tmp_path / "w.npz")), flat(params)
+        )
+    with pytest.raises(ValueError, match=r"f1\.weight.*shape"):
+        load(replace(digits(6, 5, 3), model="other"), target).load(tmp_path / "w.npz")
+    assert [path.name for path in tmp_path.glob("*.part")] == []
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_wrong_data_are_refused(load: Load, target: str) -> None:
+    module = load(small(), target)
+    x, t = clusters(target, 6)
+
+    def changed(values: Any, place: tuple[int, ...], value: float) -> Any:
+        array = np.array(values, float)
+        array[place] = value
+        return array if target == "numpy" else array.tolist()
+
+    column = np.array(t)[:, None]
+    cases = [
+        (changed(x, (2, 1), math.nan), t, r"x\[2, 1\] is nan"),
+        (x, changed(t, (4,), 3), r"t\[4\] is 3.*0 … 2"),
+        (x, changed(t, (4,), 0.5), r"t\[4\] is 0.5"),
+        (
+            x,
+            column if target == "numpy" else column.tolist(),
+            r"t has the shape \(6, 1\), not \(n,\)",
+        ),
+        (taken(x, [0, 1, 2]), t, "3 in x, 6 in t"),
+    ]
+    for data, labels, message in cases:
+        with pytest.raises(ValueError, match=message):
+            module.train(module.init(), data, labels)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_assumptions_are_checked(load: Load, target: str) -> None:
+    program = small()
+    free = replace(
+        program,
+        tensors=tuple(replace(t, classes=None) if t.name == "t" else t for t in program.tensors),
+        assumptions=(Assumption("t", "signs", "t² = 1"),),
+    )
+    module = load(free, target)
+    x, t = clusters(target, 6)
+    with pytest.raises(ValueError, match=r"t\[0\] is 0.0, not -1 or 1 \(t² = 1\)"):
+        module.train(module.init(), x, t)
+    _, drawn = module.sample(9)
+    assert set(np.asarray(drawn).tolist()) == {-1.0, 1.0}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_interruption_keeps_what_was_learnt(load: Load, target: str) -> None:
+    module = load(replace(small(epochs=9), update=SGD), target)
+    params, (x, t) = module.init(), clusters(target)
+    start = flat(params).copy()
+
+    def interrupt(row: Any) -> None:
+        if row.epoch == 2:
+            raise KeyboardInterrupt
+
+    history = module.train(params, x, t, report=interrupt)
+    assert len(history) == 2
+    assert history.stopped == "interrupted"
+    assert np.abs(flat(params) - start).max() > 1e-3
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_nonfinite_values_stop_with_the_layer(load: Load, target: str) -> None:
+    module = load(small(batch_size=8), target)
+    x, t = clusters(target)
+    params = module.init()
+    params["f2.weight"][0][0] = math.nan
+    with pytest.raises(FloatingPointError, match=r"epoch 1, batch 1: f2\.weight"):
+        module.train(params, x, t)
+    params = module.init()
+    for name in ("f2.weight", "f2.bias"):
+        for row in params[name]:
+            if name == "f2.weight":
+                row[:] = [1.7e308 for _ in row]
+    with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match="z2 of layer f2"):
+        module.train(params, x, t)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_stops_when_converged_or_no_better(load: Load, target: str) -> None:
+    still = replace(SGD, constants=(Constant("lr", 0.0),))
+    x, t = clusters(target)
+    settled = load(replace(small(tolerance=1e-9, settle=3), update=still), target)
+    history = settled.train(settled.init(), x, t)
+    assert (len(history), history.stopped) == (4, "converged")
+    rising = replace(SGD, constants=(Constant("lr", -0.05),))
+    early = load(replace(small(patience=2, validation=0.2), update=rising, model="early"), target)
+    params = early.init()
+    history = early.train(params, x, t)
+    assert (len(history), history.stopped) == (3, "no better since epoch 1")
+    first = early.init()
+    early.train(first, x, t, epochs=1)
+    np.testing.assert_array_equal(flat(params), flat(first))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_schedule_and_history(load: Load, target: str, tmp_path: Path) -> None:
+    module = load(EVERYTHING, target)
+    history = module.train(module.init(), *clusters(target))
+    assert [row.lr for row in history] == pytest.approx([0.001 * 0.9 ** (k + 1) for k in range(4)])
+    history.to_csv(tmp_path / "history.csv")
+    first, *rows = (tmp_path / "history.csv").read_text(encoding="utf-8").splitlines()
+    assert first == "epoch,loss,accuracy,gradient_norm,lr,val_loss,val_accuracy"
+    assert len(rows) == 4
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_runs_as_a_script_on_its_data(target: str, tmp_path: Path) -> None:
+    x, t = clusters("numpy")
+    lines = ["a,b,c,d,kind", *(",".join(map(str, [*row, k])) for row, k in zip(x, t, strict=True))]
+    (tmp_path / "points.csv").write_text("\n".join(lines), encoding="utf-8")
+    np.savez(tmp_path / "points.npz", x=x, t=t)
+    for program in EVERYTHING, NUMBERS:
+        path = tmp_path / "module.py"
+        path.write_text(emit(program, target).text, encoding="utf-8")
+        done = run(path, "--epochs", "2", "--save", "w.npz", "--history", "h.csv")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("epoch ") == 2
+        assert ("test  loss" in done.stdout) == (program is EVERYTHING)
+        assert (tmp_path / "w.npz").exists()
+        assert (tmp_path / "h.csv").exists()
+    (tmp_path / "wrong.csv").write_text("\n".join(lines[:3]) + "\n1,2,x,4,0\n", encoding="utf-8")
+    path.write_text(emit(EVERYTHING, target).text, encoding="utf-8")
+    done = run(path, "--data", "wrong.csv")
+    assert done.returncode == 1
+    assert done.stderr.strip() == "module.py: line 4, column c: 'x' is no finite number"
+    done = run(path, "--check")
+    assert (done.returncode, done.stdout) == (0, "the gradients are right\n")
+
+
+def run(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(path), *arguments]
+    return subprocess.run(command, cwd=path.parent, capture_output=True, text=True, check=False)
+
+
+def test_float_type_follows_the_parameters(load: Load) -> None:
+    module = load(replace(small(), float_type="float32"), "numpy")
+    x, t = clusters("numpy")
+    params = module.init()
+    for kind in np.float32, np.float64:
+        params = {name: w.astype(kind) for name, w in params.items()}
+        y, _ = module.forward(params, x)
+        _, grads = module.value_and_grad(params, x, t)
+        module.update(params, grads, module.init_state(params))
+        assert {array.dtype for array in (y, *grads.values(), *params.values())} == {np.dtype(kind)}
+
+
+def test_free_text_stays_text() -> None:
+    hostile = '"""\\\nimport os # \u2028\x00'
+    program = replace(digits(), source=hostile, notes=(hostile,), model="plain")
+    text = emit(program, "numpy").text
+    assert "\nimport os #" not in text
+    compile(text, "module.py", "exec")
+    assert '"""' not in safe(hostile).replace('\\"\\"\\"', "")
+    namespace: dict[str, str] = {}
+    exec(f"text = {quoted(hostile)}", namespace)  # noqa: S102
+    assert namespace["text"] == hostile
