@@ -9,6 +9,7 @@ where the inner derivative is SymPy's, its deltas are contracted (`index`), and 
 forward pass has already computed are put back in.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -395,6 +396,26 @@ class _Naming:
         return tuple(made)
 
 
+@lru_cache(maxsize=4096)
+def letters_of(equation: Equation, steps: tuple[Step, ...]) -> tuple[str, ...]:
+    """Return the letters of all tensors in an equation and its steps."""
+    found = [equation.name]
+    for rhs in (equation.rhs, *(step.rhs for step in steps)):
+        found += [name_of(part) for part in (*ix.accesses(rhs), *ix.scalars(rhs))]
+    return tuple(dict.fromkeys(found))
+
+
+@lru_cache(maxsize=4096)
+def indexed_by(equation: Equation) -> tuple[tuple[str, str, int], ...]:
+    """Return (index, tensor, axis) for each plain index of an equation."""
+    return tuple(
+        (part.name, name_of(access), axis)
+        for access in (*ix.accesses(equation.rhs), *ix.accesses(equation.target))
+        for axis, part in enumerate(access.indices)
+        if isinstance(part, Symbol)
+    )
+
+
 def size_of(expr: Expr) -> int:
     """Return the number of nodes of an expression."""
     return sum(1 for _ in preorder_traversal(expr))
@@ -462,16 +483,14 @@ class _Backward:
         self.assumed: set[str] = set()
         self.nodes = (*graph.layers, *graph.loss)
         self.varying = self._varying()
-        self.locals: dict[Node, tuple[Local, dict[str, str]]] = {}
+        self.locals: dict[int, tuple[Local, dict[str, str]]] = {}  # by id of the node
         self.terms: dict[str, list[Term]] = {}
         self.seeds: dict[str, Expr] = {graph.objective: S.One}
         self.names: dict[str, str] = {}  # tensor → its adjoint's name
         self.lines: list[Line] = []
 
     def derivation(self) -> Derivation:
-        waiting = {
-            name: sum(name in self._operands(node) for node in self.nodes) for name in self.varying
-        }
+        waiting = Counter(name for node in self.nodes for name in self._operands(node))
         for node in reversed(self.nodes):
             self._visit(node)
             for name in self._operands(node):
@@ -529,7 +548,7 @@ class _Backward:
 
     def _differentiated(self, node: Node, seed: Expr | None) -> tuple[Local, dict[str, str]]:
         """Return the node's equation differentiated, and the tensors of all its letters."""
-        if node not in self.locals:
+        if id(node) not in self.locals:
             names = dict(node.names)
             letters = {name: letter for letter, name in node.names}
             by = tuple(letters[name] for name in self._operands(node))
@@ -543,8 +562,8 @@ class _Backward:
             for equation in (*local.forward, *local.backward):
                 if equation.name not in names:
                     names[equation.name] = self._new(node, equation, names)
-            self.locals[node] = local, names
-        return self.locals[node]
+            self.locals[id(node)] = local, names
+        return self.locals[id(node)]
 
     def _new(self, node: Node, equation: Equation, names: dict[str, str]) -> str:
         """Make the tensor of a value that got its name here."""
@@ -565,9 +584,7 @@ class _Backward:
         for step in steps:
             letters += [name_of(a) for a in ix.accesses(step.rhs)]
             letters += [s.name for s in ix.scalars(step.rhs)]
-        kept = tuple(
-            (letter, names[letter]) for letter in dict.fromkeys(letters) if letter in names
-        )
+        kept = tuple((letter, names[letter]) for letter in letters if letter in names)
         return Term(node.layer, equation, kept, self._sizes(node, equation, names), steps)
 
     def _sizes(
@@ -575,12 +592,10 @@ class _Backward:
     ) -> tuple[tuple[str, Dim], ...]:
         """Return the range of every letter, new ones by the tensors they index."""
         sizes = dict(node.sizes)
-        for access in (*ix.accesses(equation.rhs), *ix.accesses(equation.target)):
-            name = names.get(name_of(access), "")
-            shape = self._shape(name)
-            for letter, dim in zip(access.indices, shape, strict=False):
-                if isinstance(letter, Symbol):
-                    sizes.setdefault(letter.name, dim)
+        for letter, tensor_letter, axis in indexed_by(equation):
+            shape = self._shape(names.get(tensor_letter, ""))
+            if letter not in sizes and axis < len(shape):
+                sizes[letter] = shape[axis]
         return tuple(sizes.items())
 
     def _shape(self, name: str) -> tuple[Dim, ...]:

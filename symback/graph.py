@@ -94,7 +94,7 @@ class Graph:
 
 def name_of(access: Expr) -> str:
     """Return the tensor's letter in an access, x of x[n, i]."""
-    return str(access.base.label) if isinstance(access, Indexed) else str(access)
+    return str(access.base.label.name if isinstance(access, Indexed) else access.name)
 
 
 def build(spec: Spec) -> Graph:
@@ -192,9 +192,13 @@ def _parsed(
     numbers: tuple[tuple[str, Expr], ...],
     functions: tuple[tuple[str, Definition], ...],
     ellipsis: tuple[str, ...] | None,
-    path: Path,
 ) -> Formula:
-    return parse(text, Scope(dict(ranks), dict(numbers), {}, dict(functions), ellipsis, path))
+    return parse(text, Scope(dict(ranks), dict(numbers), {}, dict(functions), ellipsis))
+
+
+def _at_path(error: UserError, path: Path) -> UserError:
+    """Return the error with the place of the text that was read."""
+    return UserError(*(replace(mistake, path=path) for mistake in error.mistakes))
 
 
 def option_numbers(entry: Entry, given: Mapping[str, Any]) -> dict[str, Expr]:
@@ -261,7 +265,10 @@ def draw(text: str, numbers: Mapping[str, Expr], sizes: Mapping[str, int], path:
     values = []
     for argument in node.args:
         part = ast.get_source_segment(text.strip(), argument) or ""
-        value = formula.parse(part, Scope({}, numbers, path=path)).rhs
+        try:
+            value = _parsed(part, (), tuple(numbers.items()), (), None).rhs
+        except UserError as error:
+            raise _at_path(error, path) from None
         ranges = {s: Integer(sizes[s.letter]) for s in value.atoms(fn.Size)}
         found = formula.numeric(value.xreplace(ranges))
         if found is None or not math.isfinite(found):
@@ -374,7 +381,10 @@ class _Builder:
         )
         ranks += tuple((letter, None) for letter in sorted(group.loose - set(group.names)))
         functions = self.functions if group.functions is None else group.functions
-        read = _parsed(text, ranks, tuple(group.numbers.items()), functions, group.ellipsis, path)
+        try:
+            read = _parsed(text, ranks, tuple(group.numbers.items()), functions, group.ellipsis)
+        except UserError as error:
+            raise _at_path(error, path) from None
         for access in read.reads:
             if access.name in group.names:
                 self._fit(access, self.tensors[group.names[access.name]].shape, group, path)

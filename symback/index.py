@@ -10,6 +10,7 @@ factors that hold a delta are multiplied out: opening any other, as Σ(x − mea
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from string import ascii_lowercase
 
 from sympy import Add, Expr, Indexed, KroneckerDelta, Mul, Pow, S, Symbol, preorder_traversal
@@ -32,9 +33,10 @@ def letters(expr: Expr) -> list[Symbol]:
     return sorted(found, key=lambda letter: letter.name)
 
 
-def accesses(expr: Expr) -> list[Indexed]:
+@lru_cache(maxsize=8192)
+def accesses(expr: Expr) -> tuple[Indexed, ...]:
     """Return the tensor accesses of an expression, each once, in a fixed order."""
-    return sorted(expr.atoms(Indexed), key=str)
+    return tuple(sorted(expr.atoms(Indexed), key=str))
 
 
 def in_reading_order(expr: Expr, first: Iterable[Expr] = ()) -> tuple[Symbol, ...]:
@@ -255,7 +257,8 @@ def _powers(term: Expr) -> dict[Expr, Expr]:
     return found
 
 
-def scalars(expr: Expr) -> list[Symbol]:
+@lru_cache(maxsize=8192)
+def scalars(expr: Expr) -> tuple[Symbol, ...]:
     """Return the symbols of an expression that are tensors without axes, in a fixed order."""
     labels = {access.base.label for access in expr.atoms(Indexed)}
     found = {
@@ -263,4 +266,4 @@ def scalars(expr: Expr) -> list[Symbol]:
         for s in expr.free_symbols
         if isinstance(s, Symbol) and not s.is_integer and s not in labels
     }
-    return sorted(found, key=lambda symbol: symbol.name)
+    return tuple(sorted(found, key=lambda symbol: symbol.name))
