@@ -1,0 +1,48 @@
+"""Option sets for the catalogue's entries: every option on its own, and combinations by name."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from symback.catalog.entry import Entry, Option
+
+Settings = Mapping[str, Any]
+TARGETS = ("numpy", "python")
+
+
+def others(option: Option) -> Sequence[Any]:
+    """Return values of an option that differ from its default."""
+    if option.choices:
+        return [choice for choice in option.choices if choice != option.default]
+    if isinstance(option.default, bool):
+        return [not option.default]
+    if option.listed:
+        return []
+    if option.whole:
+        least = 1 if option.least is None else int(option.least)
+        return [least, least + 3]
+    if option.above == 1:
+        return [1.5]
+    return [0.6] if 1 in {option.below, option.most} else [0.15]
+
+
+def option_sets(
+    entry: Entry, combined: Mapping[str, Sequence[Settings]], needed: Mapping[str, Settings]
+) -> list[dict[str, Any]]:
+    """Return the defaults, every option varied alone, and the combinations listed for the entry.
+
+    `needed` gives the options that an entry can't do without.
+    """
+    base = dict(needed.get(entry.name, {}))
+    alone = [{option.name: value} for option in entry.options for value in others(option)]
+    sets = [base, *({**base, **one} for one in alone)]
+    sets += [{**base, **several} for several in combined.get(entry.name, ())]
+    return [chosen for place, chosen in enumerate(sets) if chosen not in sets[:place]]
+
+
+def shown(value: object) -> str:
+    """Return a test's name for an entry, a target or an option set."""
+    if isinstance(value, Entry):
+        return value.name
+    if isinstance(value, Mapping):
+        return ",".join(f"{name}={value[name]}" for name in value) or "defaults"
+    return str(value)

@@ -1,0 +1,156 @@
+"""Optimisers against torch.optim: the same start, the same gradients, 50 steps."""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from settings import TARGETS, Settings, option_sets, shown
+
+import symback
+from symback import catalog
+from symback.catalog.entry import Entry, Kind
+
+torch = pytest.importorskip("torch")
+
+pytestmark = pytest.mark.torch
+
+Arrays = dict[str, NDArray[np.float64]]
+
+STEPS = 50
+OPTIMIZERS = [entry for entry in catalog.entries() if entry.kind is Kind.OPTIMIZER]
+COMBINED: Mapping[str, list[Settings]] = {
+    "sgd": [
+        {"lr": 0.1, "momentum": 0.9},
+        {"lr": 0.1, "momentum": 0.9, "dampening": 0.3},
+        {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
+        {"momentum": 0.5, "dampening": 0.5, "weight_decay": 0.1, "maximize": True},
+    ],
+    "adam": [
+        {"lr": 0.1, "beta1": 0.5, "beta2": 0.9},
+        {"beta1": 0.0, "beta2": 0.0},
+        {"lr": 0.1, "beta2": 0.5, "amsgrad": True, "weight_decay": 0.2, "maximize": True},
+        {"decoupled_weight_decay": True, "weight_decay": 0.3},
+    ],
+    "adamw": [
+        {"weight_decay": 0.0},
+        {"lr": 0.1, "beta2": 0.5, "amsgrad": True, "weight_decay": 0.2},
+    ],
+    "rmsprop": [
+        {"alpha": 0.0},
+        {"centered": True, "momentum": 0.5, "weight_decay": 0.1, "maximize": True},
+    ],
+    "adagrad": [{"lr": 0.3, "lr_decay": 0.2, "initial_accumulator_value": 0.5}],
+    "adadelta": [{"rho": 0.0}, {"rho": 1.0}, {"lr": 0.3, "eps": 0.01, "weight_decay": 0.1}],
+    "nadam": [{"decoupled_weight_decay": True, "weight_decay": 0.3}],
+    "radam": [
+        {"beta2": 0.5},
+        {"beta2": 0.8, "eps": 0.1},
+        {"decoupled_weight_decay": True, "weight_decay": 0.3},
+    ],
+    "rprop": [{"lr": 0.1, "eta_minus": 0.3, "eta_plus": 2.0, "size_min": 1e-3, "size_max": 0.3}],
+}
+PAIRS = {  # two options of ours that are one of PyTorch's
+    "betas": ("beta1", "beta2"),
+    "etas": ("eta_minus", "eta_plus"),
+    "step_sizes": ("size_min", "size_max"),
+}
+REFUSED: Settings = {"nesterov": True}  # PyTorch wants a momentum with it
+CASES = [
+    (entry, chosen)
+    for entry in OPTIMIZERS
+    for chosen in option_sets(entry, COMBINED, {})
+    if chosen != REFUSED
+]
+
+
+@pytest.fixture(autouse=True)
+def double_precision() -> Iterator[None]:
+    """Let PyTorch keep its own scalars (NAdam's product of momenta) in float64 too."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+def gradients(params: Arrays, step: int) -> Arrays:
+    """Return gradients of a bowl that tilts from step to step; one element's is always zero."""
+    found = {}
+    for key, w in params.items():
+        place = np.arange(w.size).reshape(w.shape)
+        tilt = np.sin(0.7 * step + place) + np.where(place % 2, 0.3, -0.2)
+        found[key] = np.where(place == 1, 0.0, 0.4 * w + tilt)
+    return found
+
+
+def in_torch(entry: Entry, chosen: Settings, start: Arrays) -> list[Arrays]:
+    """Return PyTorch's parameters after every step."""
+    defaults = {option.name: option.default for option in entry.options}
+    options = dict(chosen)
+    for pair, names in PAIRS.items():
+        if set(names) & set(options):
+            options[pair] = tuple(options.pop(name, defaults[name]) for name in names)
+    params = {key: torch.tensor(w, requires_grad=True) for key, w in start.items()}
+    rule = getattr(torch.optim, entry.source.split(";")[0].removeprefix("torch.optim."))
+    optimizer = rule(params.values(), foreach=False, **options)
+    history = []
+    for step in range(STEPS):
+        now = {key: w.detach().numpy().copy() for key, w in params.items()}
+        for key, gradient in gradients(now, step).items():
+            params[key].grad = torch.tensor(gradient)
+        optimizer.step()
+        history.append({key: w.detach().numpy().copy() for key, w in params.items()})
+    return history
+
+
+@cache
+def start() -> Arrays:
+    """Return the parameters that every run starts from."""
+    rng = np.random.default_rng(3)
+    return {"f1.weight": rng.normal(size=(2, 3)), "f1.bias": rng.normal(size=2)}
+
+
+def spec(entry: Entry, chosen: Settings) -> dict[str, Any]:
+    """Return a model whose one layer is trained by the optimiser."""
+    at = start()
+    init = {"weight": at["f1.weight"].tolist(), "bias": at["f1.bias"].tolist()}
+    return {
+        "model": "steps",
+        "inputs": {"x": ["n", 3], "t": ["n", 2]},
+        "layers": [{"f1": {"dense": 2, "init": init}}],
+        "loss": {"mse": "t"},
+        "optimizer": {entry.name: dict(chosen)},
+    }
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(("entry", "chosen"), CASES, ids=shown)
+def test_trajectory_is_pytorchs(entry: Entry, chosen: Settings, target: str) -> None:
+    module = symback.compile(spec(entry, chosen), target)
+    params = module.init()
+    state = module.init_state(params)
+    wanted = in_torch(entry, chosen, start())
+    for step in range(STEPS):
+        now = {key: np.array(w, np.float64) for key, w in params.items()}
+        grads = gradients(now, step)
+        given = grads if target == "numpy" else {key: g.tolist() for key, g in grads.items()}
+        module.update(params, given, state)
+        for key, w in wanted[step].items():
+            np.testing.assert_allclose(
+                np.array(params[key]), w, rtol=1e-10, atol=1e-13, err_msg=f"{key}, step {step + 1}"
+            )
+    moved = [not np.array_equal(params[key], w) for key, w in start().items()]
+    assert all(moved)
+
+
+@pytest.mark.parametrize("entry", OPTIMIZERS, ids=shown)
+def test_defaults_are_pytorchs(entry: Entry) -> None:
+    rule = getattr(torch.optim, entry.source.split(";")[0].removeprefix("torch.optim."))
+    theirs = rule([torch.zeros(1)]).defaults
+    for pair, names in PAIRS.items():
+        if pair in theirs:
+            theirs |= dict(zip(names, theirs[pair], strict=True))
+    for option in entry.options:
+        assert option.default == theirs[option.name], option.name
