@@ -35,9 +35,9 @@ RENAMED = {"asin": "arcsin", "acos": "arccos", "atan": "arctan"}
 PLAIN = {"maximum": "max", "minimum": "min", "abs": "abs"}
 MATH = {
     *("exp", "log", "log1p", "expm1", "sqrt", "floor", "sinh", "cosh", "tanh"),
-    *("sin", "cos", "tan", "asin", "acos", "atan"),
+    *("sin", "cos", "tan", "asin", "acos", "atan", "erf", "erfc"),
 }
-UFUNCS = MATH | {"sign", "abs", "maximum", "minimum"}
+UFUNCS = MATH - {"erf", "erfc"} | {"sign", "abs", "maximum", "minimum"}
 
 
 class Kind(Enum):

@@ -32,7 +32,7 @@ from symback.program import (
 
 MATH = {
     *("exp", "log", "log1p", "expm1", "sqrt", "floor", "sinh", "cosh", "tanh"),
-    *("sin", "cos", "tan", "asin", "acos", "atan"),
+    *("sin", "cos", "tan", "asin", "acos", "atan", "erf", "erfc"),
 }
 PLAIN = {"maximum": "max", "minimum": "min", "abs": "abs"}
 CHEAP = {

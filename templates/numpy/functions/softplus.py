@@ -1,0 +1,3 @@
+def softplus(x: Array) -> Array:
+    """log(1 + exp(x)) = max(x, 0) + log(1 + exp(−|x|)), where nothing overflows."""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
