@@ -4,7 +4,7 @@ What an option may be is read from the catalogue, so a new entry needs no line h
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from symback.catalog import entries, find, names
@@ -189,10 +189,14 @@ def formula(text: str) -> tuple[str, tuple[str, str] | None]:
 # ---------------------------------------------------------------- for editors
 
 
-def entry_schema(entry: Entry) -> dict[str, Any]:
-    """Return the JSON Schema of what stands after an entry's name."""
-    properties = {option.name: _option_schema(option) for option in entry.options}
-    required = [option.name for option in entry.options if option.required]
+def entry_schema(entry: Entry, beside: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the JSON Schema of what stands after an entry's name.
+
+    `beside` are settings that entries of its kind have in common; the first must be given.
+    """
+    common = dict(beside or {})
+    properties = common | {option.name: _option_schema(option) for option in entry.options}
+    required = [*common][:1] + [option.name for option in entry.options if option.required]
     full: dict[str, Any] = {
         "type": "object",
         "properties": properties,

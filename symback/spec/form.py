@@ -156,6 +156,11 @@ class Form(BaseModel):
         return value
 
     @classmethod
+    def advice(cls) -> str:
+        """Return what the form may hold."""
+        return f"the keys are: {', '.join(cls.own_keys())}"
+
+    @classmethod
     def prepared(cls, value: dict[str, Any]) -> tuple[dict[str, Any], list[Wrong]]:
         """Return what the fields are made of, and the mistakes found on the way there."""
         known = tuple(cls.own_keys())
@@ -169,8 +174,8 @@ class Form(BaseModel):
             return value
         value = cls.spelt_out(value)
         if not isinstance(value, dict):
-            known = ", ".join(cls.own_keys())
-            raise refusal([Wrong((), f"expected a mapping, not {shown(value)}", f"keys: {known}")])
+            what = "nothing stands here" if value is None else f"this is {shown(value)}"
+            raise refusal([Wrong((), f"{what}; expected a mapping, `key: value`", cls.advice())])
         prepared, wrongs = cls.prepared(value)
         try:
             form = handler(prepared)

@@ -197,11 +197,24 @@ Count = Annotated[int, Field(ge=1)]
 Constants = dict[Name, float]
 
 
+def _or_shape(schema: dict[str, Any]) -> None:
+    form = dict(schema)
+    schema.clear()
+    schema["anyOf"] = [form["properties"]["shape"], form]
+
+
+def _with_columns(schema: dict[str, Any]) -> None:
+    del schema["properties"]["columns"]
+    schema["additionalProperties"] = TEXTS
+
+
 # ---------------------------------------------------------------- forms
 
 
 class InputForm(Form):
     """An input: its shape, and how many classes its labels have."""
+
+    model_config = ConfigDict(json_schema_extra=_or_shape)
 
     shape: Annotated[
         tuple[int | str, ...],
@@ -265,6 +278,10 @@ class KindForm(Form):
         return {value: None} if isinstance(value, str) else value
 
     @classmethod
+    def advice(cls) -> str:
+        return f"give a formula or one of: {', '.join(names(cls.kind))}"
+
+    @classmethod
     def entry(cls, key: str, value: Any) -> Entry | None:
         """Return the entry a key stands for, None where it is one of the form's own keys."""
         return None if key in cls.own_keys() else find(cls.kind, key)
@@ -297,13 +314,10 @@ class KindForm(Form):
             told = f"one {kind} at a time; here are {' and '.join(several)}"
             wrongs.append(Wrong((several[1],), told, key=True))
         if not several and not wrongs and not cls.enough(value):
-            told = f"this says no {kind}: give one of the catalogue or a `formula`"
-            wrongs.append(Wrong((), told, f"there are: {', '.join(names(cls.kind))}"))
-        if entries and "formula" not in value:
-            for key in cls.of_formula:
-                if key in value:
-                    told = f"`{key}` goes with a `formula`; `{next(iter(entries))}` has its own"
-                    wrongs.append(Wrong((key,), told, key=True))
+            wrongs.append(Wrong((), f"no {kind} is named here", cls.advice()))
+        if "formula" not in value:
+            alone = [key for key in cls.of_formula if key in value]
+            wrongs += [Wrong((key,), f"`{key}` goes with a `formula`", key=True) for key in alone]
         return fields, wrongs
 
     @classmethod
@@ -329,14 +343,33 @@ def _with_entries(kind: Kind) -> ConfigDict:
     """Return the settings that put the catalogue's names into a form's JSON Schema."""
 
     def extend(schema: dict[str, Any]) -> None:
-        for found in ("chosen", "weighing"):
-            schema["properties"].pop(found, None)
+        own = schema["properties"]
+        own.pop("chosen")
         for name in every_name(kind):
             entry = find(kind, name)
-            if entry is not None and name not in schema["properties"]:
-                schema["properties"][name] = entry_schema(entry)
+            if entry is not None:
+                own[name] = (
+                    {"anyOf": [own[name], entry_schema(entry)]}
+                    if name in own
+                    else (entry_schema(entry))
+                )
+        form = dict(schema)
+        schema.clear()
+        schema["anyOf"] = [form, {"enum": list(every_name(kind))}]
 
     return ConfigDict(json_schema_extra=extend)
+
+
+def _loss_schema(schema: dict[str, Any]) -> None:
+    """Put the losses into the form's JSON Schema: a target, alone or with the settings."""
+    own = schema["properties"]
+    general = Weighing.model_json_schema()["properties"]
+    del own["chosen"], own["weighing"]
+    for name in every_name(Kind.LOSS):
+        entry = find(Kind.LOSS, name)
+        options = entry_schema(entry, {"target": general["target"]} | general) if entry else {}
+        forms = [{"type": "string", "description": "the target"}, options]
+        own[name] = {"anyOf": [*([own[name]] if name in own else []), *forms]}
 
 
 class LayerForm(KindForm):
@@ -395,7 +428,7 @@ class Weighing(Form):
 class LossForm(KindForm):
     """The loss."""
 
-    model_config = _with_entries(Kind.LOSS)
+    model_config = ConfigDict(json_schema_extra=_loss_schema)
     kind = Kind.LOSS
     beside = ("target", "reduction", "weight", "sample_weight")
     main = "target"
@@ -483,9 +516,7 @@ class TrainForm(Form):
 class DataForm(Form):
     """The data file, and which columns of it each input reads."""
 
-    model_config = ConfigDict(
-        json_schema_extra=lambda schema: schema.update(additionalProperties=TEXTS)
-    )
+    model_config = ConfigDict(json_schema_extra=_with_columns)
     csv: str | None = None
     npz: str | None = None
     test: float = Field(0.0, ge=0, lt=1)
@@ -494,8 +525,12 @@ class DataForm(Form):
     columns: dict[str, list[str]] = Field(default_factory=dict)
 
     @classmethod
+    def own_keys(cls) -> dict[str, str]:
+        return {key: name for key, name in super().own_keys().items() if name != "columns"}
+
+    @classmethod
     def prepared(cls, value: dict[str, Any]) -> tuple[dict[str, Any], list[Wrong]]:
-        known = [key for key in cls.own_keys() if key != "columns"]
+        known = cls.own_keys()
         fields = {key: part for key, part in value.items() if key in known}
         columns = {}
         wrongs: list[Wrong] = []
