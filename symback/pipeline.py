@@ -1,8 +1,8 @@
 """The whole story: emit(lower(derive(build(load(path)))), target)."""
 
-import builtins
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.abc import InspectLoader
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec
 from pathlib import Path
@@ -75,9 +75,22 @@ def compile(
     return imported(generate(source, target, dtype, readable=readable, wrt=wrt))
 
 
+class _FromText(InspectLoader):
+    """Loads a module from the text that was emitted; tracebacks show its lines."""
+
+    def __init__(self, module: Module) -> None:
+        self.module = module
+
+    def get_source(self, fullname: str) -> str:
+        """Return the module's text."""
+        del fullname  # there is only one
+        return self.module.text
+
+
 def imported(module: Module) -> ModuleType:
-    """Import an emitted module from its text."""
-    made = module_from_spec(ModuleSpec(module.name, None, origin=f"<symback {module.name}>"))
-    sys.modules.setdefault(made.__name__, made)
-    exec(builtins.compile(module.text, f"{module.name}.py", "exec"), made.__dict__)
+    """Import an emitted module from its text, beside whatever else has its name."""
+    name = f"{__package__}.made.{module.name}"
+    made = module_from_spec(ModuleSpec(name, _FromText(module), origin=f"{module.name}.py"))
+    sys.modules[name] = made  # where dataclasses look for the names in annotations
+    _FromText(module).exec_module(made)
     return made
