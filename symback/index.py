@@ -116,6 +116,12 @@ def holds_delta(expr: Expr) -> bool:
     return bool(expr.has(KroneckerDelta))
 
 
+def deltas(expr: Expr) -> list[Expr]:
+    """Return the Kronecker deltas of an expression, each once, in the order they stand."""
+    found = (part for part in preorder_traversal(expr) if isinstance(part, KroneckerDelta))
+    return list(dict.fromkeys(found))
+
+
 def factors(expr: Expr) -> list[Expr]:
     """Return the factors of a product, numbers first."""
     return list(Mul.make_args(expr))

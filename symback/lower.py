@@ -103,18 +103,23 @@ def shown(term: Term, names: Mapping[str, str]) -> dict[str, str]:
     return letters | sizes
 
 
-def _statement(line: Line, names: Mapping[str, str]) -> Statement:
+def aligned(line: Line) -> tuple[Term, ...]:
+    """Return a line's terms, all in the letters of the first, without factors that are 1."""
     first, *others = (_without_ones(term) for term in line.terms)
-    letters = tuple(first.equation.target.indices) if _indexed(first.equation.target) else ()
-    target = Lowering(first, ()).target(first.equation.target)
-    values = [Lowering(first, letters).value(first.equation.rhs)]
-    said = [notation.equation(first.equation.target, first.equation.rhs, shown(first, names))]
-    for other in others:
-        renamed = _in_letters(other, letters)
-        values.append(Lowering(renamed, letters).value(renamed.equation.rhs))
-        said.append(notation.text(renamed.equation.rhs, shown(renamed, names)))
+    target = first.equation.target
+    letters = tuple(target.indices) if _indexed(target) else ()
+    return (first, *(_in_letters(other, letters) for other in others))
+
+
+def _statement(line: Line, names: Mapping[str, str]) -> Statement:
+    terms = aligned(line)
+    at = terms[0].equation.target
+    letters = tuple(at.indices) if _indexed(at) else ()
+    values = [Lowering(term, letters).value(term.equation.rhs) for term in terms]
+    said = [notation.text(term.equation.rhs, shown(term, names)) for term in terms]
     value = values[0] if len(values) == 1 else Apply("add", tuple(values))
-    return Statement(target, value, " + ".join(said))
+    because = f"{notation.text(at, shown(terms[0], names))} = {' + '.join(said)}"
+    return Statement(Lowering(terms[0], ()).target(at), value, because)
 
 
 def _without_ones(term: Term) -> Term:
