@@ -191,6 +191,26 @@ def test_the_caret_stands_below_the_character_of_a_formula(written: str, word: s
     assert marked(document.locate(at)) == word
 
 
+@pytest.mark.parametrize(
+    ("text", "at", "words"),
+    [
+        ("a: {formula: h[n, k] = 3}", "[", "inside { } or [ ] a formula needs quotes"),
+        ("a: b: c", ":", "put quotes around the text"),
+        ("a: @x", "@", "put quotes around the text"),
+        ("a: 'x", "'", "the quotes are never closed"),
+        ("a:\n\tb: 1", "\t", "use spaces"),
+        ("a:\n  b: 1\n c: 2", "c", "isn't indented like those around it"),
+        ("a: 1\nb: 2\na: 3", "a", "given twice; the first is in line 1"),
+        ("a: &x 1", "&x 1", "an anchor"),
+        ("a: !!int 1", "!!int 1", "a tag"),
+        ("a: 1\n---\nb: 2", "---", "a second document"),
+    ],
+)
+def test_what_is_no_yaml_of_a_spec_is_explained(text: str, at: str, words: str) -> None:
+    mistake = next(each for each in refused(text) if words in str(each))
+    assert marked(mistake) == at
+
+
 def test_locate_points_into_a_formula_of_the_spec() -> None:
     spec = parse(OWN, "own.yaml")
     text = spec.layers[0].formulas[0]
@@ -272,6 +292,15 @@ WRONG = [  # a change, the text above the caret, words of the message or the hin
     (("digits.csv", "/etc/passwd"), "/etc/passwd", "absolute"),
     (("digits.csv", "../digits.csv"), "../digits.csv", "leads out of it"),
     (("t: digit}", "t: digit, standardise: t}"), "t", "labels"),
+    (('csv: digits.csv, x: "p0:p63"', "npz: d.npz, x: [a, b]"), "x", "one array of an .npz"),
+    (("csv: digits.csv, ", ""), "data", "give one file"),
+    (
+        ("{cross_entropy: t}", "{cross_entropy: t, label_smoothing: 0.1}"),
+        "label_smoothing",
+        "cross_entropy: {target: …, label_smoothing: …}",
+    ),
+    (("{adam: {lr: 0.001}}", "{adam: {lr: 0.1}, sgd: 1}"), "sgd", "one optimizer at a time"),
+    (("{adam: {lr: 0.001}}", "{}"), "optimizer", "give a formula or one of: sgd, adam"),
     (("  - f2: {dense: 10}", "  - f2:\n    dense: 10"), "f", "indent dense further"),
 ]
 
@@ -311,6 +340,13 @@ def test_data_that_links_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     (inside / "spec.yaml").write_text(PLAIN)
     with pytest.raises(UserError, match="links out of it"):
         load(inside / "spec.yaml")
+
+
+def test_an_input_called_like_the_output_is_refused() -> None:
+    mapping = MAPPING | {"inputs": {"x": ["n", 4], "y": ["n", 2]}, "loss": {"mse": "y"}}
+    mistake = only(json.dumps(mapping))
+    assert marked(mistake) == '"y"'
+    assert mistake.hint == "call a target t"
 
 
 def test_a_function_of_the_spec_is_an_activation_without_options() -> None:

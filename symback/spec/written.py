@@ -541,6 +541,9 @@ class DataForm(Form):
                 except ValidationError:
                     listed = "a column, a range `p0:p63` or a list of columns"
                     wrongs.append(Wrong((key,), *must_be(key, listed, part)))
+            if "npz" in value and key in columns and len(columns[key]) != 1:
+                told = f"`{key}` is one array of an .npz, not {len(columns[key])}"
+                wrongs.append(Wrong((key,), told))
         formats = [key for key in ("csv", "npz") if key in value]
         if len(formats) != 1:
             told = "give one file: `csv: …` or `npz: …`"
