@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from importlib import import_module
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -711,8 +712,8 @@ def header(program: Program, target: str) -> tuple[str, ...]:
     origin = f" from `{program.source}`" if program.source else ""
     needs = "the standard library alone" if target == "python" else "NumPy only"
     lines = [
-        f"Made by symback {__version__}{origin}: edit the spec, not this file. Needs {needs}.",
-        f"Spec's SHA-256: {program.digest}",
+        f"Made by symback {__version__}{origin}; edit the spec, not this file. It needs",
+        f"{needs}. The spec's SHA-256 is {program.digest[:16]}.",
         "",
         *(f"    {s.because}" for s in (*program.forward, *program.loss)),
     ]
@@ -811,11 +812,13 @@ def outermost(line: str) -> tuple[int, int]:
 
 def split(inside: str) -> list[str]:
     """Return a bracket's parts: at its commas, or before each `for` of a comprehension."""
-    depth, parts, start = 0, [], 0
-    plain = masked(inside)
+    plain, depth = masked(inside), 0
+    ends: dict[str, list[int]] = {",": [], " for ": []}
     for at, char in enumerate(plain):
         depth += (char in "([{") - (char in ")]}")
-        if depth == 0 and (char == "," or plain.startswith(" for ", at)):
-            parts.append(inside[start:at].strip())
-            start = at + 1
-    return [part for part in (*parts, inside[start:].strip()) if part]
+        for mark, found in ends.items():
+            if depth == 0 and plain.startswith(mark, at):
+                found.append(at)
+    cuts = [-1, *(ends[" for "] or ends[","]), len(inside)]
+    parts = [inside[a + 1 : b].strip() for a, b in pairwise(cuts)]
+    return [part for part in parts if part]
