@@ -1,0 +1,274 @@
+"""The commands. Nothing heavy is imported before a command that needs it runs."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from symback import __version__
+from symback.errors import UserError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+INTERRUPTED = 130  # what a shell calls a program that Ctrl-C has ended
+TARGETS = click.Choice(["numpy", "python"])
+spec_argument = click.argument("spec", type=click.Path(path_type=Path))
+
+
+class Told(click.ClickException):
+    """A person's mistake, in plain words on standard error; exit code 1."""
+
+    def __init__(self, error: UserError) -> None:
+        super().__init__(str(error))
+
+    def show(self, file: Any = None) -> None:
+        """Print every mistake."""
+        click.echo(self.message, err=True)
+
+
+class Commands(click.Group):
+    """The group of all commands: turns mistakes into words, and Ctrl-C into its exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            raise Told(error) from None
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; a misspelt one gets the near miss."""
+        from symback.errors import near_miss
+
+        if args and self.get_command(ctx, args[0]) is None:
+            hint = near_miss(args[0], self.commands)
+            ctx.fail(f"there is no command `{args[0]}`. {hint}".strip())
+        return super().resolve_command(ctx, args)
+
+
+def made_options(command: Command) -> Command:
+    """Add the options that say how a module is written."""
+    options = (
+        click.option("--target", type=TARGETS, default="numpy", show_default=True),
+        click.option(
+            "--dtype",
+            type=click.Choice(["float64", "float32"]),
+            default="float64",
+            show_default=True,
+            help="The type of the numbers (NumPy).",
+        ),
+        click.option("--readable", is_flag=True, help="No buffers, no in-place updates."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+stages_option = click.option(
+    "--show-stages", is_flag=True, help="Print what each stage made, on standard error."
+)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="symback")
+def cli() -> None:
+    """From a model spec to a trained network.
+
+    SymPy derives every gradient by the chain rule; symback shows, checks and writes it as a
+    module of its own, in NumPy or in plain Python.
+    """
+
+
+@cli.command()
+@spec_argument
+@click.option("-o", "--output", metavar="FILE", help="Where to write; - is standard output.")
+@made_options
+@click.option(
+    "--with",
+    "extra",
+    type=click.Choice(["inputs"]),
+    help="Gradients by the inputs too.",
+)
+@stages_option
+def generate(
+    spec: Path,
+    output: str | None,
+    target: str,
+    dtype: str,
+    readable: bool,
+    extra: str | None,
+    show_stages: bool,
+) -> None:
+    """Write the model's module, NAME.py, once its gradients are checked."""
+    from symback import making
+
+    _require_type(target, dtype)
+    plan = making.plan(spec, target, dtype, readable=readable, inputs=extra is not None)
+    if show_stages:
+        _show_stages(plan)
+    if output == "-":
+        making.check(plan)
+        click.get_binary_stream("stdout").write(plan.module.text.encode())
+        return
+    path = Path(output or f"{plan.module.name}.py")
+    report = making.write(plan, path)
+    click.echo(making.told(plan, path, report))
+
+
+@cli.command()
+@spec_argument
+@made_options
+@click.option("--epochs", type=click.IntRange(min=1), help="How many; the spec's by default.")
+@click.option("--seed", type=click.IntRange(min=0), help="Start and order; the spec's by default.")
+@click.option("--folder", type=click.Path(path_type=Path), default=Path(), help="Where to save.")
+@click.option("--plot", metavar="FILE", help="Where to draw the loss: .png, .svg or .pdf.")
+@click.option("--quiet", is_flag=True, help="Print nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print lines of JSON.")
+@stages_option
+def train(
+    spec: Path,
+    target: str,
+    dtype: str,
+    readable: bool,
+    epochs: int | None,
+    seed: int | None,
+    folder: Path,
+    plot: str | None,
+    quiet: bool,
+    as_json: bool,
+    show_stages: bool,
+) -> None:
+    """Derive, generate, check, train and evaluate.
+
+    Saves the module, the weights, the history and a plot of the loss. Ctrl-C ends the training
+    and saves what was learnt.
+    """
+    from symback import making, session
+
+    _require_type(target, dtype)
+    plan = making.plan(spec, target, dtype, readable=readable)
+    if show_stages:
+        _show_stages(plan)
+    voice = session.Voice("quiet" if quiet else "json" if as_json else "text")
+    places = session.places(folder, plan.module.name, plot)
+    if session.run(plan, places, epochs, seed, voice) == "interrupted":
+        sys.exit(INTERRUPTED)
+
+
+@cli.command()
+@spec_argument
+@click.option("--wrt", metavar="NAME", default="", help="Only the chain down to f1.weight, say.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "latex", "json"]),
+    default="text",
+    show_default=True,
+)
+@click.option("--steps", is_flag=True, help="How each gradient was found, step by step.")
+@click.option("-o", "--output", metavar="FILE", help="Where to write; else standard output.")
+@stages_option
+def inspect(
+    spec: Path, wrt: str, form: str, steps: bool, output: str | None, show_stages: bool
+) -> None:
+    """Show the network's equations, and how each gradient was found."""
+    from symback import inspect as inspection
+    from symback import making, pipeline
+    from symback.files import write
+
+    if show_stages:
+        _show_stages(making.plan(spec))
+    loaded = pipeline.load(spec)
+    named = [item.name for item in loaded.inputs]
+    derivation = pipeline.derive(loaded, [wrt] if wrt in named else [])
+    shown = inspection.show(
+        inspection.story(derivation, wrt), form, steps=steps, width=_width(output)
+    )
+    if output and output != "-":
+        write(Path(output), shown)
+    else:
+        click.echo(shown, nl=False)
+
+
+@cli.command()
+@click.argument("spec_or_module", type=click.Path(path_type=Path))
+@click.option("--target", type=TARGETS, help="One target only.")
+@click.option("--seeds", type=click.IntRange(1, 100), default=3, show_default=True)
+def check(spec_or_module: Path, target: str | None, seeds: int) -> None:
+    """Hold gradients against differences of the loss.
+
+    Takes a spec, or a module that was generated from one.
+    """
+    from symback import checking
+
+    reports = checking.reports(spec_or_module, target, tuple(range(seeds)))
+    for title, report in reports:
+        click.echo(f"{title}: {report}", err=not report.right)
+    if not all(report.right for _, report in reports):
+        sys.exit(1)
+
+
+@cli.command()
+@click.argument("name", required=False)
+def catalog(name: str | None) -> None:
+    """Show what a spec can name, each entry with formula and derivative."""
+    from symback.inspect import catalog as page
+
+    width = _width(None)
+    click.echo(page.overview(width) if name is None else page.named(name, width), nl=False)
+
+
+@cli.command()
+def schema() -> None:
+    """Print the JSON Schema of a spec, for editors."""
+    import json
+
+    from symback import spec
+
+    click.echo(json.dumps(spec.schema(), indent=2, ensure_ascii=False))
+
+
+@cli.command()
+@click.argument("name")
+def new(name: str) -> None:
+    """Write NAME.yaml and NAME.csv, a spec with data to start from."""
+    from symback import starter
+
+    click.echo(starter.write(name, Path()))
+
+
+def _require_type(target: str, dtype: str) -> None:
+    if target == "python" and dtype != "float64":
+        raise click.UsageError("plain Python counts in float64: leave --dtype out")
+
+
+def _show_stages(plan: Any) -> None:
+    from symback.inspect import stages
+
+    click.echo(stages.page(plan), err=True, nl=False)
+
+
+def _width(output: str | None) -> int:
+    """Return how many columns there are: the terminal's, 100 where it is a file or a pipe."""
+    import shutil
+
+    in_terminal = output is None and sys.stdout.isatty()
+    return shutil.get_terminal_size((100, 24)).columns if in_terminal else 100
+
+
+def main() -> None:
+    """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")  # a terminal without a sign shows ? instead
+    cli(prog_name="symback")
+
+
+if __name__ == "__main__":
+    main()

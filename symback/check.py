@@ -1,0 +1,89 @@
+"""Gradients held against differences of the loss: what must agree before a module is written.
+
+An emitted module carries its own check, on nothing but its own loss (`python model.py --check`).
+Here it is run, and what it finds is put in words.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from symback.emit import Module
+from symback.errors import Mistake, UserError
+from symback.pipeline import imported
+
+MOST_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """A gradient that isn't the slope of the loss.
+
+    `place` is the element; None for a random direction through the whole parameter.
+    """
+
+    parameter: str
+    place: tuple[int, ...] | None
+    derived: float
+    measured: float
+
+    def __str__(self) -> str:
+        where = "along a direction" if self.place is None else f"at {list(self.place)}"
+        return f"∂L/∂{self.parameter} {where}: derived {self.derived!r}, measured {self.measured!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the check of a module found, over the seeds tried."""
+
+    model: str
+    parameters: tuple[str, ...]
+    seeds: tuple[int, ...]
+    mismatches: tuple[Mismatch, ...]
+
+    @property
+    def right(self) -> bool:
+        """Whether every gradient tried is the slope of the loss."""
+        return not self.mismatches
+
+    def __str__(self) -> str:
+        if self.right:
+            return f"the gradients by {', '.join(self.parameters)} are right"
+        shown = [f"  {wrong}" for wrong in self.mismatches[:MOST_SHOWN]]
+        more = len(self.mismatches) - len(shown)
+        told = [f"{self.model}: {len(self.mismatches)} gradients are wrong", *shown]
+        return "\n".join([*told, f"  and {more} more"] if more > 0 else told)
+
+    def require(self, consequence: str) -> None:
+        """Raise UserError, saying what follows, unless all is right."""
+        if not self.right:
+            raise UserError(Mistake(str(self), hint=consequence))
+
+
+def check(module: ModuleType, seeds: Sequence[int] = (0,)) -> Report:
+    """Run an emitted module's check, in float64, from as many starts as there are seeds.
+
+    Raises UserError where the module isn't one of symback's.
+    """
+    own: Any = getattr(module, "check", None)
+    start: Any = getattr(module, "init", None)
+    if not (callable(own) and callable(start)):
+        hint = "a module that `symback generate` wrote has `init` and `check`"
+        raise UserError(Mistake(f"{module.__name__} has no gradients to check", hint=hint))
+    found = tuple(
+        Mismatch(
+            str(wrong.parameter),
+            None if wrong.place is None else tuple(int(i) for i in wrong.place),
+            float(wrong.derived),
+            float(wrong.measured),
+        )
+        for seed in seeds
+        for wrong in own(seed)
+    )
+    return Report(module.__name__, tuple(start(0)), tuple(seeds), found)
+
+
+def check_text(module: Module, seeds: Sequence[int] = (0,)) -> Report:
+    """Import an emitted module's text, and check it."""
+    return check(imported(module), seeds)

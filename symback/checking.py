@@ -1,0 +1,50 @@
+"""`symback check`: the gradients of a spec's modules, or of a module that was written before."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+from symback import pipeline
+from symback.check import Report, check, check_text
+from symback.errors import Mistake, UserError
+
+TARGETS = ("numpy", "python")
+
+
+def reports(path: Path, target: str | None, seeds: Sequence[int]) -> list[tuple[str, Report]]:
+    """Check a module, or what a spec's module is on each target; each report with its title.
+
+    Raises UserError where there is nothing to check.
+    """
+    if path.suffix == ".py":
+        return [(str(path), check(module(path), seeds))]
+    return list(_of_spec(path, target, seeds))
+
+
+def _of_spec(path: Path, target: str | None, seeds: Sequence[int]) -> Iterator[tuple[str, Report]]:
+    spec = pipeline.load(path)
+    for each in TARGETS if target is None else (target,):
+        yield f"{spec.model}, {each}", check_text(pipeline.generate(spec, each), seeds)
+
+
+def module(path: Path) -> ModuleType:
+    """Import a module from its file. Raises UserError where that fails."""
+    found = spec_from_file_location(path.stem, path)
+    if not path.is_file() or found is None or found.loader is None:
+        raise UserError(Mistake("there is no such file", source=str(path)))
+    made = module_from_spec(found)
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True  # no __pycache__ beside a file that is only looked at
+    try:
+        found.loader.exec_module(made)
+    except SyntaxError as error:
+        told = f"this is no Python: {error.msg}"
+        raise UserError(Mistake(told, source=str(path), line=error.lineno)) from None
+    except Exception as error:
+        told = f"importing it fails: {type(error).__name__}: {error}"
+        raise UserError(Mistake(told, source=str(path))) from None
+    finally:
+        sys.dont_write_bytecode = before
+    return made

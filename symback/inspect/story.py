@@ -1,0 +1,163 @@
+"""Derivation → Story: what is shown of it, in order; how it looks is another file's business."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sympy import Expr
+from sympy.core.parameters import distribute
+
+from symback import functions as fn
+from symback import index as ix
+from symback import lower
+from symback.derivation import Derivation, Line, Term
+from symback.errors import Mistake, UserError, near_miss
+from symback.graph import name_of
+from symback.inspect.words import told
+from symback.program import Program, Role, Statement, Tensor
+from symback.targets import numpy
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """A step of a derivation: what kind it is, the expression then, what happened in words."""
+
+    kind: str  # chain, raw, contracted, assumed, reused
+    rhs: Expr
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One term of an equation, with the letters it is written in and the steps that led to it."""
+
+    layer: str
+    target: Expr
+    rhs: Expr
+    names: Mapping[str, str]  # letter → tensor
+    sizes: Mapping[str, str]  # "|n|" → "N"
+    ladder: tuple[Rung, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A tensor and the terms whose sum it is; `of` is what an adjoint is the derivative by."""
+
+    name: str
+    of: Tensor | None
+    parts: tuple[Part, ...]  # all in the letters of the first
+    steps: tuple[Part, ...]  # the same, each in the letters it was derived in
+    text: str  # the equation as the emitted comment has it
+    code: str  # the line of the NumPy module
+
+    @property
+    def layer(self) -> str:
+        """The layer it belongs to, that of its first term."""
+        return self.parts[0].layer
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the last step of its only term is the whole equation."""
+        return len(self.steps) == 1 and bool(self.steps[0].ladder)
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A network's equations, forward and backward."""
+
+    program: Program
+    forward: tuple[Formula, ...]
+    loss: tuple[Formula, ...]
+    backward: tuple[Formula, ...]
+    gradients: tuple[tuple[str, str], ...]  # (key, name of the adjoint), those asked for
+
+    @property
+    def adjoints(self) -> Mapping[str, str]:
+        """Every adjoint's name, with the tensor that it is the derivative by."""
+        held = self.program.with_role(Role.ADJOINT)
+        return {tensor.name: tensor.name.removeprefix("d") for tensor in held}
+
+
+def story(derivation: Derivation, wrt: str = "") -> Story:
+    """Lay out a derivation; with `wrt` only the chain from the loss down to that tensor.
+
+    `wrt` is a parameter's key or any tensor's name. Raises UserError where there is no gradient
+    by that name.
+    """
+    with distribute(False):
+        program = lower.lower(derivation)
+        backward = _chain(derivation, _wanted(derivation, wrt)) if wrt else derivation.backward
+        shown = {line.target for line in backward}
+        return Story(
+            program,
+            tuple(_formulas(derivation.forward, program.forward, program)),
+            tuple(_formulas(derivation.loss, program.loss, program)),
+            tuple(_formulas(backward, program.backward, program)),
+            tuple(pair for pair in derivation.gradients if pair[1] in shown),
+        )
+
+
+def _wanted(derivation: Derivation, wrt: str) -> str:
+    """Return the adjoint of the tensor that is asked for."""
+    lines = {line.target for line in derivation.backward}
+    by_word: dict[str, str] = {}
+    for tensor in derivation.tensors:
+        if f"d{tensor.name}" in lines:
+            by_word |= {tensor.name: f"d{tensor.name}", tensor.key: f"d{tensor.name}"}
+    by_word |= dict(derivation.gradients)
+    if wrt in by_word:
+        return by_word[wrt]
+    keys = ", ".join(key for key, _ in derivation.gradients)
+    hint = near_miss(wrt, by_word) or f"there are gradients by {keys}"
+    raise UserError(Mistake(f"the network has no gradient by `{wrt}`", hint=hint))
+
+
+def _chain(derivation: Derivation, wanted: str) -> tuple[Line, ...]:
+    """Return the lines that a gradient is computed by, from the loss down."""
+    needed = {wanted}
+    kept: list[Line] = []
+    for line in reversed(derivation.backward):
+        if line.target in needed:
+            kept.insert(0, line)
+            needed.update(name for term in line.terms for name in _read(term))
+    return tuple(kept)
+
+
+def _read(term: Term) -> Iterator[str]:
+    names = dict(term.names)
+    for part in (*ix.accesses(term.equation.rhs), *ix.scalars(term.equation.rhs)):
+        yield names.get(name_of(part), name_of(part))
+
+
+def _formulas(
+    lines: Sequence[Line], statements: Sequence[Statement], program: Program
+) -> Iterator[Formula]:
+    by_name = {statement.target.name: statement for statement in statements}
+    tensors = {tensor.name: tensor for tensor in program.tensors}
+    for line in lines:
+        statement = by_name[line.target]
+        tensor = tensors.get(line.target)
+        of = None
+        if tensor is not None and tensor.role is Role.ADJOINT:
+            of = tensors.get(line.target.removeprefix("d"))
+        yield Formula(
+            line.target,
+            of,
+            tuple(_part(term) for term in lower.aligned(line)),
+            tuple(_part(term) for term in line.terms),
+            statement.because,
+            numpy.code(statement, program),
+        )
+
+
+def _part(term: Term) -> Part:
+    names = dict(term.names)
+    target = term.equation.target
+    sizes = {f"|{letter}|": str(dim).upper() for letter, dim in term.sizes}
+    before: Expr | None = None
+    ladder = []
+    for step in term.steps:
+        if isinstance(step.rhs, fn.Slope):  # ∂L/∂z = ∂L/∂z: the chain begins here
+            continue
+        ladder.append(Rung(step.kind, step.rhs, told(step, before, target, names)))
+        before = step.rhs
+    return Part(term.layer, target, term.equation.rhs, names, sizes, tuple(ladder))

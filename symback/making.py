@@ -1,0 +1,74 @@
+"""From a spec to a module on disk: checked before it is written, and told what was done."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from symback import files, pipeline
+from symback.check import Report, check_text
+from symback.emit import Module
+from symback.program import Role
+from symback.spec import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A spec and its module. `checked` is the same program in float64: what is checked."""
+
+    spec: Spec
+    target: str
+    wrt: tuple[str, ...]
+    module: Module
+    checked: Module
+
+
+def plan(
+    source: Path,
+    target: str = "numpy",
+    dtype: str = "float64",
+    *,
+    readable: bool = False,
+    inputs: bool = False,
+) -> Plan:
+    """Derive and generate. `inputs`: gradients by the inputs too.
+
+    Raises UserError with every mistake in the spec.
+    """
+    spec = pipeline.load(source)
+    wrt = input_names(spec) if inputs else ()
+    module = pipeline.generate(spec, target, dtype, readable=readable, wrt=wrt)
+    checked = module
+    if dtype != "float64":
+        checked = pipeline.generate(spec, target, "float64", readable=readable, wrt=wrt)
+    return Plan(spec, target, wrt, module, checked)
+
+
+def input_names(spec: Spec) -> tuple[str, ...]:
+    """Return the inputs that a gradient can be taken by: those the layers read, but labels."""
+    held = pipeline.program(spec).with_role(Role.INPUT)
+    return tuple(tensor.name for tensor in held if tensor.classes is None)
+
+
+def check(plan: Plan) -> Report:
+    """Hold the module's gradients against differences of its loss.
+
+    Raises UserError, naming each parameter and element that disagrees.
+    """
+    report = check_text(plan.checked)
+    report.require("nothing was written")
+    return report
+
+
+def write(plan: Plan, path: Path) -> Report:
+    """Check the module, then write it; a file that symback didn't write is left alone."""
+    files.require_ours(path)
+    report = check(plan)
+    files.write(path, plan.module.text)
+    return report
+
+
+def told(plan: Plan, path: Path, report: Report) -> str:
+    """Return what was written, what was rewritten for stability and why, kinks and the check."""
+    size = len(plan.module.text.splitlines())
+    lines = [f"{path}: {size} lines, target {plan.target}"]
+    lines += [f"  {note}" for note in pipeline.program(plan.spec).notes]
+    return "\n".join([*lines, f"  {report}"])
