@@ -32,6 +32,7 @@ from symback.program import (
 )
 
 WIDTH = 100
+OWN = "the spec's own formula"
 
 # Upper-case names of a module, which no constant may take.
 TAKEN = {"ACCUMULATE", "CLIP_NORM", "CLIP_VALUE", "COLUMNS", "DATA", "FLOAT", "LAYERS", "SHAPES"}
@@ -105,6 +106,8 @@ class View:
     layers: tuple[str, ...]  # '"z1": "f1",'
     shapes: tuple[str, ...]  # fast form: '"f1.weight": (128, 64),'
     buffers: tuple[str, ...]  # fast form: 'self.z1 = np.empty((n, 128), dtype)'
+    kept: tuple[str, ...]  # fast form: what the cache holds that isn't written in place
+    scratch: tuple[str, ...]  # fast form: arrays of all parameters' elements for the update
     inputs: tuple[str, ...]
     targets: tuple[str, ...]
     data: tuple[str, ...]  # inputs and targets
@@ -126,6 +129,7 @@ class View:
     training: tuple[str, ...]  # and when they are
     objective: tuple[str, ...]
     backward: tuple[str, ...]
+    adjoints: tuple[str, ...]  # fast form: 'dW1 = grads["f1.weight"]', what backward writes into
     gradients: tuple[str, ...]  # '"f1.weight": dW1,'
     beyond: str  # that there are gradients by more than the parameters
     loss_name: str
@@ -228,6 +232,7 @@ def viewed(program: Program, target: Target, name: str) -> View:
     watched = "val_loss" if training.validation else "loss"
     weight = weighing(program)
     block = Block(program, target)
+    held = set(names(cached(program)))
     known = {tensor.key for tensor in program.with_role(Role.PARAMETER)}
     samples = tuple(sampled(tensor, program, target) for tensor in (*inputs, *targets))
     return View(
@@ -238,9 +243,22 @@ def viewed(program: Program, target: Target, name: str) -> View:
         functions=block.functions(name),
         float=program.float_type,
         constants=constants(program),
-        layers=tuple(f"{quoted(name)}: {quoted(layer)}," for name, layer in program.layers),
-        shapes=(),
-        buffers=(),
+        layers=tuple(
+            f"{quoted(name)}: {quoted(layer)}," for name, layer in program.layers if name in held
+        ),
+        shapes=tuple(
+            f"{quoted(tensor.key)}: {shape_text(tensor)},"
+            for tensor in program.with_role(Role.PARAMETER)
+        )
+        if program.buffers
+        else (),
+        buffers=tuple(
+            f"self.{b.name} = np.{'ones' if b.draw else 'empty'}({shape_text(b)}, dtype)"
+            for b in program.buffers
+            if "p" not in b.shape
+        ),
+        kept=tuple(n for n in names(cached(program)) if n not in names(program.buffers)),
+        scratch=tuple(b.name for b in program.buffers if "p" in b.shape),
         inputs=names(inputs),
         targets=names(targets),
         data=names((*inputs, *targets)),
@@ -257,7 +275,9 @@ def viewed(program: Program, target: Target, name: str) -> View:
         positive=assumed(program, "positive"),
         drawn=names(random),
         init=tuple(
-            initial(tensor, program, target) for tensor in program.with_role(Role.PARAMETER)
+            line
+            for tensor in program.with_role(Role.PARAMETER)
+            for line in initial(tensor, program, target)
         ),
         draws="rng" if any(drawn(tensor) for tensor in program.with_role(Role.PARAMETER)) else "",
         head=block.head(),
@@ -269,17 +289,27 @@ def viewed(program: Program, target: Target, name: str) -> View:
         training=tuple(f"{t.name} = {target.initial(t, program)}" for t in random),
         objective=block.objective(program.loss),
         backward=block.backward(),
+        adjoints=tuple(
+            f"{name} = grads[{quoted(key)}]"
+            if key in known
+            else f"{name} = np.empty_like(cache.{name.removeprefix('d')})"
+            for key, name in program.gradients
+        ),
         gradients=tuple(f"{quoted(key)}: {name}," for key, name in program.gradients),
         beyond="inputs" if {key for key, _ in program.gradients} - known else "",
         loss_name=program.objective,
         unreduced=program.objective if program.tensor(program.objective).shape else "",
         weight=block.objective(weight) if weight else (),
         weight_name=program.weight,
-        optimizer=update.name,
+        optimizer=OWN if update.name == "own" else update.name,
         states=tuple(state.name for state in states),
         starts=tuple(repr(state.start) for state in states),
         state_fields=(
-            *(f"{state.name}: Params  # for each parameter" for state in states),
+            *(
+                f"{state.name}: {'Array' if program.buffers else 'Params'}  # for each parameter"
+                for state in states
+            ),
+            *(f"{b.name}: Array  # scratch" for b in program.buffers if "p" in b.shape),
             f"lr: float = {'LR' if has_rate(program) else '0.0'}  # the learning rate",
             "step: int = 0  # steps taken",
             *(f"{s.name}: float = {s.start!r}" for s in update.states if s.name in once),
@@ -292,7 +322,11 @@ def viewed(program: Program, target: Target, name: str) -> View:
         step=block.step(),
         elements=target.lines(update.elements, program, 88),
         after=tuple(f"state.{s.name} = {s.name}" for s in update.states if s.name in once),
-        schedule_name="" if schedule is None else schedule.name,
+        schedule_name=OWN
+        if schedule and schedule.name == "own"
+        else schedule.name
+        if schedule
+        else "",
         schedule=block.schedule(),
         schedule_per_step="step" if schedule and schedule.per == "step" else "",
         schedule_per_epoch="epoch" if schedule and schedule.per == "epoch" else "",
@@ -372,6 +406,7 @@ class Block:
         inputs = self.program.with_role(Role.INPUT)
         return (
             *self.parameters(statements),
+            *self.unpacked("cache", self.cached(statements) if self.program.buffers else ()),
             *self.constants(statements),
             *self.sizes(statements, inputs[0]),
         )
@@ -387,9 +422,11 @@ class Block:
         )
 
     def backward(self) -> tuple[str, ...]:
-        """Return the adjoints' lines, after those of the loss that they read."""
-        needed = needed_by(self.program.loss, reads(self.program.backward))
-        return self.objective((*needed, *self.program.backward))
+        """Return the adjoints' lines, after those of the loss that they read (fast form: all)."""
+        loss, adjoints = self.program.loss, self.program.backward
+        if not self.program.buffers:
+            loss = needed_by(loss, reads(adjoints))
+        return self.objective((*loss, *adjoints))
 
     def step(self) -> tuple[str, ...]:
         """Return the optimiser's scalars of a step."""
@@ -441,8 +478,15 @@ class Block:
         )
 
     def cached(self, statements: Sequence[Statement]) -> tuple[str, ...]:
-        """Return the names of the cache that statements read."""
-        return tuple(t.name for t in cached(self.program) if t.name in reads(statements))
+        """Return the names of the cache that statements read or, fast form, write into."""
+        buffers = tuple(b for b in self.program.buffers if "p" not in b.shape)
+        touched = {*reads(statements)}
+        touched |= {s.target.name for s in statements} & set(names(buffers))
+        if statements is self.program.forward:
+            touched -= {s.target.name for s in statements} - set(names(buffers))
+            touched -= set(names(self.program.with_role(Role.INPUT, Role.RANDOM)))
+        held = dict.fromkeys((*names(cached(self.program)), *names(buffers)))
+        return tuple(name for name in held if name in touched)
 
     def unpacked(self, source: str, wanted: Sequence[str]) -> tuple[str, ...]:
         """Return lines that give attributes names of their own, up to six a line."""
@@ -522,10 +566,12 @@ def shape_check(tensor: Tensor) -> str:
     return f"{tensor.name} = expect({arguments})"
 
 
-def initial(tensor: Tensor, program: Program, target: Target) -> str:
-    """Return a parameter's entry of `init`, with the rule of its start."""
-    rule = f"  # {tensor.draw.because}" if tensor.draw and tensor.draw.because else ""
-    return f"{quoted(tensor.key)}: {target.initial(tensor, program)},{rule}"
+def initial(tensor: Tensor, program: Program, target: Target) -> tuple[str, ...]:
+    """Return a parameter's entry of `init`, with the rule of its start beside or above it."""
+    entry = f"{quoted(tensor.key)}: {target.initial(tensor, program)},"
+    rule = f"# {tensor.draw.because}" if tensor.draw and tensor.draw.because else ""
+    beside = f"{entry}  {rule}" if rule else entry
+    return (beside,) if len(beside) <= WIDTH - 8 else (rule, entry) if rule else (entry,)
 
 
 def assumed(program: Program, kind: str) -> str:
@@ -715,7 +761,7 @@ def header(program: Program, target: str) -> tuple[str, ...]:
         f"Made by symback {__version__}{origin}; edit the spec, not this file. It needs",
         f"{needs}. The spec's SHA-256 is {program.digest[:16]}.",
         "",
-        *(f"    {s.because}" for s in (*program.forward, *program.loss)),
+        *(row for s in program.forward + program.loss if s.because for row in indented(s.because)),
     ]
     if program.letters:
         lines += ["", *filled([f"{k}  {v}" for k, v in program.letters.items()], "    ")]
@@ -725,6 +771,11 @@ def header(program: Program, target: str) -> tuple[str, ...]:
         lines += ["", "Taken for granted, and checked before training:"]
         lines += [f"    {a.because}" for a in program.assumptions]
     return tuple(safe(line) for line in lines)
+
+
+def indented(text: str) -> list[str]:
+    """Return a formula's lines, indented; a long one goes on further in."""
+    return textwrap.wrap(text, WIDTH, initial_indent="    ", subsequent_indent="        ")
 
 
 def filled(parts: Sequence[str], between: str) -> list[str]:
