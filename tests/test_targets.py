@@ -4,6 +4,7 @@ import itertools
 import math
 import operator
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from symback.passes import buffers
 from symback.program import (
     Apply,
     Concatenate,
@@ -25,6 +27,7 @@ from symback.program import (
     Size,
     Slice,
     Split,
+    State,
     Statement,
     Tensor,
     Training,
@@ -295,3 +298,74 @@ def test_python_means_what_the_letters_say(statement: Statement) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11, err_msg=text)
     assert all(type(number) is float for number in np.asarray(found, object).ravel()), text
     assert max(map(len, text.splitlines())) <= 96, text
+
+
+# ---------------------------------------------------------------- in place
+
+
+def run_in_place(program: Program, values: Values) -> tuple[dict[str, Any], str]:
+    """Run a program's forward statements and its update, every array made beforehand."""
+    dims = {"n": DIMS["n"], "p": 6}
+    names: dict[str, Any] = {"np": np, "math": math, "n": DIMS["n"]}
+    for buffer in program.buffers:
+        shape = [dims[dim] if isinstance(dim, str) else dim for dim in buffer.shape]
+        names[buffer.name] = np.full(shape, 1.0 if buffer.draw else np.nan)
+    names |= {name: np.array(value) for name, value in values.items()}
+    text = "\n".join(
+        line
+        for block in (program.forward, program.update.elements)
+        for line in numpy_target.lines(block, program)
+    )
+    exec(compile(text, "lines", "exec"), names)
+    return names, text
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(statements())
+def test_in_place_means_the_same(statement: Statement) -> None:
+    values = values_of(7)
+    plain = replace(all_arrays(statement.target.axes), forward=(statement,))
+    fast = buffers(plain)
+    found, text = run_in_place(fast, values)
+    expected = meaning(statement, values)
+    np.testing.assert_allclose(found["y"], expected, rtol=1e-11, atol=1e-11, err_msg=text)
+    for name, value in values.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=f"{name} was changed: {text}")
+
+
+def element_expressions(depth: int) -> st.SearchStrategy[Expr]:
+    """Return what an optimiser may do with w, g, m and a rate, for each element."""
+    reads = [Read("w", ("p",)), Read("g", ("p",)), Read("m", ("p",)), Read("lr", ())]
+    leaf: st.SearchStrategy[Expr] = st.sampled_from([*reads, Number(0.9), Number(1)])
+    if depth == 0:
+        return leaf
+    below = element_expressions(depth - 1)
+    two = st.sampled_from(["add", "subtract", "multiply", "maximum", "gt", "divide"])
+    one = st.sampled_from(["negative", "tanh", "abs", "relu", "sign"])
+    return st.one_of(
+        leaf,
+        st.builds(lambda name, a, b: Apply(name, (a, b)), two, below, below),
+        st.builds(lambda name, a: Apply(name, (a,)), one, below),
+        st.builds(lambda a, b, c: Apply("add", (a, b, c)), below, below, below),
+        st.builds(lambda a, b, c: Apply("where", (a, b, c)), below, below, below),
+        st.builds(lambda a: Apply("power", (a, Number(2))), below),
+        st.builds(lambda a: Apply("power", (a, Number(3))), below),
+    ).filter(lambda e: depth < 3 or e.axes == ("p",))
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(element_expressions(3), element_expressions(3))
+def test_updates_in_place_read_before_they_write(first: Expr, second: Expr) -> None:
+    elements = (
+        Statement(Read("m", ("p",)), first, "m ← …"),
+        Statement(Read("w", ("p",)), second, "w ← …"),
+    )
+    rng = np.random.default_rng(5)
+    values = {name: rng.normal(size=6) for name in "wgm"} | {"lr": 0.125}
+    update = Update("own", (), (State("m", 0.0),), (), elements)
+    plain = replace(program(), update=update)
+    with np.errstate(all="ignore"):
+        expected, _ = run_in_place(plain, values)
+        found, text = run_in_place(buffers(plain), values)
+    for name in "wgm":
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-14, err_msg=text)

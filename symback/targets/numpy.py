@@ -38,6 +38,16 @@ MATH = {
     *("sin", "cos", "tan", "asin", "acos", "atan", "erf", "erfc"),
 }
 UFUNCS = MATH - {"erf", "erfc"} | {"sign", "abs", "maximum", "minimum"}
+SIGNS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
+OPERATORS = {  # what writes in place by these names of NumPy's
+    **{name: name for name in (*SIGNS, "negative", "power")},
+    "gt": "greater",
+    "ge": "greater_equal",
+    "lt": "less",
+    "le": "less_equal",
+    "eq": "equal",
+    "ne": "not_equal",
+}
 
 
 class Kind(Enum):
@@ -83,10 +93,15 @@ class Scope:
 
 def lines(statements: Sequence[Statement], program: Program, width: int = 96) -> tuple[str, ...]:
     """Return the statements' code, each line with its formula."""
-    block = [
-        Line(printing.folded(code(statement, program), width), statement.because)
-        for statement in statements
-    ]
+    block: list[Line] = []
+    in_group = False
+    for statement in statements:
+        rows = printing.folded(code(statement, program), width)
+        if in_group and not statement.because:  # a further operation of the same formula
+            block[-1] = replace(block[-1], code=block[-1].code + rows)
+        else:
+            block.append(Line(rows, statement.because))
+        in_group = statement.in_place
     return printing.beside(block, width)
 
 
@@ -97,7 +112,39 @@ def code(statement: Statement, program: Program) -> str:
         ranges=printing.ranges(statement, program),
         float_type=program.float_type,
     )
+    if statement.in_place and isinstance(statement.target, Read):
+        return in_place(statement.target, statement.value, scope)
     return f"{statement.target.name} = {assigned(statement, scope)}"
+
+
+def in_place(target: Read, value: Expr, scope: Scope) -> str:
+    """Return one operation that writes into the target's array."""
+    name, axes = target.name, target.axes
+    match value:
+        case Apply("where", (condition, yes, rest)) if rest == target:
+            test, new = (operand(part, axes, axes, scope).text for part in (condition, yes))
+            return f"np.copyto({name}, {new}, where={test})"
+        case Apply(function, args) if function in SIGNS or function in UFUNCS | set(OPERATORS):
+            ready = [operand(arg, axes, axes, scope) for arg in args]
+            if function in SIGNS and args[0] == target:
+                return f"{name} {SIGNS[function]}= {ready[1].text}"
+            called = OPERATORS.get(function, RENAMED.get(function, function))
+            return f"np.{called}({', '.join(arg.text for arg in ready)}, out={name})"
+        case Contract(left, right, over):
+            sides = [shown(side, printing.natural(side), scope) for side in (left, right)]
+            found = matrix_operands(sides[0], sides[1], over, axes)
+            found = found or matrix_operands(sides[1], sides[0], over, axes)
+            if found:
+                return f"np.matmul({found[0].text}, {found[1].text}, out={name})"
+            letters = einsum_letters([side.axes for side in sides], axes)
+            return f"np.einsum({letters}, {sides[0].text}, {sides[1].text}, out={name})"
+        case Reduce() if ordered(value.axes, printing.natural(value.body)) == axes:
+            return f"{reduced(value, scope).text[:-1]}, out={name})"
+        case Concatenate():
+            return f"{joined(value, axes, scope).text[:-1]}, out={name})"
+        case Apply():
+            return f"{name}[...] = {spread(shown(value, axes, scope), axes).text}"
+    return f"np.copyto({name}, {operand(value, axes, axes, scope).text})"
 
 
 def assigned(statement: Statement, scope: Scope) -> str:
@@ -432,7 +479,18 @@ def contracted(expr: Contract, order: Sequence[str], scope: Scope) -> Array:
 def matrix_product(
     left: Array, right: Array, over: tuple[str, ...], want: tuple[str, ...]
 ) -> Array | None:
-    """Return left @ right where that gives the axes wanted, in order; None elsewhere.
+    """Return left @ right where that gives the axes wanted, in order; None elsewhere."""
+    found = matrix_operands(left, right, over, want)
+    if found is None:
+        return None
+    text = f"{found[0].at(Level.PRODUCT)} @ {found[1].at(Level.SIGN)}"
+    return Array(text, Level.PRODUCT, want, Kind.FLOAT)
+
+
+def matrix_operands(
+    left: Array, right: Array, over: tuple[str, ...], want: tuple[str, ...]
+) -> tuple[Array, Array] | None:
+    """Return the sides of left @ right where that gives the axes wanted, in order; else None.
 
     Axes of both that aren't summed must come first, in the same order: a product for each.
     """
@@ -456,8 +514,7 @@ def matrix_product(
     second = transposed(right, batch + over + columns)
     if not columns and len(rows) == 1 and first.text != left.text:
         return None  # v @ A rather than A.T @ v
-    text = f"{first.at(Level.PRODUCT)} @ {second.at(Level.SIGN)}"
-    return Array(text, Level.PRODUCT, want, Kind.FLOAT)
+    return first, second
 
 
 def inner_product(expr: Contract, want: tuple[str, ...], scope: Scope) -> Array | None:
