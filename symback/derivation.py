@@ -22,7 +22,7 @@ from symback import functions as fn
 from symback import index as ix
 from symback import stable
 from symback.formula import tensor
-from symback.graph import Equation, Graph, Node, name_of
+from symback.graph import Equation, Graph, Node, name_of, reads
 from symback.naming import Namer, adjoint, word_for
 from symback.program import Dim, Role, Tensor
 
@@ -202,10 +202,15 @@ def _is_mask(part: Expr) -> bool:
     return isinstance(part, fn.where) and {part.args[1], part.args[2]} == {S.Zero, S.One}
 
 
+def reads_tensor(part: Expr, access: Expr) -> bool:
+    """Say whether the part reads the tensor of that access, at any indices."""
+    return name_of(access) in {name_of(read) for read in reads(part)}
+
+
 def _is_masked(part: Expr, mask: Expr, incoming: Expr) -> bool:
     if part is mask or part.is_Number or isinstance(part, fn.SumOver) or not ix.indices(part):
         return False
-    return not any(name_of(a) == name_of(incoming) for a in part.atoms(Indexed))
+    return bool(incoming.is_Number) or not reads_tensor(part, incoming)
 
 
 def _plain(branch: Expr) -> Expr:

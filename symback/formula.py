@@ -211,6 +211,15 @@ def tensors(text: str, path: tuple[str | int, ...] = ()) -> Iterator[str]:
             yield _dotted(node.value)
 
 
+def target_name(text: str) -> str:
+    """Return the name left of `=`, "" for a mere expression."""
+    statement = syntax(text)
+    if not isinstance(statement, ast.Assign):
+        return ""
+    target = statement.targets[0]
+    return _dotted(target.value if isinstance(target, ast.Subscript) else target)
+
+
 def explicit(text: str, name: str) -> int:
     """Return how many subscripts beside `...` the tensor has in the formula, -1 without `...`."""
     for node in ast.walk(syntax(text)):

@@ -1,0 +1,80 @@
+"""Spec → Graph: tensors with shapes, and the network's formulas in order, one node each."""
+
+from dataclasses import replace
+
+from sympy.core.parameters import distribute
+
+from symback.catalog.entry import Kind
+from symback.errors import UserError
+from symback.graph.layers import add_layer
+from symback.graph.loss import add_loss, metric_nodes
+from symback.graph.network import Network
+from symback.graph.recipe import recipe
+from symback.graph.types import Equation, Graph, Node, Recipe, name_of, reads, subscripts
+from symback.naming import axis_letters
+from symback.program import Role, Tensor
+from symback.spec import Spec
+
+__all__ = ["Equation", "Graph", "Node", "Recipe", "build", "name_of", "reads", "subscripts"]
+
+
+def build(spec: Spec) -> Graph:
+    """Read every formula of a spec and fit the shapes together.
+
+    Raises UserError, each mistake with its place in the spec.
+    """
+    try:
+        with distribute(False):  # 2·(y − t) stays as written
+            return _built(spec)
+    except UserError as error:
+        raise UserError(*(spec.locate(mistake) for mistake in error.mistakes)) from None
+
+
+def _built(spec: Spec) -> Graph:
+    network = Network(spec)
+    for item in spec.inputs:
+        letters = axis_letters(len(item.shape), (), str(item.shape[0]))
+        network.add(Tensor(item.name, item.name, Role.TARGET, item.shape, item.classes), letters)
+        network.outputs[item.name] = item.name
+    output = spec.inputs[0].name
+    for place, layer in enumerate(spec.layers):
+        output = add_layer(network, layer, place, output)
+    layers = network.taken_nodes()
+    for name in {name for node in layers for _, name in node.names}:
+        if network.tensors[name].role is Role.TARGET:  # a layer reads it
+            network.tensors[name] = replace(network.tensors[name], role=Role.INPUT)
+    objective, divisor = add_loss(network, spec.loss, output)
+    loss = network.taken_nodes()
+    metrics = tuple((name, metric_nodes(network, name, output)) for name in spec.metrics)
+    used = {name for node in (*layers, *loss) for _, name in node.names}
+    tensors = tuple(
+        item
+        for item in network.tensors.values()
+        if item.role is not Role.PARAMETER or item.name in used
+    )
+    labels = [
+        (item.name, "classes")
+        for item in tensors
+        if item.classes is not None and item.name not in network.open_labels
+    ]
+    schedule = None
+    if spec.schedule is not None:
+        schedule = recipe(Kind.SCHEDULE, spec.schedule, "schedule", network.functions)
+    return Graph(
+        model=spec.model,
+        source=spec.source,
+        digest=spec.digest,
+        tensors=tensors,
+        layers=layers,
+        output=output,
+        loss=loss,
+        objective=objective,
+        divisor=divisor,
+        metrics=metrics,
+        facts=tuple(dict.fromkeys([*network.facts, *labels])),
+        optimizer=recipe(Kind.OPTIMIZER, spec.optimizer, "optimizer", network.functions),
+        schedule=schedule,
+        training=spec.training,
+        data=spec.data,
+        rewrites=tuple(network.rewrites),
+    )

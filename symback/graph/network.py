@@ -1,0 +1,231 @@
+"""The network while it is put together: tensors by name, and nodes as they come."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from sympy import Expr, Indexed, Integer, Symbol
+
+from symback import catalog, formula, stable
+from symback import functions as fn
+from symback.catalog.entry import Kind
+from symback.errors import Mistake, UserError
+from symback.formula import Access, Definition, Formula
+from symback.graph.seams import seams
+from symback.graph.start import Functions, Path, at_path, option_numbers, parsed
+from symback.graph.types import Equation, Node, name_of, reads, subscripts
+from symback.naming import Namer, axis_letters
+from symback.program import Dim, Role, Tensor
+from symback.spec import OwnFunction, Spec
+
+FIXED_ROLES = (Role.INPUT, Role.TARGET, Role.CONSTANT, Role.RANDOM)
+
+
+@dataclass(slots=True)
+class Reading:
+    """The formulas of one layer (or of the loss) while they are being read together."""
+
+    layer: str
+    path: Path
+    number: int | None  # the layer's place, from 1; none for the loss
+    numbers: dict[str, Expr] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)  # letter → tensor
+    ellipsis: tuple[str, ...] | None = None
+    functions: Functions = ()  # beside the network's
+    sizes: dict[str, Dim] = field(default_factory=dict)  # index → how many values it takes
+    loose: frozenset[str] = frozenset()  # letters that are read before their shape is known
+    parts: frozenset[str] = frozenset()  # letters that several formulas fill, part by part
+    inlined: dict[Expr, Expr] = field(default_factory=dict)
+
+
+class Network:
+    """Fits formulas together."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.namer = Namer(item.name for item in spec.inputs)
+        self.tensors: dict[str, Tensor] = {}
+        self.letters: dict[str, tuple[str, ...]] = {}
+        self.outputs: dict[str, str] = {}  # input's, layer's or parameter's key → tensor
+        self.nodes: list[Node] = []
+        self.facts: list[tuple[str, str]] = []
+        self.open_labels: set[str] = set()  # targets that may hold labels outside their classes
+        self.rewrites: dict[str, None] = {}
+        self.fixed: set[str] = set()  # values that no parameter changes
+        self.functions = functions_of(spec.functions)
+
+    def taken_nodes(self) -> tuple[Node, ...]:
+        """Return the nodes added since this was last asked."""
+        made, self.nodes = tuple(self.nodes), []
+        return made
+
+    def add(self, tensor: Tensor, letters: tuple[str, ...]) -> str:
+        """Add a tensor, with the letters its axes go by."""
+        self.tensors[tensor.name] = tensor
+        self.letters[tensor.name] = letters
+        return tensor.name
+
+    def shape(self, letter: str, reading: Reading) -> tuple[Dim, ...]:
+        """Return the shape of the tensor that a letter stands for."""
+        return self.tensors[reading.names[letter]].shape
+
+    def dots(self, formulas: Iterable[str], letter: str, source: str) -> tuple[str, ...] | None:
+        """Return the letters that `...` stands for: the source's leading ones."""
+        for text in formulas:
+            beside = formula.explicit(text, letter)
+            if beside >= 0:
+                letters = self.letters[source]
+                used = set(formula.index_names(text))
+                kept = letters[: len(letters) - beside]
+                fresh = iter(axis_letters(len(letters), {*used, *letters}))
+                return tuple(next(fresh) if name in used else name for name in kept)
+        return None
+
+    # ---------------------------------------------------------------- formulas
+
+    def read(self, text: str, reading: Reading, path: Path | None = None) -> Formula:
+        """Parse a formula and take the ranges of its indices from what it reads."""
+        ranks: tuple[tuple[str, int | None], ...] = tuple(
+            (letter, len(self.tensors[name].shape)) for letter, name in reading.names.items()
+        )
+        ranks += tuple((letter, None) for letter in sorted(reading.loose - set(reading.names)))
+        functions = (*self.functions, *reading.functions)
+        try:
+            read = parsed(text, ranks, tuple(reading.numbers.items()), functions, reading.ellipsis)
+        except UserError as error:
+            raise at_path(error, path or reading.path) from None
+        for access in read.reads:
+            if access.name in reading.names:
+                self.fit(access, self.shape(access.name, reading), reading, path or reading.path)
+        return read
+
+    def fit(self, access: Access, shape: Sequence[Dim], reading: Reading, path: Path) -> None:
+        """Let each index of an access run over its axis; refuse two ranges for one letter."""
+        for part, dim in zip(access.subscripts, shape, strict=True):
+            if isinstance(part, Integer):
+                if isinstance(dim, int) and int(part) >= dim:
+                    raise wrong_access(
+                        access, path, f"`{access.name}` has {dim} values here: 0 … {dim - 1}"
+                    )
+                continue
+            if not isinstance(part, Symbol):
+                raise wrong_access(access, path, "computed indices can't be read yet")
+            known = reading.sizes.setdefault(part.name, dim)
+            if known != dim:
+                raise wrong_access(
+                    access,
+                    path,
+                    f"the index {part.name} takes {known} values elsewhere, "
+                    f"{dim} in `{access.name}` of shape ({', '.join(map(str, shape))})",
+                    "use another letter, or mend the shape",
+                )
+
+    def range_of(self, part: Expr, access: Access, reading: Reading, path: Path) -> Dim:
+        if isinstance(part, Symbol):
+            if part.name not in reading.sizes:
+                raise wrong_access(
+                    access,
+                    path,
+                    f"how many values does the index {part.name} take?",
+                    f"it must stand in a tensor on the right, as x[n, {part.name}]",
+                )
+            return reading.sizes[part.name]
+        if isinstance(part, fn.Flat):
+            dims = [self.range_of(arg, access, reading, path) for arg in part.args]
+            if all(isinstance(dim, int) for dim in dims):
+                return math.prod(int(dim) for dim in dims)
+        if part.is_Add:
+            offset = sum(int(reading.sizes[p.letter]) for p in part.args if isinstance(p, fn.Size))
+            letter = next(p for p in part.args if isinstance(p, Symbol))
+            return offset + int(self.range_of(letter, access, reading, path))
+        raise wrong_access(
+            access, path, "left of `=` stands a tensor with plain indices", "as z[n, o]"
+        )
+
+    def equation(self, read: Formula, reading: Reading) -> str:
+        """Add a formula that was read; one that only gives a tensor another letter adds nothing."""
+        target = target_of(read)
+        if (
+            isinstance(read.rhs, Indexed)
+            and isinstance(target, Indexed)
+            and read.rhs.indices == target.indices
+            and name_of(target) not in reading.parts
+        ):
+            letter = name_of(target)
+            reading.names[letter] = reading.names[name_of(read.rhs)]
+            return reading.names[letter]
+        return self.node(Equation(target, read.rhs), reading)
+
+    def node(self, equation: Equation, reading: Reading) -> str:
+        """Add the equation's node (behind its seams' nodes) and return its target's name."""
+        stabler = stable.rewritten(equation.rhs)
+        for note in stabler.notes:
+            self.rewrites[f"{reading.layer}: {note}"] = None
+        equation = Equation(equation.target, stabler.expr)
+        constants = frozenset(
+            letter for letter, name in reading.names.items() if self.is_fixed(name)
+        )
+        for part in seams(equation, constants):
+            self.place(part, reading)
+        return reading.names[equation.name]
+
+    def place(self, equation: Equation, reading: Reading) -> None:
+        local = equation.name
+        at = subscripts(equation.target)
+        access = Access(local, at, 0, 1)
+        shape = tuple(self.range_of(part, access, reading, reading.path) for part in at)
+        letters = tuple(part.name if isinstance(part, Symbol) else "" for part in at)
+        if local not in reading.names or self.tensors[reading.names[local]].shape != shape:
+            if local in reading.parts and local in reading.names:
+                known = self.tensors[reading.names[local]]
+                self.tensors[known.name] = replace(known, shape=shape)
+            else:
+                name = self.namer.of(local, reading.number)
+                key = f"{reading.layer}.{local}"
+                reading.names[local] = self.add(Tensor(name, key, Role.VALUE, shape), letters)
+        if not all(letters):
+            fresh = axis_letters(len(shape), (), str(shape[0]) if shape else "n")
+            self.letters[reading.names[local]] = fresh
+        names = tuple(
+            (letter, reading.names[letter])
+            for letter in dict.fromkeys([local, *(name_of(a) for a in reads(equation.rhs))])
+        )
+        if all(self.is_fixed(name) for letter, name in names if letter != local):
+            self.fixed.add(reading.names[local])
+        sizes = tuple(reading.sizes.items())
+        self.nodes.append(Node(reading.layer, equation, names, sizes))
+
+    def is_fixed(self, name: str) -> bool:
+        """Say whether a tensor depends on no parameter."""
+        return self.tensors[name].role in FIXED_ROLES or name in self.fixed
+
+
+def functions_of(own: Iterable[OwnFunction]) -> Functions:
+    """Return the functions a formula may call: the catalogue's elementwise ones, the spec's own."""
+    found: dict[str, Definition] = {}
+    for entry in catalog.entries():
+        if entry.kind is Kind.ACTIVATION and "[" not in entry.formulas[0]:
+            for name in (entry.name, *entry.aliases):
+                if name not in fn.ELEMENTWISE:
+                    numbers = tuple(option_numbers(entry, {}).items())
+                    found[name] = Definition(("x",), entry.formulas[0], numbers)
+    found |= {item.name: Definition(item.args, item.formula) for item in own}
+    return tuple(found.items())
+
+
+def target_of(read: Formula) -> Expr:
+    """Return the target of a formula that has one."""
+    assert read.target is not None
+    return read.target.value
+
+
+def wrong_access(access: Access, path: Path, message: str, hint: str = "") -> UserError:
+    """Return an error that points at an access."""
+    return UserError(Mistake(message, path, access.offset, access.length, hint))
+
+
+def formula_paths(formulas: Sequence[str], path: Path) -> list[Path]:
+    """Return where each formula stands: `formula` holds one text or a list."""
+    if len(formulas) == 1:
+        return [(*path, "formula")]
+    return [(*path, "formula", place) for place in range(len(formulas))]

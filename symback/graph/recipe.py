@@ -1,0 +1,131 @@
+"""Optimisers and schedules of a spec → recipes: assignments over scalars."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sympy import Expr, Indexed, Integer
+
+from symback import catalog, formula, stable
+from symback import functions as fn
+from symback.catalog.entry import Entry, Kind
+from symback.errors import Mistake, UserError
+from symback.formula import Scope
+from symback.graph.network import formula_paths, target_of
+from symback.graph.start import Functions, Path, option_numbers
+from symback.graph.types import Equation, Recipe, name_of, reads
+from symback.program import Constant, State
+from symback.spec import Rule
+
+GIVEN = {  # what the assignments may read, and what they must set
+    Kind.OPTIMIZER: (("w", "g", "lr", "step"), "w"),
+    Kind.SCHEDULE: (("base", "lr", "epoch", "step", "metric"), "lr"),
+}
+DEFAULT_RATE = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A rule before it is read: formulas with their places, and what their names stand for."""
+
+    name: str
+    formulas: Sequence[str]
+    paths: Sequence[Path]
+    states: Mapping[str, float]
+    constants: Mapping[str, float]
+    numbers: Mapping[str, Expr] = field(default_factory=dict)  # switches
+    lists: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+
+def recipe(kind: Kind, rule: Rule, key: str, functions: Functions) -> Recipe:
+    """Read an optimiser or a schedule. `key` is where it stands in the spec."""
+    text = _own(rule, key) if rule.choice is None else _of_catalog(kind, rule, key)
+    given, goal = GIVEN[kind]
+    constants = {name: value for name, value in text.constants.items() if name not in given}
+    ranks: dict[str, int | None] = dict.fromkeys((*given, *text.states), 0)
+    ranks |= dict.fromkeys(text.lists, 1)
+    equations = []
+    for line, path in zip(text.formulas, text.paths, strict=True):
+        scope = Scope(ranks, text.numbers, constants, dict(functions), None, path)
+        read = formula.parse(line, scope)
+        if read.target is None or read.target.subscripts:
+            hint = f"write `{goal} = …`"
+            raise UserError(Mistake("this assigns nothing", path, hint=hint))
+        if read.target.name in constants:
+            message = f"`{read.target.name}` is a constant"
+            raise UserError(Mistake(message, path, read.target.offset, read.target.length))
+        ranks[read.target.name] = 0
+        rhs = stable.rewritten(_unrolled(read.rhs, text.lists)).expr
+        if rule.choice is not None and rule.per == "step":  # the catalogue counts its runs
+            rhs = rhs.xreplace({formula.tensor("epoch"): formula.tensor("step")})
+        if rhs != read.target.value:
+            equations.append(Equation(target_of(read), rhs))
+    kept = _alive(equations, goal)
+    if not any(equation.name == goal for equation in kept):
+        raise UserError(Mistake(f"nothing sets {goal}", (key,), hint=f"end with `{goal} = …`"))
+    used = {name_of(read) for equation in kept for read in reads(equation.rhs)}
+    named = [Constant(name, value) for name, value in constants.items() if name in used]
+    if kind is Kind.OPTIMIZER:
+        rate = text.constants.get("lr", DEFAULT_RATE)
+        named.insert(0, Constant("lr", rate, "the learning rate"))
+    states = tuple(State(name, value) for name, value in text.states.items() if name in used)
+    return Recipe(text.name, tuple(named), states, tuple(kept), rule.per)
+
+
+def _own(rule: Rule, key: str) -> _Text:
+    """Return a rule that the spec gives by formulas."""
+    paths = formula_paths(rule.formulas, (key,))
+    return _Text("own", rule.formulas, paths, dict(rule.states), dict(rule.constants))
+
+
+def _of_catalog(kind: Kind, rule: Rule, key: str) -> _Text:
+    """Return a rule of the catalogue with its options."""
+    assert rule.choice is not None
+    entry = catalog.find(kind, rule.choice.name)
+    assert entry is not None  # the spec's validation found it
+    numbers, constants, lists = _sorted_options(entry, dict(rule.choice.options))
+    scope = Scope({}, numbers, constants)
+    states = {
+        name: formula.numeric(formula.parse(start, scope).rhs, constants) or 0.0
+        for name, start in entry.states
+    }
+    paths = [(key, entry.name)] * len(entry.formulas)
+    return _Text(entry.name, entry.formulas, paths, states, constants, numbers, lists)
+
+
+def _sorted_options(
+    entry: Entry, given: Mapping[str, Any]
+) -> tuple[dict[str, Expr], dict[str, float], dict[str, tuple[float, ...]]]:
+    """Sort an entry's options: switches (numbers), named constants, and lists."""
+    numbers = option_numbers(entry, given)
+    constants: dict[str, float] = {}
+    lists: dict[str, tuple[float, ...]] = {}
+    for option in entry.options:
+        value = given.get(option.name, option.default)
+        if option.listed and isinstance(value, list | tuple):
+            lists[option.name] = tuple(value)
+        elif option.name in numbers and not isinstance(value, bool) and not option.choices:
+            constants[option.name] = formula.numeric(numbers.pop(option.name)) or 0.0
+    return numbers, constants, lists
+
+
+def _unrolled(expr: Expr, lists: Mapping[str, Sequence[float]]) -> Expr:
+    """Write sums over a list option out: Σ_k [epoch ≥ milestones[k]] = [epoch ≥ 30] + …"""
+    for total in sorted(expr.atoms(fn.SumOver), key=str):
+        listed = [a for a in total.atoms(Indexed) if name_of(a) in lists]
+        if listed:
+            terms: Expr = Integer(0)
+            for value in lists[name_of(listed[0])]:
+                terms = terms + total.body.xreplace({listed[0]: fn.number(value)})
+            expr = expr.xreplace({total: terms})
+    return expr
+
+
+def _alive(equations: Sequence[Equation], goal: str) -> list[Equation]:
+    """Drop the equations whose result the goal doesn't depend on."""
+    needed = {goal}
+    while True:
+        more = {name_of(r) for e in equations if e.name in needed for r in reads(e.rhs)}
+        if more <= needed:
+            return [equation for equation in equations if equation.name in needed]
+        needed |= more

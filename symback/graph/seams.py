@@ -1,0 +1,79 @@
+"""Seams: each sum inside something curved becomes an equation of its own."""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from sympy import Expr
+
+from symback import formula
+from symback import functions as fn
+from symback import index as ix
+from symback.graph.types import Equation, name_of, reads, subscripts
+from symback.naming import word_for
+
+
+@lru_cache(maxsize=4096)
+def seams(equation: Equation, constants: frozenset[str]) -> tuple[Equation, ...]:
+    """Give every sum that stands inside something curved an equation of its own.
+
+    h = sin(Σ_i W·x + b) becomes z = Σ_i W·x + b and h = sin(z), so that ∂L/∂z is computed once
+    for W, x and b. A reduction in a straight place (a term of a sum, or times constants) stays.
+    `constants` are the letters that no parameter changes.
+    """
+    taken = {name_of(read) for read in reads(equation.rhs)} | {equation.name}
+    splitter = _Splitter(constants, taken, subscripts(equation.target))
+    rhs = splitter.straight(equation.rhs)
+    return (*splitter.made, Equation(equation.target, rhs))
+
+
+@dataclass(slots=True)
+class _Splitter:
+    constants: frozenset[str]
+    taken: set[str]
+    first: tuple[Expr, ...]  # the indices of the equation's target
+    made: list[Equation] = field(default_factory=list)
+
+    def straight(self, expr: Expr) -> Expr:
+        """Split an expression that stands where its slope is constant."""
+        if not expr.has(fn.Reduction):
+            return expr
+        if expr.is_Add:
+            return expr.func(*(self.straight(arg) for arg in expr.args))
+        if expr.is_Mul:
+            varying = [arg for arg in expr.args if not self.is_constant(arg)]
+            if len(varying) <= 1:
+                return ix.product(
+                    self.straight(arg) if arg in varying else self.curved(arg, top=False)
+                    for arg in expr.args
+                )
+            return ix.product(self.curved(arg, top=True) for arg in expr.args)
+        if isinstance(expr, fn.SumOver):
+            return expr.func(self.straight(expr.body), *expr.bound)
+        if isinstance(expr, fn.Reduction):
+            return expr.func(self.curved(expr.body, top=True), *expr.bound)
+        return expr.func(*(self.curved(arg, top=True) for arg in expr.args))
+
+    def curved(self, expr: Expr, *, top: bool) -> Expr:
+        """Name what holds a reduction here: all of it where it's the whole argument (`top`)."""
+        if not expr.has(fn.Reduction):
+            return expr
+        if self.is_constant(expr) and not top:
+            return expr
+        number, rest = expr.as_coeff_Mul()
+        inner = self.straight(rest)
+        letters = ix.in_reading_order(rest, self.first)
+        word = self.word(rest)
+        self.taken.add(word)
+        target = formula.tensor(word, *letters)
+        self.made.append(Equation(target, inner))
+        return number * target
+
+    def word(self, expr: Expr) -> str:
+        if isinstance(expr, fn.Reduction):
+            return word_for(expr.word, self.taken)
+        if expr.is_Mul and all(isinstance(a, fn.SumOver) or a.has(fn.Size) for a in expr.args):
+            return word_for("mu", self.taken)
+        return word_for("z", self.taken)
+
+    def is_constant(self, expr: Expr) -> bool:
+        return all(name_of(access) in self.constants for access in reads(expr))

@@ -1,0 +1,91 @@
+"""What a Graph is made of: equations, the nodes that use them, and the rules around them."""
+
+from dataclasses import dataclass
+
+from sympy import Expr, Indexed
+
+from symback import index as ix
+from symback.program import Constant, Data, Dim, State, Tensor, Training
+
+
+@dataclass(frozen=True, slots=True)
+class Equation:
+    """target = rhs, in the letters it was written in."""
+
+    target: Expr
+    rhs: Expr
+
+    @property
+    def name(self) -> str:
+        """The letter that the equation defines."""
+        return name_of(self.target)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One equation at work: which tensor each of its letters stands for, and the indices' ranges.
+
+    Equal layers share one equation; only `names` tells them apart.
+    """
+
+    layer: str
+    equation: Equation
+    names: tuple[tuple[str, str], ...]
+    sizes: tuple[tuple[str, Dim], ...]
+
+    @property
+    def target(self) -> str:
+        """The name of the tensor that the node computes."""
+        return dict(self.names)[self.equation.name]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """An optimiser or a schedule: equations over scalars, with their constants and states."""
+
+    name: str
+    constants: tuple[Constant, ...]
+    states: tuple[State, ...]
+    equations: tuple[Equation, ...]
+    per: str = "epoch"
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """The network: tensors, and nodes in an order in which they can be computed."""
+
+    model: str
+    source: str
+    digest: str
+    tensors: tuple[Tensor, ...]
+    layers: tuple[Node, ...]
+    output: str
+    loss: tuple[Node, ...]
+    objective: str
+    divisor: str  # the scalar that the loss's mean divides by: "n", a tensor's name or ""
+    metrics: tuple[tuple[str, tuple[Node, ...]], ...]
+    facts: tuple[tuple[str, str], ...]  # (tensor, kind of program.Assumption)
+    optimizer: Recipe
+    schedule: Recipe | None
+    training: Training
+    data: Data | None
+    rewrites: tuple[str, ...]  # what was made stable, and why
+
+    def tensor(self, name: str) -> Tensor:
+        """Return the tensor of that name."""
+        return next(tensor for tensor in self.tensors if tensor.name == name)
+
+
+def name_of(access: Expr) -> str:
+    """Return the tensor's letter in an access, x of x[n, i]."""
+    return str(access.base.label.name if isinstance(access, Indexed) else access.name)
+
+
+def reads(expr: Expr) -> tuple[Expr, ...]:
+    """Return the accesses and the scalars that an expression reads."""
+    return (*ix.accesses(expr), *ix.scalars(expr))
+
+
+def subscripts(target: Expr) -> tuple[Expr, ...]:
+    """Return an access's indices; a scalar has none."""
+    return tuple(target.indices) if isinstance(target, Indexed) else ()
