@@ -325,7 +325,7 @@ class _Reader:
             case ast.UnaryOp(op=ast.UAdd()):
                 return self.expression(node.operand)
             case ast.UnaryOp(op=ast.Not()):
-                return 1 - self.expression(node.operand)
+                return 1 - self.truth(node.operand)
             case ast.BoolOp():
                 return self.logic(node)
             case ast.Compare():
@@ -395,11 +395,19 @@ class _Reader:
         return fn.power(base, exponent)
 
     def logic(self, node: ast.BoolOp) -> Expr:
-        values = [self.expression(value) for value in node.values]
+        values = [self.truth(value) for value in node.values]
         made = values[0]
         for value in values[1:]:
             made = made * value if isinstance(node.op, ast.And) else fn.maximum(made, value)
         return self.folded(made)
+
+    def truth(self, node: ast.expr) -> Expr:
+        """Return a condition as 1 or 0: what isn't a comparison holds where it isn't 0."""
+        made = self.expression(node)
+        logical = isinstance(node, ast.Compare | ast.BoolOp) or (
+            isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
+        )
+        return made if logical else self.folded(fn.ne(made, 0))
 
     def comparison(self, node: ast.Compare) -> Expr:
         if len(node.ops) > 1:
@@ -541,7 +549,9 @@ class _Reader:
         match node:
             case ast.Constant(value=value) if value is ...:
                 return tuple(index(letter) for letter in self.dots(node))
-            case ast.Constant(value=int(value)) if 0 <= value <= LARGEST_INTEGER:
+            case ast.Constant(value=int(value)) if (
+                not isinstance(value, bool) and 0 <= value <= LARGEST_INTEGER
+            ):
                 return (Integer(value),)
             case ast.Name(id=word):
                 return (index(word),)

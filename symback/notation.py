@@ -135,7 +135,7 @@ def _product(expr: Expr, names: Mapping[str, str]) -> tuple[str, Binds]:
     value, above, below = over(expr)
     sign = "−" if value < 0 else ""
     value = abs(value)
-    if not _is_short(value):
+    if not is_short(value):
         above, below = (
             ([Integer(value.p)] if value.p != 1 else []) + above,
             [Integer(value.q), *below],
@@ -149,8 +149,9 @@ def _product(expr: Expr, names: Mapping[str, str]) -> tuple[str, Binds]:
     return f"{sign}{shown}", Binds.SUM if sign else Binds.PRODUCT
 
 
-def _is_short(value: Rational) -> bool:
-    return isinstance(value, Integer) or len(repr(float(value))) <= 8
+def is_short(value: Rational) -> bool:
+    """Say whether a number is shown as a decimal: it is short, or no fraction a person writes."""
+    return isinstance(value, Integer) or len(repr(float(value))) <= 8 or value.q > 10_000
 
 
 def _factors(parts: Sequence[Expr], names: Mapping[str, str]) -> str:
@@ -194,7 +195,7 @@ def _function(expr: fn.Elementwise, names: Mapping[str, str]) -> str:
     if isinstance(expr, fn.abs_):
         return f"|{text(expr.args[0], names)}|"
     if isinstance(expr, fn.sqrt):
-        return f"√({text(expr.args[0], names)})"
+        return f"√{_wrapped(expr.args[0], names, Binds.ATOM)}"
     if isinstance(expr, fn.power):
         base, exponent = (_wrapped(arg, names, Binds.ATOM) for arg in expr.args)
         return f"{base}^{exponent}"
