@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
-from symback.printing import COMPARISONS, natural, ordered, ranges, walk
+from symback.printing import COMPARISONS, natural, ranges, walk
 from symback.program import (
     Apply,
     Concatenate,
@@ -35,9 +35,9 @@ def buffers(program: Program) -> Program:
     batch becomes a product with ones, which is faster. Scalars, views and what has no form that
     writes in place stay as they are.
     """
-    network = Workspace(program)
-    taken = frozenset(tensor.name for tensor in program.tensors)
-    optimizer = Workspace(replace(program, tensors=()), network.made, taken)
+    taken = all_names(program)
+    network = Workspace(program, taken)
+    optimizer = Workspace(replace(program, tensors=()), taken, network.made)
     forward, loss, backward = (
         network.rewritten(block) for block in (program.forward, program.loss, program.backward)
     )
@@ -57,8 +57,8 @@ class Workspace:
     """The arrays made so far, and the statements written for the one that is being rewritten."""
 
     program: Program
+    taken: frozenset[str]  # names that scratch arrays must not have
     made: dict[str, Tensor] = field(default_factory=dict)
-    taken: frozenset[str] = frozenset()  # further names that scratch arrays must not have
     free: dict[tuple[Dim, ...], list[str]] = field(default_factory=dict)  # scratch not in use
     written: list[Statement] = field(default_factory=list)
     dims: dict[str, Dim] = field(default_factory=dict)  # each letter's range in the statement
@@ -120,8 +120,10 @@ class Workspace:
     def fresh(self, shape: tuple[Dim, ...]) -> str:
         """Return a name for scratch: e, f, … of the first array of that shape: e_z1."""
         tensors = self.program.tensors
-        like = next((f"_{tensor.name}" for tensor in tensors if tensor.shape == shape), "")
-        taken = {*self.taken, *self.made, *(tensor.name for tensor in tensors)}
+        like = next(
+            (f"_{tensor.name}" for tensor in tensors if shape and tensor.shape == shape), ""
+        )
+        taken = self.taken | self.made.keys()
         letters = (letter * times for times in range(1, 9) for letter in "efghuv")
         return next(name for letter in letters if (name := f"{letter}{like}") not in taken)
 
@@ -152,8 +154,7 @@ class Workspace:
                 self.put(into, Apply(name, operands))
                 self.release(*(operand for operand in operands if operand != into))
             case Reduce() | Contract() | Concatenate() if set(expr.axes) != set(into.axes):
-                made = self.scratch(ordered(expr.axes, into.axes))
-                self.write(expr, made, busy)
+                made = self.operand(expr)
                 self.put(into, made)
                 self.release(made)
             case Reduce(name, body, over):
@@ -198,9 +199,18 @@ class Workspace:
         """Return an expression that is an array or a number already, or scratch that holds it."""
         if simple(expr):
             return expr
+        if not expr.axes:
+            return self.scalar(expr)
         made = self.scratch(natural(expr))
         self.write(expr, made, frozenset())
         return made
+
+    def scalar(self, expr: Expr) -> Read:
+        """Return the name of a number that is computed before it is needed."""
+        number = Read(self.fresh(()), ())
+        self.taken |= {number.name}
+        self.written.append(Statement(number, self.extracted(expr), ""))
+        return number
 
     def choose(self, args: tuple[Expr, ...], into: Read, busy: frozenset[str]) -> None:
         """Write where(c, a, b): b everywhere, then a where c holds."""
@@ -247,6 +257,21 @@ class Workspace:
             case Contract(left, right, over):
                 return Contract(self.operand(left), self.operand(right), over)
         return expr
+
+
+def all_names(program: Program) -> frozenset[str]:
+    """Return every name of the program: tensors, states, constants, sizes."""
+    update = program.update
+    blocks = (program.forward, program.loss, program.backward, update.scalars, update.elements)
+    statements = [statement for block in blocks for statement in block]
+    return frozenset(
+        {"w", "g", "n", "p", "ones"}
+        | {tensor.name for tensor in program.tensors}
+        | {state.name for state in update.states}
+        | {constant.name for constant in update.constants}
+        | {statement.target.name for statement in statements}
+        | {name for statement in statements for name in names(statement.value)}
+    )
 
 
 def names(expr: Expr) -> frozenset[str]:

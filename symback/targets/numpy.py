@@ -101,7 +101,7 @@ def lines(statements: Sequence[Statement], program: Program, width: int = 96) ->
             block[-1] = replace(block[-1], code=block[-1].code + rows)
         else:
             block.append(Line(rows, statement.because))
-        in_group = statement.in_place
+        in_group = bool(program.buffers)
     return printing.beside(block, width)
 
 
@@ -427,7 +427,8 @@ def named(name: str, args: tuple[Array, ...], scope: Scope) -> Array:
     """Return a function called by its name: NumPy's, Python's for plain numbers, or a helper's."""
     if all(arg.kind is Kind.PLAIN for arg in args):
         if name not in MATH and name not in PLAIN:
-            args = (result(printing.call(name, args), Kind.PLAIN),)
+            called = f"np.{name}" if name in UFUNCS else name
+            args = (result(printing.call(called, args), Kind.PLAIN),)
             name = "float"
         called = f"math.{name}" if name in MATH else PLAIN.get(name, name)
         return result(printing.call(called, args), Kind.PLAIN)
