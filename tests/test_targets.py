@@ -3,12 +3,16 @@
 import itertools
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+import hand_made
+import mpmath
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -369,3 +373,190 @@ def test_updates_in_place_read_before_they_write(first: Expr, second: Expr) -> N
         found, text = run_in_place(buffers(plain), values)
     for name in "wgm":
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-14, err_msg=text)
+
+
+# ---------------------------------------------------------------- chosen statements
+
+
+def read(name: str, axes: str) -> Read:
+    return Read(name, tuple(axes))
+
+
+def contract(left: Expr, right: Expr, over: str) -> Contract:
+    return Contract(left, right, tuple(over))
+
+
+X = tensor("x", "nti")
+CHOSEN: Mapping[str, tuple[Statement, tuple[Tensor, ...]]] = {
+    "y = x @ W.T + b": (
+        Statement(
+            read("y", "ntj"),
+            Apply("add", (contract(read("x", "nti"), read("W", "ji"), "i"), read("b", "j"))),
+            "",
+        ),
+        (X, tensor("W", "ji"), tensor("b", "j")),
+    ),
+    "y = np.tensordot(d, x, ((0, 1), (0, 1)))": (
+        Statement(read("y", "ji"), contract(read("d", "ntj"), read("x", "nti"), "nt"), ""),
+        (X, tensor("d", "ntj")),
+    ),
+    "y = q @ v.swapaxes(-1, -2)": (
+        Statement(read("y", "nts"), contract(read("q", "nti"), read("v", "nsi"), "i"), ""),
+        (tensor("q", "nti"), tensor("v", "nsi")),
+    ),
+    'y = np.einsum("ntki,nski->nkts", q, v)': (
+        Statement(read("y", "nkts"), contract(read("q", "ntki"), read("v", "nski"), "i"), ""),
+        (tensor("q", "ntki"), tensor("v", "nski")),
+    ),
+    "y = W @ b": (
+        Statement(read("y", "i"), contract(read("W", "ij"), read("b", "j"), "j"), ""),
+        (tensor("W", "ij"), tensor("b", "j")),
+    ),
+    "y = b @ W": (
+        Statement(read("y", "i"), contract(read("W", "ji"), read("b", "j"), "j"), ""),
+        (tensor("W", "ji"), tensor("b", "j")),
+    ),
+    "y = d * (z > 0)": (
+        Statement(
+            read("y", "nj"),
+            Apply("multiply", (Apply("gt", (read("z", "nj"), Number(0))), read("d", "nj"))),
+            "",
+        ),
+        (tensor("z", "nj"), tensor("d", "nj")),
+    ),
+    "y = x - x.max(axis=1, keepdims=True)": (
+        Statement(
+            read("y", "nti"),
+            Apply("subtract", (read("x", "nti"), Reduce("max", read("x", "nti"), ("t",)))),
+            "",
+        ),
+        (X,),
+    ),
+    "y = x.reshape(-1, 9)": (
+        Statement(
+            Split("y", (("n",), ("t", "i")), (("n", "n"), ("t", 3), ("i", 3))),
+            read("x", "nti"),
+            "",
+        ),
+        (X,),
+    ),
+    "y = f.reshape(-1, 3, 2) + 1": (
+        Statement(
+            read("y", "ntk"),
+            Apply(
+                "add",
+                (
+                    Split("f", (("n",), ("t", "k")), (("n", "n"), ("t", 3), ("k", 2))),
+                    Number(1),
+                ),
+            ),
+            "",
+        ),
+        (tensor("f", "ns"),),
+    ),
+    "y = f[:, 2:5] * b": (
+        Statement(
+            read("y", "ni"),
+            Apply("multiply", (Slice("f", ("n", "i"), (None, (2, 5))), read("b", "i"))),
+            "",
+        ),
+        (tensor("f", "ns"), tensor("b", "i")),
+    ),
+    "y = np.concatenate((a, np.tanh(c)), axis=1)": (
+        Statement(
+            read("y", "ns"),
+            Concatenate((read("a", "nj"), Apply("tanh", (read("c", "nk"),))), ("j", "k"), "s"),
+            "",
+        ),
+        (tensor("a", "nj"), tensor("c", "nk")),
+    ),
+}
+
+
+@pytest.mark.parametrize("line", CHOSEN)
+def test_chosen_statements(line: str) -> None:
+    statement, arrays = CHOSEN[line]
+    rng = np.random.default_rng(3)
+    values = {
+        array.name: rng.normal(size=[DIMS["n"] if d == "n" else int(d) for d in array.shape])
+        for array in arrays
+    }
+    groups = statement.target.groups if isinstance(statement.target, Split) else None
+    shape = tuple(
+        "n" if group == ("n",) else math.prod(DIMS[axis] for axis in group)
+        for group in groups or [(axis,) for axis in statement.target.axes]
+    )
+    made = program(*arrays, Tensor("y", "y", Role.VALUE, shape))
+    expected = meaning(statement, values)
+    found, text = numpy_run(statement, made, values)
+    assert text == line
+    np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-13)
+    found, text = python_run(statement, made, values)
+    np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-13, err_msg=text)
+    found_in_place, text = run_in_place(buffers(replace(made, forward=(statement,))), values)
+    np.testing.assert_allclose(found_in_place["y"], expected, rtol=1e-13, atol=1e-13, err_msg=text)
+
+
+def test_in_place_gives_the_same_bits() -> None:
+    plain = hand_made.digits(6, 5, 3)
+    fast = buffers(plain)
+    rng = np.random.default_rng(11)
+    values = {
+        t.name: rng.integers(0, 3, 5) if t.classes else rng.normal(size=shape_of(t))
+        for t in plain.with_role(Role.INPUT, Role.PARAMETER, Role.TARGET)
+    }
+    gradients = {name: np.full(shape_of(plain.tensor(name)), np.nan) for _, name in plain.gradients}
+    found = [
+        run_in_place(replace(p, forward=p.forward + p.loss + p.backward, update=NONE), start)[0]
+        for p, start in ((plain, values), (fast, values | gradients))
+    ]
+    for key, name in plain.gradients:
+        bits = 0 if key.endswith("weight") else 1e-14  # a bias adds up in another order
+        np.testing.assert_allclose(found[1][name], found[0][name], rtol=bits)
+    assert found[0][plain.objective] == found[1][plain.objective]
+
+
+NONE = Update("none", (), (), (), ())
+
+
+def shape_of(array: Tensor) -> list[int]:
+    return [DIMS["n"] if isinstance(dim, str) else dim for dim in array.shape]
+
+
+# ---------------------------------------------------------------- helper functions
+
+EXACT: Mapping[str, Callable[[Any], Any]] = {
+    "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
+    "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
+    "log_sigmoid": lambda x: -mpmath.log1p(mpmath.exp(-x)),
+    "erf": mpmath.erf,
+    "erfc": mpmath.erfc,
+}
+PLACES = [*np.linspace(-40, 40, 161), 1e4, -1e4, 0.0, 1e-9, -1e-30, -745.0, -100.0, 26.0]
+
+
+def helper(target: str, name: str) -> Callable[..., Any]:
+    path = Path(__file__).parent.parent / "templates" / target / "functions" / f"{name}.py"
+    names: dict[str, Any] = {"np": np, "math": math, "Array": Any, "Sequence": Sequence}
+    exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), names)
+    found: Callable[..., Any] = names[name]
+    return found
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("name", EXACT)
+def test_helpers_are_exact_to_two_units(name: str, kind: type[Any]) -> None:
+    x = np.array(PLACES, kind)
+    found = helper("numpy", name)(x)
+    assert found.dtype == kind
+    with mpmath.workdps(60):
+        exact = [EXACT[name](mpmath.mpf(float(value))) for value in x]
+        for value, true in zip(found, exact, strict=True):
+            error = abs(mpmath.mpf(float(value)) - true)
+            assert error <= 2 * np.finfo(kind).eps * abs(true) + np.finfo(kind).tiny
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "softplus", "log_sigmoid"])
+def test_helpers_agree_between_targets(name: str) -> None:
+    plain = [helper("python", name)(value) for value in PLACES]
+    np.testing.assert_allclose(plain, helper("numpy", name)(np.array(PLACES)), rtol=1e-15)

@@ -342,6 +342,11 @@ def scalar(expr: Expr, cursors: Cursors, block: Block) -> Code:
             )
         case Size(dim):
             return Code(dim, Level.ATOM)
+        case Apply("multiply", (value, Apply(test, sides))) if test in COMPARISONS:
+            # a · [b > c]: a choice is three times faster than a product with a truth value
+            factor, left, right = (scalar(arg, cursors, block) for arg in (value, *sides))
+            zero = Code("0.0", Level.ATOM)
+            return printing.choose(printing.compare(test, left, right), decimal(factor), zero)
         case Apply(name, args):
             return function(name, tuple(scalar(arg, cursors, block) for arg in args))
         case Reduce(name, body, over):
