@@ -5,7 +5,7 @@ as a matrix product where it is one; factors along the same axes are multiplied 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from itertools import combinations
 
 from sympy import Add, Expr, Indexed, Integer, Mul, Pow, Rational, Symbol, pi
@@ -40,6 +40,8 @@ from symback.program import (
     merged,
 )
 
+Shapes = Mapping[str, tuple[Dim, ...]]
+
 REDUCED = {
     fn.SumOver: "sum",
     fn.MaxOver: "max",
@@ -59,9 +61,10 @@ def lower(derivation: Derivation, float_type: str = "float64") -> Program:
 def _lowered(derivation: Derivation, float_type: str) -> Program:
     graph = derivation.graph
     shown = _shown_names(derivation)
+    shapes = {tensor.name: tensor.shape for tensor in derivation.tensors}
 
     def statements(lines: Sequence[Line]) -> tuple[Statement, ...]:
-        return _joined([_statement(line, shown) for line in lines], lines)
+        return _joined([_statement(line, shown, shapes) for line in lines], lines)
 
     alone = {name for _, lines in derivation.metrics for line in lines for name in (line.target,)}
     return Program(
@@ -105,32 +108,21 @@ def shown(term: Term, names: Mapping[str, str]) -> dict[str, str]:
 
 def aligned(line: Line) -> tuple[Term, ...]:
     """Return a line's terms, all in the letters of the first, without factors that are 1."""
-    first, *others = (_without_ones(term) for term in line.terms)
+    first, *others = line.terms
     target = first.equation.target
     letters = tuple(target.indices) if _indexed(target) else ()
     return (first, *(_in_letters(other, letters) for other in others))
 
 
-def _statement(line: Line, names: Mapping[str, str]) -> Statement:
+def _statement(line: Line, names: Mapping[str, str], shapes: Shapes) -> Statement:
     terms = aligned(line)
     at = terms[0].equation.target
     letters = tuple(at.indices) if _indexed(at) else ()
-    values = [Lowering(term, letters).value(term.equation.rhs) for term in terms]
+    values = [Lowering(term, letters, shapes).value(term.equation.rhs) for term in terms]
     said = [notation.text(term.equation.rhs, shown(term, names)) for term in terms]
     value = values[0] if len(values) == 1 else Apply("add", tuple(values))
     because = f"{notation.text(at, shown(terms[0], names))} = {' + '.join(said)}"
     return Statement(Lowering(terms[0], ()).target(at), value, because)
-
-
-def _without_ones(term: Term) -> Term:
-    """Return the term without factors that count an axis of length 1."""
-    ones = {
-        size: Integer(1)
-        for size in term.equation.rhs.atoms(fn.Size)
-        if dict(term.sizes).get(size.letter) == 1
-    }
-    rhs = term.equation.rhs.xreplace(ones)
-    return replace(term, equation=replace(term.equation, rhs=rhs)) if ones else term
 
 
 def _in_letters(term: Term, letters: tuple[Symbol, ...]) -> Term:
@@ -180,11 +172,13 @@ def _concatenated(before: Statement, after: Statement) -> Statement:
 class Lowering:
     """Turns expressions in one term's letters into array expressions.
 
-    `order` is the target's indices: the operands of a product stand in their order.
+    `order` is the target's indices: the operands of a product stand in their order. `shapes` are
+    the tensors': an index that runs over less than an axis reads a part of it.
     """
 
     term: Term
     order: tuple[Expr, ...]
+    shapes: Shapes = field(default_factory=dict)
 
     def name(self, letter: str) -> str:
         return dict(self.term.names).get(letter, letter)
@@ -215,17 +209,22 @@ class Lowering:
             )
             letters = [letter for group in groups for letter in group]
             return Split(name, groups, tuple((letter, self.dim(letter)) for letter in letters))
-        if all(isinstance(part, Symbol) for part in parts):
+        if all(isinstance(part, Symbol) for part in parts) and not self.is_part(name, parts):
             return Read(name, tuple(part.name for part in parts))
         return self.slice(name, parts)
+
+    def is_part(self, name: str, parts: Sequence[Expr]) -> bool:
+        dims = self.shapes.get(name, ())
+        return any(self.dim(part.name) != dim for part, dim in zip(parts, dims, strict=False))
 
     def slice(self, name: str, parts: Sequence[Expr]) -> Slice:
         axes: list[str] = []
         ranges: list[tuple[int, int] | None] = []
         for place, part in enumerate(parts):
             if isinstance(part, Symbol):
+                dim = self.dim(part.name)
                 axes.append(part.name)
-                ranges.append(None)
+                ranges.append((0, int(dim)) if dim != self.shapes[name][place] else None)
             elif isinstance(part, Integer):
                 axes.append(f"_{place}")
                 ranges.append((int(part), int(part) + 1))
@@ -297,7 +296,7 @@ class Lowering:
         top = [self.value(part) for part in scalars]
         bottom = [self.value(part) for part in below if not ix.indices(part)]
         under = [self.value(part) for part in below if ix.indices(part)]
-        if number.q != 1 and not _is_short(number):
+        if number.q != 1 and not notation.is_short(number):
             bottom.insert(0, Number(int(number.q)))
             number = Rational(number.p)
         if number != 1:
@@ -408,10 +407,6 @@ def _grouped(parts: Sequence[Expr]) -> list[Expr]:
 
 def _number(value: Rational) -> Number:
     return Number(int(value)) if isinstance(value, Integer) else Number(float(value.p / value.q))
-
-
-def _is_short(value: Rational) -> bool:
-    return isinstance(value, Integer) or len(repr(float(value))) <= 8
 
 
 def _times(parts: list[program.Expr]) -> program.Expr | None:

@@ -1,0 +1,215 @@
+"""The whole network: nodes walked backward, what each contributes gathered by tensor."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+
+from sympy import Expr, Indexed, Integer, S, Symbol
+
+from symback import functions as fn
+from symback import index as ix
+from symback.derivation.slopes import differentiate
+from symback.derivation.types import Derivation, Line, Local, Step, Term
+from symback.graph import Equation, Graph, Node, name_of, subscripts
+from symback.naming import Namer, adjoint
+from symback.program import Dim, Role, Tensor
+
+
+@lru_cache(maxsize=4096)
+def letters_of(equation: Equation, steps: tuple[Step, ...]) -> tuple[str, ...]:
+    """Return the letters of all tensors in an equation and its steps."""
+    found = [equation.name]
+    for rhs in (equation.rhs, *(step.rhs for step in steps)):
+        found += [name_of(part) for part in (*ix.accesses(rhs), *ix.scalars(rhs))]
+    return tuple(dict.fromkeys(found))
+
+
+@lru_cache(maxsize=4096)
+def indexed_by(equation: Equation) -> tuple[tuple[str, str, int], ...]:
+    """Return (index, tensor, axis) for each plain index of an equation."""
+    return tuple(
+        (part.name, name_of(access), axis)
+        for access in (*ix.accesses(equation.rhs), *ix.accesses(equation.target))
+        for axis, part in enumerate(access.indices)
+        if isinstance(part, Symbol)
+    )
+
+
+def without_ones(
+    equation: Equation, steps: tuple[Step, ...], sizes: Mapping[str, Dim]
+) -> tuple[Equation, tuple[Step, ...]]:
+    """Drop the factors that count an axis of length 1."""
+    ones = {
+        size: Integer(1)
+        for rhs in (equation.rhs, *(step.rhs for step in steps))
+        for size in rhs.atoms(fn.Size)
+        if sizes.get(size.letter) == 1
+    }
+    shorter = tuple(replace(step, rhs=step.rhs.xreplace(ones)) for step in steps)
+    return Equation(equation.target, equation.rhs.xreplace(ones)), shorter
+
+
+class Backward:
+    """Walks the graph's nodes backward and gathers what each contributes to each adjoint."""
+
+    def __init__(self, graph: Graph, wrt: frozenset[str]) -> None:
+        self.graph = graph
+        self.tensors = {item.name: item for item in graph.tensors}
+        self.namer = Namer(self.tensors)
+        self.wanted = frozenset(
+            item.name for item in graph.tensors if item.role is Role.PARAMETER or item.key in wrt
+        )
+        self.unit_sums = frozenset(name for name, kind in graph.facts if kind == "one_sum")
+        self.assumed: set[str] = set()
+        self.nodes = (*graph.layers, *graph.loss)
+        self.varying = self._varying()
+        self.locals: dict[int, tuple[Local, dict[str, str]]] = {}  # by id of the node
+        self.terms: dict[str, list[Term]] = {}
+        self.seeds: dict[str, Expr] = {graph.objective: S.One}
+        self.names: dict[str, str] = {}  # tensor → its adjoint's name
+        self.lines: list[Line] = []
+
+    def derivation(self) -> Derivation:
+        waiting = Counter(name for node in self.nodes for name in self._operands(node))
+        for node in reversed(self.nodes):
+            self._visit(node)
+            for name in self._operands(node):
+                waiting[name] -= 1
+                if waiting[name] == 0 and name in self.wanted:
+                    self._finish(name)
+        keyed = [(self.tensors[name].key, name) for name in self.tensors if name in self.wanted]
+        return Derivation(
+            graph=self.graph,
+            tensors=tuple(self.tensors.values()),
+            forward=self._forward(self.graph.layers),
+            loss=self._forward(self.graph.loss),
+            backward=tuple(self.lines),
+            metrics=tuple((name, self._forward(nodes)) for name, nodes in self.graph.metrics),
+            gradients=tuple((key, self.names[name]) for key, name in keyed if name in self.names),
+            assumed=tuple(sorted(self.assumed)),
+        )
+
+    def _varying(self) -> frozenset[str]:
+        """Return the tensors that a change of what is wanted would change."""
+        found = set(self.wanted)
+        for node in self.nodes:
+            reads = [name for letter, name in node.names if letter != node.equation.name]
+            if found.intersection(reads):
+                found.add(node.target)
+        return frozenset(found)
+
+    def _operands(self, node: Node) -> tuple[str, ...]:
+        """Return the tensors that the node reads and that gradients flow to, parameters first."""
+        reads = [
+            name
+            for letter, name in node.names
+            if letter != node.equation.name and name in self.varying
+        ]
+        return tuple(sorted(reads, key=lambda name: name not in self.wanted))
+
+    def _visit(self, node: Node) -> None:
+        if node.target not in self.varying:
+            return
+        seed = self.seeds.get(node.target)
+        if seed is None:
+            self._finish(node.target)
+            if node.target not in self.names:
+                return  # the loss doesn't depend on it
+        local, names = self._differentiated(node, seed)
+        for equation in local.backward:
+            self.lines.append(Line(names[equation.name], (self._term(node, equation, names),)))
+        for slope in local.slopes:
+            operand = names[slope.operand]
+            if slope.equation.rhs.is_Number and not self.tensors[operand].shape:
+                self.seeds[operand] = slope.equation.rhs
+                continue
+            term = self._term(node, slope.equation, names, slope.steps)
+            self.terms.setdefault(operand, []).append(term)
+
+    def _differentiated(self, node: Node, seed: Expr | None) -> tuple[Local, dict[str, str]]:
+        """Return the node's equation differentiated, and the tensors of all its letters."""
+        if id(node) not in self.locals:
+            names = dict(node.names)
+            letters = {name: letter for letter, name in node.names}
+            by = tuple(letters[name] for name in self._operands(node))
+            if node.target not in self.varying:
+                by = ()
+            sums = frozenset(letter for letter, name in node.names if name in self.unit_sums)
+            local = differentiate(node.equation, by, sums, seed)
+            self.assumed |= {names[letter] for letter in local.facts}
+            for letter in list(names):
+                names[adjoint(letter)] = self.names.get(names[letter], adjoint(names[letter]))
+            for equation in (*local.forward, *local.backward):
+                if equation.name not in names:
+                    names[equation.name] = self._new(node, equation, names)
+            self.locals[id(node)] = local, names
+        return self.locals[id(node)]
+
+    def _new(self, node: Node, equation: Equation, names: dict[str, str]) -> str:
+        """Make the tensor of a value that got its name here."""
+        number = "".join(c for c in node.target if c.isdigit()) if node.layer else ""
+        name = self.namer.of(equation.name, int(number) if number else None)
+        sizes = dict(self._sizes(node, equation, names))
+        shape = tuple(sizes[letter.name] for letter in subscripts(equation.target))
+        key = f"{node.layer}.{equation.name}"
+        self.tensors[name] = Tensor(name, key, Role.VALUE, shape)
+        return name
+
+    def _term(
+        self, node: Node, equation: Equation, names: dict[str, str], steps: tuple[Step, ...] = ()
+    ) -> Term:
+        letters = letters_of(equation, steps)
+        kept = tuple((letter, names[letter]) for letter in letters if letter in names)
+        sizes = self._sizes(node, equation, names)
+        if 1 in dict(sizes).values():
+            equation, steps = without_ones(equation, steps, dict(sizes))
+        return Term(node.layer, equation, kept, sizes, steps)
+
+    def _sizes(
+        self, node: Node, equation: Equation, names: dict[str, str]
+    ) -> tuple[tuple[str, Dim], ...]:
+        """Return the range of every letter, new ones by the tensors they index."""
+        sizes = dict(node.sizes)
+        for letter, tensor_letter, axis in indexed_by(equation):
+            shape = self._shape(names.get(tensor_letter, ""))
+            if letter not in sizes and axis < len(shape):
+                sizes[letter] = shape[axis]
+        return tuple(sizes.items())
+
+    def _shape(self, name: str) -> tuple[Dim, ...]:
+        if name in self.tensors:
+            return self.tensors[name].shape
+        return next((self.tensors[n].shape for n, d in self.names.items() if d == name), ())
+
+    def _finish(self, name: str) -> None:
+        """Write ∂L/∂name: the sum of what every reader contributed."""
+        terms = self.terms.pop(name, [])
+        if not terms or name in self.names:
+            return
+        if len(terms) == 1 and name not in self.wanted:
+            same = self._same(terms[0], name)
+            if same:  # ∂L/∂name is another adjoint, element for element
+                self.names[name] = same
+                return
+        self.names[name] = adjoint(name)
+        shape = self.tensors[name].shape
+        key = f"∂L/∂{self.tensors[name].key}"
+        self.tensors[adjoint(name)] = Tensor(adjoint(name), key, Role.ADJOINT, shape)
+        self.lines.append(Line(adjoint(name), tuple(terms)))
+
+    def _same(self, term: Term, name: str) -> str:
+        """Return the adjoint that a term is, with the same indices and shape, "" for any other."""
+        rhs, target = term.equation.rhs, term.equation.target
+        if not isinstance(rhs, Indexed) or rhs.indices != subscripts(target):
+            return ""
+        other = dict(term.names)[name_of(rhs)]
+        return other if self.tensors[other].shape == self.tensors[name].shape else ""
+
+    def _forward(self, nodes: tuple[Node, ...]) -> tuple[Line, ...]:
+        lines = []
+        for node in nodes:
+            local, names = self._differentiated(node, None)
+            for equation in local.forward:
+                lines.append(Line(names[equation.name], (self._term(node, equation, names),)))
+        return tuple(lines)

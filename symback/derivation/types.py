@@ -1,0 +1,69 @@
+"""What a Derivation is made of: lines, their terms, and the ladder of steps behind each slope."""
+
+from dataclasses import dataclass
+
+from sympy import Expr
+
+from symback.graph import Equation, Graph
+from symback.program import Dim, Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A rung of the ladder: the expression, how it is called, and what happened in words."""
+
+    kind: str  # chain, raw, contracted, assumed, reused
+    rhs: Expr
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """∂L/∂(one operand) as one equation of the layer contributes to it."""
+
+    operand: str
+    equation: Equation
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """An equation differentiated: what is computed forward, what backward, and each slope."""
+
+    forward: tuple[Equation, ...]
+    backward: tuple[Equation, ...]
+    slopes: tuple[Slope, ...]
+    facts: tuple[str, ...]  # the letters whose Σ = 1 was used
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """An equation in its letters, the tensors they stand for, the ranges, and how it was found."""
+
+    layer: str
+    equation: Equation
+    names: tuple[tuple[str, str], ...]
+    sizes: tuple[tuple[str, Dim], ...]
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One tensor computed: the sum of its terms (one for each layer that reads it, backward)."""
+
+    target: str
+    terms: tuple[Term, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    """Every equation of a network, forward and backward, in the order of computation."""
+
+    graph: Graph
+    tensors: tuple[Tensor, ...]
+    forward: tuple[Line, ...]
+    loss: tuple[Line, ...]
+    backward: tuple[Line, ...]
+    metrics: tuple[tuple[str, tuple[Line, ...]], ...]
+    gradients: tuple[tuple[str, str], ...]  # (key, name of its adjoint)
+    assumed: tuple[str, ...]  # tensors whose Σ = 1 a gradient relies on
