@@ -1,16 +1,14 @@
 """The commands. Nothing heavy is imported before a command that needs it runs."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from symback import __version__
 from symback.errors import UserError
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 INTERRUPTED = 130  # what a shell calls a program that Ctrl-C has ended
 TARGETS = click.Choice(["numpy", "python"])
 spec_argument = click.argument("spec", type=click.Path(path_type=Path))
@@ -51,24 +49,17 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def made_options(command: Command) -> Command:
-    """Add the options that say how a module is written."""
-    options = (
-        click.option("--target", type=TARGETS, default="numpy", show_default=True),
-        click.option(
-            "--dtype",
-            type=click.Choice(["float64", "float32"]),
-            default="float64",
-            show_default=True,
-            help="The type of the numbers (NumPy).",
-        ),
-        click.option("--readable", is_flag=True, help="No buffers, no in-place updates."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
+target_option = click.option("--target", type=TARGETS, default="numpy", show_default=True)
+dtype_option = click.option(
+    "--dtype",
+    type=click.Choice(["float64", "float32"]),
+    default="float64",
+    show_default=True,
+    help="The type of the numbers (NumPy).",
+)
+readable_option = click.option(
+    "--readable", is_flag=True, help="No buffers, no in-place updates (NumPy)."
+)
 stages_option = click.option(
     "--show-stages", is_flag=True, help="Print what each stage made, on standard error."
 )
@@ -87,7 +78,9 @@ def cli() -> None:
 @cli.command()
 @spec_argument
 @click.option("-o", "--output", metavar="FILE", help="Where to write; - is standard output.")
-@made_options
+@target_option
+@dtype_option
+@readable_option
 @click.option(
     "--with",
     "extra",
@@ -113,7 +106,7 @@ def generate(
         _show_stages(plan)
     if output == "-":
         making.check(plan)
-        click.get_binary_stream("stdout").write(plan.module.text.encode())
+        click.echo(plan.module.text.encode(), nl=False)
         return
     path = Path(output or f"{plan.module.name}.py")
     report = making.write(plan, path)
@@ -122,7 +115,9 @@ def generate(
 
 @cli.command()
 @spec_argument
-@made_options
+@target_option
+@dtype_option
+@readable_option
 @click.option("--epochs", type=click.IntRange(min=1), help="How many; the spec's by default.")
 @click.option("--seed", type=click.IntRange(min=0), help="Start and order; the spec's by default.")
 @click.option("--folder", type=click.Path(path_type=Path), default=Path(), help="Where to save.")
@@ -239,7 +234,8 @@ def new(name: str) -> None:
     """Write NAME.yaml and NAME.csv, a spec with data to start from."""
     from symback import starter
 
-    click.echo(starter.write(name, Path()))
+    model, table = starter.create(name, Path())
+    click.echo(f"wrote {model} and {table}; try: symback train {model}")
 
 
 def _require_type(target: str, dtype: str) -> None:
@@ -250,7 +246,7 @@ def _require_type(target: str, dtype: str) -> None:
 def _show_stages(plan: Any) -> None:
     from symback.inspect import stages
 
-    click.echo(stages.page(plan), err=True, nl=False)
+    click.echo(stages.page(plan.spec, plan.module, plan.wrt), err=True, nl=False)
 
 
 def _width(output: str | None) -> int:

@@ -64,24 +64,25 @@ class Report:
 def check(module: ModuleType, seeds: Sequence[int] = (0,)) -> Report:
     """Run an emitted module's check, in float64, from as many starts as there are seeds.
 
-    Raises UserError where the module isn't one of symback's.
+    Raises UserError where the module isn't one of symback's, or fails.
     """
     own: Any = getattr(module, "check", None)
     start: Any = getattr(module, "init", None)
     if not (callable(own) and callable(start)):
         hint = "a module that `symback generate` wrote has `init` and `check`"
         raise UserError(Mistake(f"{module.__name__} has no gradients to check", hint=hint))
-    found = tuple(
-        Mismatch(
-            str(wrong.parameter),
-            None if wrong.place is None else tuple(int(i) for i in wrong.place),
-            float(wrong.derived),
-            float(wrong.measured),
-        )
-        for seed in seeds
-        for wrong in own(seed)
-    )
-    return Report(module.__name__, tuple(start(0)), tuple(seeds), found)
+    try:
+        found = tuple(_mismatch(wrong) for seed in seeds for wrong in own(seed))
+        parameters = tuple(start(0))
+    except Exception as error:  # a module that was changed by hand may fail in any way
+        told = f"the gradients of {module.__name__} can't be computed"
+        raise UserError(Mistake(f"{told}: {type(error).__name__}: {error}")) from error
+    return Report(module.__name__, parameters, tuple(seeds), found)
+
+
+def _mismatch(wrong: Any) -> Mismatch:
+    place = None if wrong.place is None else tuple(int(i) for i in wrong.place)
+    return Mismatch(str(wrong.parameter), place, float(wrong.derived), float(wrong.measured))
 
 
 def check_text(module: Module, seeds: Sequence[int] = (0,)) -> Report:

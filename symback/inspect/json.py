@@ -4,8 +4,7 @@ import json
 from typing import Any
 
 from symback import notation
-from symback.inspect.story import Formula, Part, Story
-from symback.inspect.text import shown
+from symback.inspect.story import Formula, Part, Story, shown
 from symback.program import Tensor
 
 
@@ -56,7 +55,7 @@ def _formula(formula: Formula, story: Story, *, steps: bool) -> dict[str, Any]:
 
 
 def _part(part: Part, story: Story) -> dict[str, Any]:
-    names = shown(part, story.adjoints)
+    names = shown(part, story.program)
     return {
         "layer": part.layer,
         "steps": [

@@ -1,4 +1,4 @@
-r"""A story as a LaTeX document that compiles as it is: \frac{\partial L}{\partial W_{1,oi}} and so on.
+r"""A story as a LaTeX document that compiles as it is: \frac{\partial L}{\partial W_{1,oi}} …
 
 Terms and factors stand in `notation`'s order, so that a formula reads the same everywhere.
 """
@@ -9,10 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from sympy import Add, Expr, Indexed, Integer, Mul, Pow, Rational, Symbol, pi
 
 from symback import functions as fn
-from symback import index as ix
 from symback.inspect.story import Formula, Part, Story
 from symback.inspect.words import TITLES
-from symback.notation import Binds, in_order, over
+from symback.notation import Binds, in_order, is_short, over
 
 PREAMBLE = r"""\documentclass{article}
 \usepackage[utf8]{inputenc}
@@ -217,7 +216,7 @@ class Writer:
         if isinstance(value, Integer):
             return f"{sign}{abs(value)}", binds
         decimal = repr(abs(float(value)))
-        if len(decimal) > 8 and value.q <= 10_000:
+        if not is_short(value):
             return rf"{sign}\frac{{{abs(value.p)}}}{{{value.q}}}", binds
         if power := TEN_POWER.fullmatch(decimal):
             digits = "" if power[1] in {"1", "1.0"} else rf"{power[1]} \cdot "
@@ -237,7 +236,7 @@ class Writer:
         value, above, below = over(expr)
         sign = "-" if value < 0 else ""
         value = abs(value)
-        if not isinstance(value, Integer) and len(repr(float(value))) > 8:
+        if not is_short(value):
             below = [Integer(value.q), *below]
             value = Integer(value.p)
         if value != 1 or not above:

@@ -8,7 +8,7 @@ from sympy.core.parameters import distribute
 
 from symback import functions as fn
 from symback import index as ix
-from symback import lower
+from symback import lower, notation
 from symback.derivation import Derivation, Line, Term
 from symback.errors import Mistake, UserError, near_miss
 from symback.graph import name_of
@@ -139,14 +139,32 @@ def _formulas(
         of = None
         if tensor is not None and tensor.role is Role.ADJOINT:
             of = tensors.get(line.target.removeprefix("d"))
+        parts = tuple(_part(term) for term in lower.aligned(line))
         yield Formula(
             line.target,
             of,
-            tuple(_part(term) for term in lower.aligned(line)),
+            parts,
             tuple(_part(term) for term in line.terms),
-            statement.because,
+            _text(parts, program),
             numpy.code(statement, program),
         )
+
+
+def _text(parts: Sequence[Part], program: Program) -> str:
+    """Return an equation as the emitted comment has it."""
+    names = shown(parts[0], program)
+    terms = [notation.text(part.rhs, shown(part, program)) for part in parts]
+    return f"{notation.text(parts[0].target, names)} = {' + '.join(terms)}"
+
+
+def shown(part: Part, program: Program) -> dict[str, str]:
+    """Return how the letters of a part are written: dz1 is ∂L/∂z1."""
+    adjoints = {tensor.name for tensor in program.with_role(Role.ADJOINT)}
+    names = {
+        letter: f"∂L/∂{name.removeprefix('d')}" if name in adjoints else name
+        for letter, name in part.names.items()
+    }
+    return {**names, **part.sizes}
 
 
 def _part(term: Term) -> Part:

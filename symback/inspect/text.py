@@ -1,12 +1,12 @@
 """A story as lines of Unicode."""
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from symback import notation
-from symback.inspect.story import Formula, Part, Story
+from symback.inspect.story import Formula, Part, Story, shown
 from symback.inspect.words import TITLES
-from symback.program import Role, Tensor
+from symback.program import Program, Role, Tensor
 
 INDENT = "    "
 TITLE = 2 + max(len(title) for title in TITLES.values())
@@ -25,7 +25,7 @@ def page(story: Story, *, steps: bool, width: int) -> str:
     if steps:
         lines += ["", "Backward, step by step; δ(i,j) is 1 where i = j, else 0"]
         for formula in story.backward:
-            lines += ["", *_ladder(formula, story.adjoints, width)]
+            lines += ["", *_ladder(formula, story.program, width)]
     else:
         lines += ["", "Backward", *_layers(story.backward, width)]
     if program.assumptions:
@@ -64,7 +64,7 @@ def _layers(formulas: Sequence[Formula], width: int) -> Iterator[str]:
         yield from _folded(formula.text, width, f"{INDENT}{name:<{size}}  ")
 
 
-def _ladder(formula: Formula, adjoints: Mapping[str, str], width: int) -> Iterator[str]:
+def _ladder(formula: Formula, program: Program, width: int) -> Iterator[str]:
     """Yield a gradient's steps: how each of its terms was found, then all of it, then its code."""
     if formula.of is None:
         yield f"{formula.name}, a value of layer {formula.layer}"
@@ -73,28 +73,19 @@ def _ladder(formula: Formula, adjoints: Mapping[str, str], width: int) -> Iterat
     for part in formula.steps:
         if len(formula.steps) > 1:
             yield f"  what reaches it through {part.layer}"
-        yield from _rungs(part, adjoints, width)
+        yield from _rungs(part, program, width)
     if not formula.is_told:
         yield from _row("equation", formula.text, width)
     yield from _row("NumPy", formula.code, width)
 
 
-def _rungs(part: Part, adjoints: Mapping[str, str], width: int) -> Iterator[str]:
-    names = shown(part, adjoints)
+def _rungs(part: Part, program: Program, width: int) -> Iterator[str]:
+    names = shown(part, program)
     for rung in part.ladder:
         formula = notation.equation(part.target, rung.rhs, names)
         yield from _row(TITLES[rung.kind], formula, width)
         if rung.words:
             yield from _folded(rung.words, width, INDENT + " " * TITLE + "  ")
-
-
-def shown(part: Part, adjoints: Mapping[str, str]) -> dict[str, str]:
-    """Return how the letters of a part are written: dz1 is ∂L/∂z1."""
-    names = {
-        letter: f"∂L/∂{adjoints[name]}" if name in adjoints else name
-        for letter, name in part.names.items()
-    }
-    return {**names, **part.sizes}
 
 
 def _row(title: str, formula: str, width: int) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from sympy import Expr, Indexed, Symbol
+from sympy import Expr, Indexed
 
 from symback import functions as fn
 from symback import index as ix

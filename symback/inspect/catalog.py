@@ -1,0 +1,189 @@
+"""The catalogue for reading: each entry's formulas, and their derivatives as the engine finds them.
+
+A derivative is that of a small network which the entry is put into.
+"""
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
+from typing import Any
+
+from symback import catalog, pipeline
+from symback.catalog.entry import Entry, Kind, Option
+from symback.errors import Mistake, UserError, near_miss
+from symback.inspect.story import Formula, Story, story
+from symback.program import Role
+
+INDENT = "    "
+TITLES = {
+    Kind.LAYER: "Layers",
+    Kind.ACTIVATION: "Activations",
+    Kind.LOSS: "Losses",
+    Kind.OPTIMIZER: "Optimisers",
+    Kind.SCHEDULE: "Learning-rate schedules",
+    Kind.INITIALIZER: "Initialisers",
+    Kind.METRIC: "Metrics",
+}
+LABELS = {"shape": ["n"], "classes": 4}
+TARGETS: tuple[Any, ...] = (["n", 4], LABELS)  # the kinds of target that a loss is tried on
+
+
+def overview(width: int) -> str:
+    """Return every entry with its formulas and derivatives."""
+    lines = ["`symback catalog NAME` shows an entry with its options.", ""]
+    for kind, title in TITLES.items():
+        lines.append(title)
+        for entry in catalog.entries():
+            if entry.kind is kind:
+                lines += _wrapped(entry.doc, width, f"  {entry.name}: ")
+                told = list(_equations(entry, width))
+                lines += told or [f"{INDENT * 2}{formula}" for formula in entry.formulas]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def named(name: str, width: int) -> str:
+    """Return all there is to know of the entries of that name.
+
+    Raises UserError, with the near miss, where there is none.
+    """
+    found = [entry for entry in catalog.entries() if name in (entry.name, *entry.aliases)]
+    if not found:
+        known = [word for entry in catalog.entries() for word in (entry.name, *entry.aliases)]
+        hint = near_miss(name, known) or "`symback catalog` lists what there is"
+        raise UserError(Mistake(f"the catalogue has no `{name}`", hint=hint))
+    return "\n".join("\n".join(_entry(entry, width)) + "\n" for entry in found)
+
+
+def _entry(entry: Entry, width: int) -> Iterator[str]:
+    also = f", also {', '.join(entry.aliases)}" if entry.aliases else ""
+    yield f"{entry.name}, {_article(entry.kind)}{also}"
+    yield from _wrapped(entry.doc, width, INDENT)
+    yield ""
+    yield f"{INDENT}In the formula language"
+    for formula in entry.formulas:
+        yield from _wrapped(formula, width, INDENT * 2)
+    if entry.divisor:
+        yield from _wrapped(f"a mean divides by {entry.divisor}", width, INDENT * 2)
+    equations = list(_equations(entry, width))
+    if equations:
+        yield f"{INDENT}Derived, at the defaults"
+        yield from equations
+    if entry.options:
+        yield f"{INDENT}Options"
+        for option in entry.options:
+            yield from _wrapped(_option(option), width, INDENT * 2)
+    if entry.kinks:
+        yield from _wrapped(f"Kinks: {entry.kinks}", width, INDENT)
+    yield from _wrapped(f"Source: {entry.source}", width, INDENT)
+
+
+def _article(kind: Kind) -> str:
+    return f"{'an' if str(kind)[0] in 'aeiou' else 'a'} {kind}"
+
+
+def _option(option: Option) -> str:
+    values = f", one of {', '.join(option.choices)}" if option.choices else ""
+    if option.required:
+        default = "required"
+    elif option.default is None:
+        default = "none by default"
+    else:
+        default = f"default {_value(option.default)}"
+    return f"{option.name} ({default}{values}): {option.doc}"
+
+
+def _value(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _wrapped(text: str, width: int, first: str) -> list[str]:
+    rest = " " * (len(first) - len(first.lstrip())) + INDENT
+    return textwrap.wrap(
+        text,
+        max(width, 40),
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+# ---------------------------------------------------------------- derivatives
+
+
+def _equations(entry: Entry, width: int) -> Iterator[str]:
+    """Yield the entry's equations at work, and every gradient that passes through it."""
+    for formula in derived(entry):
+        yield from _wrapped(formula.text, width, INDENT * 2)
+
+
+def derived(entry: Entry) -> tuple[Formula, ...]:
+    """Return the equations of a layer, an activation or a loss, forward and backward.
+
+    Other kinds of entries stand beside the network: no gradient passes through them.
+    """
+    if entry.kind not in (Kind.LAYER, Kind.ACTIVATION, Kind.LOSS):
+        return ()
+    if entry.kind is Kind.LOSS:
+        told = _of_loss(entry)
+        return (*told.loss, *takewhile(_is_of_value, told.backward))
+    told = story(pipeline.derive(_network(entry)))
+    inside = [formula for formula in told.forward if formula.layer == "f"]
+    back = [
+        formula for formula in told.backward if any(part.layer == "f" for part in formula.steps)
+    ]
+    return (*inside, *back)
+
+
+def _is_of_value(formula: Formula) -> bool:
+    return formula.of is None or formula.of.role is not Role.PARAMETER
+
+
+def _network(entry: Entry) -> dict[str, Any]:
+    """Return the spec of a network with the entry as its layer f."""
+    layers: list[dict[str, Any]] = [{"before": {"dense": 4}}]
+    shape = ["n", 4]
+    if entry.kind is Kind.ACTIVATION:
+        layers.append({"f": {"activation": entry.name}})
+    elif any("x2" in formula for formula in entry.formulas):
+        layers.append({"other": {"dense": 4, "from": "x"}})
+        layers.append({"f": {entry.name: {}, "from": ["before", "other"]}})
+    else:
+        if any("flat(" in formula for formula in entry.formulas):
+            shape = ["n", 2, 4]
+        layers.append({"f": {entry.name: _required(entry)}})
+    layers.append({"after": {"dense": 4}})
+    return _spec(layers, {"mse": "t"}, ["n", 4], shape)
+
+
+def _required(entry: Entry) -> dict[str, Any]:
+    return {option.name: 4 if option.whole else 0.5 for option in entry.options if option.required}
+
+
+def _of_loss(entry: Entry) -> Story:
+    """Derive a loss on the first kind of target that it can be used with."""
+    layers = [{"f": {"dense": 4}}]
+    refused: list[UserError] = []
+    for target in TARGETS:
+        spec = _spec(layers, {entry.name: {"target": "t", **_required(entry)}}, target)
+        try:
+            return story(pipeline.derive(spec))
+        except UserError as error:
+            refused.append(error)
+    raise refused[-1]
+
+
+def _spec(
+    layers: list[dict[str, Any]],
+    loss: Mapping[str, Any],
+    target: Any,
+    shape: Sequence[int | str] = ("n", 4),
+) -> dict[str, Any]:
+    return {
+        "model": "shown",
+        "inputs": {"x": list(shape), "t": target},
+        "layers": layers,
+        "loss": loss,
+        "optimizer": {"sgd": {"lr": 0.1}},
+    }
