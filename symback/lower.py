@@ -122,7 +122,7 @@ def _statement(line: Line, names: Mapping[str, str], shapes: Shapes) -> Statemen
     said = [notation.text(term.equation.rhs, shown(term, names)) for term in terms]
     value = values[0] if len(values) == 1 else Apply("add", tuple(values))
     because = f"{notation.text(at, shown(terms[0], names))} = {' + '.join(said)}"
-    return Statement(Lowering(terms[0], ()).target(at), value, because)
+    return Statement(Lowering(terms[0], (), shapes).target(at), value, because)
 
 
 def _in_letters(term: Term, letters: tuple[Symbol, ...]) -> Term:
@@ -280,10 +280,8 @@ class Lowering:
             made = terms[0] if len(terms) == 1 else Apply("add", tuple(terms))
         for term in taken:
             value = self.value(term)
-            if made is None:
-                made = Apply("negative", (value,))
-            else:
-                made = Apply("subtract", (made, value))
+            negated = Apply("negative", (value,))
+            made = negated if made is None else Apply("subtract", (made, value))
         assert made is not None
         return made
 

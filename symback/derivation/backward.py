@@ -211,5 +211,6 @@ class Backward:
         for node in nodes:
             local, names = self._differentiated(node, None)
             for equation in local.forward:
-                lines.append(Line(names[equation.name], (self._term(node, equation, names),)))
+                term = self._term(node, equation, names)
+                lines.append(Line(names[equation.name], (term,)))
         return tuple(lines)

@@ -161,8 +161,12 @@ def _unit_sums(expr: Expr, unit_sums: frozenset[str], used: set[str]) -> Expr:
     """Put 1 for Σ_k t[n, k] where the target is known to sum to one."""
     for total in sorted(expr.atoms(fn.SumOver), key=str):
         body = total.body
-        if isinstance(body, Indexed) and name_of(body) in unit_sums:
-            if total.bound == (body.indices[-1],) and total.bound[0] not in body.indices[:-1]:
-                used.add(name_of(body))
-                expr = expr.xreplace({total: S.One})
+        known = isinstance(body, Indexed) and name_of(body) in unit_sums
+        if (
+            known
+            and total.bound == body.indices[-1:]
+            and not set(total.bound) & set(body.indices[:-1])
+        ):
+            used.add(name_of(body))
+            expr = expr.xreplace({total: S.One})
     return expr
