@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -39,33 +40,31 @@ def plain(epochs: int) -> Iterator[Show]:
 
 @contextmanager
 def live(epochs: int) -> Iterator[Show]:
-    """Draw a bar, the figures of the last epoch, the time left and a small curve of the loss."""
-    from rich.console import Console
+    """Draw a bar, the time left and a small curve of the loss; below, the last epoch's figures."""
+    from rich.console import Console, Group
+    from rich.live import Live
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as TimeLeft
+    from rich.text import Text
 
     losses: list[float] = []
-    columns = (
-        TextColumn("epoch"),
-        MofNCompleteColumn(),
-        BarColumn(bar_width=20),
-        TimeLeft(),
-        TextColumn("{task.fields[curve]}  {task.fields[figures]}"),
-    )
-    with Progress(*columns, console=Console(highlight=False)) as progress:
-        task = progress.add_task("", total=epochs, curve="", figures="")
+    console = Console(highlight=False)
+    bar = BarColumn(bar_width=18)
+    last = TextColumn("{task.fields[curve]}")
+    progress = Progress(TextColumn("epoch"), MofNCompleteColumn(), bar, TimeLeft(), last)
+    task = progress.add_task("", total=epochs, curve="")
+    with Live(progress, console=console, refresh_per_second=8) as screen:
 
         def show(row: Any) -> None:
             losses.append(row.loss)
-            progress.update(task, completed=row.epoch, curve=curve(losses), figures=figures(row))
+            progress.update(task, completed=row.epoch, curve=curve(losses))
+            screen.update(Group(progress, Text(figures(row))))
 
         yield show
 
 
 def in_terminal() -> bool:
     """Say whether a person watches, at a terminal that can move its cursor."""
-    import os
-
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 

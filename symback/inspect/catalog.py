@@ -4,7 +4,7 @@ A derivative is that of a small network which the entry is put into.
 """
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import takewhile
 from typing import Any
 
@@ -114,8 +114,11 @@ def _wrapped(text: str, width: int, first: str) -> list[str]:
 
 def _equations(entry: Entry, width: int) -> Iterator[str]:
     """Yield the entry's equations at work, and every gradient that passes through it."""
-    for formula in derived(entry):
+    found = derived(entry)
+    for formula in found:
         yield from _wrapped(formula.text, width, INDENT * 2)
+    if found and all(formula.of is None for formula in found):
+        yield f"{INDENT * 2}∂L/∂{found[-1].name} is passed on as it is"
 
 
 def derived(entry: Entry) -> tuple[Formula, ...]:
@@ -143,7 +146,7 @@ def _is_of_value(formula: Formula) -> bool:
 def _network(entry: Entry) -> dict[str, Any]:
     """Return the spec of a network with the entry as its layer f."""
     layers: list[dict[str, Any]] = [{"before": {"dense": 4}}]
-    shape = ["n", 4]
+    shape: tuple[int | str, ...] = ("n", 4)
     if entry.kind is Kind.ACTIVATION:
         layers.append({"f": {"activation": entry.name}})
     elif any("x2" in formula for formula in entry.formulas):
@@ -151,7 +154,7 @@ def _network(entry: Entry) -> dict[str, Any]:
         layers.append({"f": {entry.name: {}, "from": ["before", "other"]}})
     else:
         if any("flat(" in formula for formula in entry.formulas):
-            shape = ["n", 2, 4]
+            shape = ("n", 2, 4)
         layers.append({"f": {entry.name: _required(entry)}})
     layers.append({"after": {"dense": 4}})
     return _spec(layers, {"mse": "t"}, ["n", 4], shape)
@@ -178,7 +181,7 @@ def _spec(
     layers: list[dict[str, Any]],
     loss: Mapping[str, Any],
     target: Any,
-    shape: Sequence[int | str] = ("n", 4),
+    shape: tuple[int | str, ...] = ("n", 4),
 ) -> dict[str, Any]:
     return {
         "model": "shown",

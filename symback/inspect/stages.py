@@ -77,7 +77,8 @@ def _rule(rule: Rule) -> str:
 def _graph(graph: Graph) -> Iterator[str]:
     yield from (_tensor(tensor) for tensor in graph.tensors)
     for node in (*graph.layers, *graph.loss):
-        names = dict(node.names)
+        sizes = {f"|{letter}|": str(dim).upper() for letter, dim in node.sizes}
+        names = {**dict(node.names), **sizes}
         shown = notation.equation(node.equation.target, node.equation.rhs, names)
         yield f"{node.layer}: {shown}"
 
