@@ -125,12 +125,13 @@ class View:
     draws: str  # "rng" where init draws
     head: tuple[str, ...]  # forward's parameters and sizes
     forward: tuple[str, ...]
-    evaluation: tuple[str, ...]  # forward's random values when nothing is drawn
-    training: tuple[str, ...]  # and when they are
+    masks: tuple[str, ...]  # the lines that draw them, or set them to 1 in evaluation
     objective: tuple[str, ...]
     backward: tuple[str, ...]
     adjoints: tuple[str, ...]  # fast form: 'dW1 = grads["f1.weight"]', what backward writes into
+    written: tuple[str, ...]  # fast form: 'grads["f.scale"][...] = dscale', for single numbers
     gradients: tuple[str, ...]  # '"f1.weight": dW1,'
+    scalars: tuple[str, ...]  # the parameters that are single numbers
     beyond: str  # that there are gradients by more than the parameters
     loss_name: str
     unreduced: str  # the loss's name where it is an array
@@ -181,8 +182,11 @@ class View:
 
 def emit(program: Program, target: str) -> Module:
     """Return the module's text for a target, a file of symback/targets."""
-    view = viewed(program, cast(Target, import_module(f"symback.targets.{target}")), target)
     templates = environment()
+    words: Any = templates.get_template(f"{target}/words.j2").module
+    boxes = Boxes(str(words.scalar_open), str(words.scalar_close), str(words.scalar_read))
+    printer = cast(Target, import_module(f"symback.targets.{target}"))
+    view = viewed(program, printer, target, boxes)
     body = fitted(templates.get_template(f"{target}/body.py.j2").render(m=view))
     view = replace(view, body=body, imports=imports(body))
     text = templates.get_template("common/module.py.j2").render(m=view)
@@ -214,7 +218,7 @@ def loader() -> BaseLoader:
 # ---------------------------------------------------------------- the view
 
 
-def viewed(program: Program, target: Target, name: str) -> View:
+def viewed(program: Program, target: Target, name: str, boxes: "Boxes") -> View:
     """Return a program's strings for a target."""
     program = with_constants(program)
     inputs = program.with_role(Role.INPUT)
@@ -231,7 +235,7 @@ def viewed(program: Program, target: Target, name: str) -> View:
     schedule_states = () if schedule is None else schedule.states
     watched = "val_loss" if training.validation else "loss"
     weight = weighing(program)
-    block = Block(program, target)
+    block = Block(program, target, boxes)
     held = set(names(cached(program)))
     known = {tensor.key for tensor in program.with_role(Role.PARAMETER)}
     samples = tuple(sampled(tensor, program, target) for tensor in (*inputs, *targets))
@@ -277,16 +281,12 @@ def viewed(program: Program, target: Target, name: str) -> View:
         init=tuple(
             line
             for tensor in program.with_role(Role.PARAMETER)
-            for line in initial(tensor, program, target)
+            for line in initial(tensor, boxes.boxed(tensor, target.initial(tensor, program)))
         ),
         draws="rng" if any(drawn(tensor) for tensor in program.with_role(Role.PARAMETER)) else "",
         head=block.head(),
         forward=target.lines(program.forward, program),
-        evaluation=tuple(
-            f"{t.name} = {target.initial(replace(t, draw=Draw('constant', (1.0,))), program)}"
-            for t in random
-        ),
-        training=tuple(f"{t.name} = {target.initial(t, program)}" for t in random),
+        masks=tuple(line for tensor in random for line in mask(tensor, program, target)),
         objective=block.objective(program.loss),
         backward=block.backward(),
         adjoints=tuple(
@@ -294,12 +294,22 @@ def viewed(program: Program, target: Target, name: str) -> View:
             if key in known
             else f"{name} = np.empty_like(cache.{name.removeprefix('d')})"
             for key, name in program.gradients
+            if program.tensor(name).shape
         ),
-        gradients=tuple(f"{quoted(key)}: {name}," for key, name in program.gradients),
+        written=tuple(
+            f"grads[{quoted(key)}][...] = {name}"
+            for key, name in program.gradients
+            if not program.tensor(name).shape
+        ),
+        gradients=tuple(
+            f"{quoted(key)}: {boxes.boxed(program.tensor(name), name)},"
+            for key, name in program.gradients
+        ),
+        scalars=tuple(quoted(t.key) for t in program.with_role(Role.PARAMETER) if not t.shape),
         beyond="inputs" if {key for key, _ in program.gradients} - known else "",
         loss_name=program.objective,
         unreduced=program.objective if program.tensor(program.objective).shape else "",
-        weight=block.objective(weight) if weight else (),
+        weight=block.weight(weight) if weight else (),
         weight_name=program.weight,
         optimizer=OWN if update.name == "own" else update.name,
         states=tuple(state.name for state in states),
@@ -394,11 +404,27 @@ RANGES = {
 
 
 @dataclass(frozen=True, slots=True)
+class Boxes:
+    """How a target keeps a parameter that is a single number, so that it can be changed in place:
+    what stands before and after the number, and after the box to read it.
+    """
+
+    open: str
+    close: str
+    read: str
+
+    def boxed(self, tensor: Tensor, value: str) -> str:
+        """Return a parameter's value, in a box if it is a number."""
+        return value if tensor.shape else f"{self.open}{value}{self.close}"
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """The bodies of a program's functions: names unpacked, sizes, then the statements' lines."""
 
     program: Program
     target: Target
+    boxes: Boxes
 
     def head(self) -> tuple[str, ...]:
         """Return what stands before the forward pass: parameters, constants, sizes."""
@@ -418,6 +444,18 @@ class Block:
             *self.unpacked("cache", self.cached(statements)),
             *self.constants(statements),
             *self.sizes(statements, self.program.with_role(Role.INPUT)[0], "cache."),
+            *self.target.lines(statements, self.program),
+        )
+
+    def weight(self, statements: Sequence[Statement]) -> tuple[str, ...]:
+        """Return the lines that compute, from targets, what they count for in a mean."""
+        first = self.program.with_role(Role.TARGET)[0]
+        buffers = self.cached(statements)
+        made = f"cache = Cache(len({first.name}), np.dtype(FLOAT))"
+        return (
+            *((made, *self.unpacked("cache", buffers)) if buffers else ()),
+            *self.constants(statements),
+            *self.sizes(statements, first),
             *self.target.lines(statements, self.program),
         )
 
@@ -473,7 +511,10 @@ class Block:
         layers = dict.fromkeys(tensor.key.rpartition(".")[0] for tensor in used)
         groups = [[t for t in used if t.key.rpartition(".")[0] == layer] for layer in layers]
         return tuple(
-            f"{', '.join(names(group))} = " + ", ".join(f"params[{quoted(t.key)}]" for t in group)
+            f"{', '.join(names(group))} = "
+            + ", ".join(
+                f"params[{quoted(t.key)}]{'' if t.shape else self.boxes.read}" for t in group
+            )
             for group in groups
         )
 
@@ -489,12 +530,14 @@ class Block:
         return tuple(name for name in held if name in touched)
 
     def unpacked(self, source: str, wanted: Sequence[str]) -> tuple[str, ...]:
-        """Return lines that give attributes names of their own, up to six a line."""
-        groups = [wanted[start : start + 6] for start in range(0, len(wanted), 6)]
-        return tuple(
-            f"{', '.join(group)} = " + ", ".join(f"{source}.{name}" for name in group)
-            for group in groups
-        )
+        """Return lines that give attributes names of their own, as many a line as fit."""
+        groups: list[list[str]] = []
+        for name in wanted:
+            if groups and len(unpacking(source, [*groups[-1], name])) <= WIDTH - 12:
+                groups[-1].append(name)
+            else:
+                groups.append([name])
+        return tuple(unpacking(source, group) for group in groups)
 
     def constants(self, statements: Sequence[Statement]) -> tuple[str, ...]:
         """Return the spec's arrays of numbers that statements read."""
@@ -527,6 +570,11 @@ class Block:
         return tuple(source(f"{name}/functions/{function}.py") for function in called)
 
 
+def unpacking(source: str, wanted: Sequence[str]) -> str:
+    """Return `a, b = cache.a, cache.b`."""
+    return f"{', '.join(wanted)} = " + ", ".join(f"{source}.{name}" for name in wanted)
+
+
 def drawing(samples: Iterable[str], target: str) -> tuple[str, ...]:
     """Return the source of the functions that draw the examples."""
     called = sorted({draw.partition("(")[0] for draw in samples if draw.startswith("drawn_")})
@@ -546,7 +594,8 @@ def names(tensors: Iterable[Tensor]) -> tuple[str, ...]:
 def cached(program: Program) -> tuple[Tensor, ...]:
     """Return what a forward pass leaves: inputs, random values and every value, in order."""
     order = dict.fromkeys(statement.target.name for statement in program.forward)
-    values = tuple(program.tensor(name) for name in order)
+    tensors = {tensor.name: tensor for tensor in program.tensors}
+    values = tuple(tensors[name] for name in order if name in tensors)  # the rest is scratch
     return (*program.with_role(Role.INPUT, Role.RANDOM), *values)
 
 
@@ -566,12 +615,23 @@ def shape_check(tensor: Tensor) -> str:
     return f"{tensor.name} = expect({arguments})"
 
 
-def initial(tensor: Tensor, program: Program, target: Target) -> tuple[str, ...]:
+def initial(tensor: Tensor, start: str) -> tuple[str, ...]:
     """Return a parameter's entry of `init`, with the rule of its start beside or above it."""
-    entry = f"{quoted(tensor.key)}: {target.initial(tensor, program)},"
+    entry = f"{quoted(tensor.key)}: {start},"
     rule = f"# {tensor.draw.because}" if tensor.draw and tensor.draw.because else ""
     beside = f"{entry}  {rule}" if rule else entry
     return (beside,) if len(beside) <= WIDTH - 8 else (rule, entry) if rule else (entry,)
+
+
+def mask(tensor: Tensor, program: Program, target: Target) -> tuple[str, ...]:
+    """Return the lines that draw a random tensor in training and set it to 1 otherwise."""
+    ones = target.initial(replace(tensor, draw=Draw("constant", (1.0,))), program)
+    drawn = target.initial(tensor, program)
+    line = f"{tensor.name} = {ones} if rng is None else {drawn}"
+    if len(line) <= WIDTH - 4:
+        return (line,)
+    first, second = f"    {tensor.name} = {ones}", f"    {tensor.name} = {drawn}"
+    return ("if rng is None:", first, "else:", second)
 
 
 def assumed(program: Program, kind: str) -> str:
@@ -655,11 +715,12 @@ def writes(name: str, statements: Iterable[Statement]) -> bool:
 
 def needed_by(statements: Sequence[Statement], wanted: Iterable[str]) -> tuple[Statement, ...]:
     """Return the statements whose values are wanted, with those they read, in order."""
-    names = set(wanted)
+    missing = set(wanted)
     kept: list[Statement] = []
     for statement in reversed(statements):
-        if statement.target.name in names:
-            names |= set(read_names(statement.value))
+        if statement.target.name in missing:
+            missing.discard(statement.target.name)
+            missing |= set(read_names(statement.value))
             kept.insert(0, statement)
     return tuple(kept)
 
