@@ -248,7 +248,9 @@ def viewed(program: Program, target: Target, name: str, boxes: "Boxes") -> View:
         float=program.float_type,
         constants=constants(program),
         layers=tuple(
-            f"{quoted(name)}: {quoted(layer)}," for name, layer in program.layers if name in held
+            f"{quoted(name)}: {quoted(layer)},"
+            for name, layer in dict(program.layers).items()
+            if name in held
         ),
         shapes=tuple(
             f"{quoted(tensor.key)}: {shape_text(tensor)},"

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from types import ModuleType
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from hand_made import SGD, digits, put, read, times
 
+from symback import pipeline
 from symback.emit import emit, quoted, safe
 from symback.passes import buffers
 from symback.program import (
@@ -378,6 +380,72 @@ def test_float_type_follows_the_parameters(load: Load) -> None:
         _, grads = module.value_and_grad(params, x, t)
         module.update(params, grads, module.init_state(params))
         assert {array.dtype for array in (y, *grads.values(), *params.values())} == {np.dtype(kind)}
+
+
+PLAIN: dict[str, Any] = {
+    "model": "plain",
+    "inputs": {"x": ["n", 4], "t": {"shape": ["n"], "classes": 3}},
+    "optimizer": {"sgd": {"lr": 0.005, "momentum": 0.9}},
+    "schedule": {"cosine": {"T_max": 9}, "per": "step"},
+}
+FIRST = {"f1": {"dense": 5, "activation": "softplus"}}
+SCALED = {
+    "g": {
+        "formula": "h[n, k] = r * f1[n, k]",
+        "parameters": {"r": {"shape": [], "init": "constant(0.5)"}},
+    }
+}
+LAST = {"f2": {"dense": 3}}
+LOSSES = {
+    "weights": {"target": "t", "weight": [0.5, 1.0, 2.0]},
+    "sum": {"target": "t", "reduction": "sum"},
+    "none": {"target": "t", "reduction": "none"},
+}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_accumulating_is_exact_whatever_the_loss_divides_by(
+    load: Load, target: str, loss: str, tmp_path: Path
+) -> None:
+    x, t = clusters(target, 50)
+    ends = []
+    for name, settings in {
+        "parts": {"batch_size": 16, "accumulate": 4},
+        "whole": {"batch_size": 64},
+    }.items():
+        spec: dict[str, Any] = {
+            **PLAIN,
+            "model": name,
+            "layers": [FIRST, SCALED, LAST],
+            "loss": {"cross_entropy": LOSSES[loss]},
+            "train": settings | {"epochs": 2},
+        }
+        module = load(pipeline.program(spec), target)
+        assert module.check() == []
+        params = module.init()
+        history = module.train(params, x, t)
+        module.save(tmp_path / "w.npz", params)
+        assert flat(module.load(tmp_path / "w.npz")).tolist() == flat(params).tolist()
+        ends.append((flat(params), [row.loss for row in history]))
+    np.testing.assert_allclose(ends[0][0], ends[1][0], rtol=1e-10, atol=1e-13)
+    assert ends[0][1] == pytest.approx(ends[1][1], rel=1e-11)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_dropout_is_drawn_in_training_alone(load: Load, target: str) -> None:
+    spec = {
+        **PLAIN,
+        "layers": [FIRST, {"d": {"dropout": 0.5}}, LAST],
+        "loss": {"cross_entropy": "t"},
+    }
+    module = load(pipeline.program(spec), target)
+    assert module.check() == []
+    params, (x, t) = module.init(), clusters(target)
+    rng = np.random.default_rng if target != "python" else Random
+    drawn = [module.value_and_grad(params, x, t, rng(seed))[0] for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert module.loss(params, x, t) == module.evaluate(params, x, t)["loss"]
 
 
 def test_free_text_stays_text() -> None:
