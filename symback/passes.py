@@ -87,7 +87,7 @@ class Workspace:
         if isinstance(target, Split) or labels or (view and value.axes == target.axes):
             self.written.append(statement)
         elif not target.axes:
-            self.written.append(replace(statement, value=self.extracted(value)))
+            self.number(statement)
         else:
             self.make(target, gradient=gradient)
             self.write(value, target, frozenset())
@@ -209,8 +209,14 @@ class Workspace:
         """Return the name of a number that is computed before it is needed."""
         number = Read(self.fresh(()), ())
         self.taken |= {number.name}
-        self.written.append(Statement(number, self.extracted(expr), ""))
+        self.number(Statement(number, expr, ""))
         return number
+
+    def number(self, statement: Statement) -> None:
+        """Write a statement for a single number; until then the scratch arrays of its sums stay."""
+        value = self.extracted(statement.value)
+        self.written.append(replace(statement, value=value))
+        self.release(*(node for node in walk(value) if isinstance(node, Read)))
 
     def choose(self, args: tuple[Expr, ...], into: Read, busy: frozenset[str]) -> None:
         """Write where(c, a, b): b everywhere, then a where c holds."""
@@ -249,9 +255,7 @@ class Workspace:
             case Apply(name, args):
                 return Apply(name, tuple(self.extracted(arg) for arg in args))
             case Reduce(name, body, over):
-                operand = self.operand(body)
-                self.release(operand)
-                return Reduce(name, operand, over)
+                return Reduce(name, self.operand(body), over)
             case Contract(left, right, over) if set(left.axes) == set(right.axes) == set(over):
                 return self.extracted(Reduce("sum", Apply("multiply", (left, right)), over))
             case Contract(left, right, over):

@@ -56,6 +56,7 @@ def history(path: Path, rows: Sequence[Any], title: str) -> None:
             axes.legend()
     panels[0].set_title(title)
     panels[-1].set_xlabel("epoch")
+    panels[-1].xaxis.get_major_locator().set_params(integer=True)
     image = BytesIO()
     figure.savefig(image, format=path.suffix[1:].lower(), dpi=150)
     write(path, image.getvalue())
