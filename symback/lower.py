@@ -485,6 +485,7 @@ def _because(tensor: Tensor, kind: str) -> str:
         "signs": f"{tensor.name} is −1 or +1",
         "unit": f"0 ≤ {tensor.name} ≤ 1",
         "positive": f"{tensor.name} > 0",
+        "weights": f"{tensor.name} ≥ 0",
     }[kind]
 
 

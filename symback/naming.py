@@ -5,8 +5,6 @@ import keyword
 from collections.abc import Iterable
 from string import ascii_lowercase
 
-from symback import functions as fn
-
 # What a value is called that a formula computes without naming it.
 WORDS = {
     "softmax": "p",
@@ -32,15 +30,32 @@ WORDS = {
     "where": "pick",
 }
 
-# Names that the emitted modules use themselves.
-TAKEN = frozenset(
-    {"params", "grads", "cache", "rng", "np", "math", "state", "x", "t", "y", "w", "g", "lr", "n"}
-    | {"norm", "rows", "value", "key", "name", "seed", "step", "epoch", "history", "batch", "train"}
-    | {"forward", "backward", "loss", "update", "predict", "save", "load", "init", "check", "main"}
-    | set(fn.ELEMENTWISE)
-    | set(dir(builtins))
-    | set(keyword.kwlist)
+# Names that the emitted modules use themselves: no input may have one, no tensor gets one.
+MODULE_NAMES = frozenset(
+    """
+    ACCUMULATE ALPHA Any Array BETA1 BETA2 CLIP_NORM CLIP_VALUE COLUMNS COOLDOWN Cache Callable
+    DATA EPS ETA_MIN Epoch FACTOR FLOAT Flat History Iterator LAYERS MIN_LR MOMENTUM Mapping
+    Mismatch NDArray NamedTuple PATIENCE Params Path Random Rng SCALARS SHAPES Sequence State
+    THRESHOLD T_MAX TypeAlias WEIGHT_DECAY about agrees along archive argmax argmin argparse
+    args array arrays ast at b_p backward bad batch batch_size begin beside best best_epoch
+    better cache caches cell_number chain check checked chosen classes clip close code codes
+    column column_places columns content contextmanager count csv csv_rows d_p data_file
+    dataclass derived direction drawn_labels dtype end ends epoch epochs erf erfc error evaluate
+    expect figures file filled first fits fitted flat fmean form forward found g g_p gradient
+    grads have header held here history holds index init init_state islice joined kept
+    kept_params key kink label labels last left line load log_sigmoid loss losses lower lr m_p
+    main math means measured metric metrics mismatches mixed moved mul n name nested nonfinite
+    norm norms np number numbers objective one_epoch one_step order otherwise outputs packed
+    pairs pairwise params parser part parts path patience place place_of places position predict
+    printed pstdev rate read read_columns read_npz reader replacing report require require_unit
+    right rng row rows rows_of rule run sample save scale scales schedule seed self settle
+    settled shape shape_of share shifted sigmoid sign single size sizes softplus standardised
+    start state stds step stored struct stuck sums suppress sys test text to_csv tolerance total
+    train training u_p update v_p validation value value_and_grad values vector view w w_p
+    waiting want wanted weight whole wrong zipfile
+    """.split()
 )
+TAKEN = MODULE_NAMES | {"x", "t", "y"} | set(dir(builtins)) | set(keyword.kwlist)
 
 
 class Namer:

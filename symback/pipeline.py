@@ -72,7 +72,9 @@ def compile(
     wrt: Sequence[str] = (),
 ) -> ModuleType:
     """Return the model's module, imported: `compile("digits.yaml").train(params, x, t)`."""
-    return imported(generate(source, target, dtype, readable=readable, wrt=wrt))
+    model = load(source)
+    module = generate(model, target, dtype, readable=readable, wrt=wrt)
+    return imported(module, Path(model.folder))
 
 
 class _FromText(InspectLoader):
@@ -87,10 +89,14 @@ class _FromText(InspectLoader):
         return self.module.text
 
 
-def imported(module: Module) -> ModuleType:
-    """Import an emitted module from its text, beside whatever else has its name."""
+def imported(module: Module, folder: Path = Path()) -> ModuleType:
+    """Import an emitted module from its text, as if it stood in that folder.
+
+    It is imported beside whatever else has its name.
+    """
     name = f"{__package__}.made.{module.name}"
     made = module_from_spec(ModuleSpec(name, _FromText(module), origin=f"{module.name}.py"))
+    made.__file__ = str(folder / f"{module.name}.py")  # it looks for its data there
     sys.modules[name] = made  # where dataclasses look for the names in annotations
     _FromText(module).exec_module(made)
     return made

@@ -268,7 +268,7 @@ class Assumption:
     """What the derivation took for granted of a target, checked before training starts.
 
     kind: "classes" (integers 0 … classes-1), "one_sum" (sums to one over its last axis),
-    "signs" (−1 or +1), "unit" (in 0 … 1), "positive".
+    "signs" (−1 or +1), "unit" (in 0 … 1), "positive" (above 0), "weights" (0 or above).
     """
 
     tensor: str

@@ -5,7 +5,7 @@ from dataclasses import replace
 from sympy.core.parameters import distribute
 
 from symback.catalog.entry import Kind
-from symback.errors import UserError
+from symback.errors import Mistake, UserError
 from symback.graph.layers import add_layer
 from symback.graph.loss import add_loss, metric_nodes
 from symback.graph.network import Network
@@ -52,6 +52,9 @@ def _built(spec: Spec) -> Graph:
         for item in network.tensors.values()
         if item.role is not Role.PARAMETER or item.name in used
     )
+    if not any(item.role is Role.PARAMETER for item in tensors):
+        hint = "a dense layer has some, or a layer's own formula with `parameters:`"
+        raise UserError(Mistake("there is no parameter to learn", ("layers",), hint=hint))
     labels = [
         (item.name, "classes")
         for item in tensors

@@ -28,6 +28,10 @@ def add_loss(network: Network, loss: Loss, output: str) -> tuple[str, str]:
         value, divisor = _own_loss(network, loss, output, reading)
     else:
         value, divisor = _entry_loss(network, loss, loss.choice, output, reading)
+    if (loss.l1 or loss.l2) and loss.reduction == "none":
+        message = "a penalty is added to one number; `reduction: none` leaves one per element"
+        hint = "take `reduction: mean` or `sum`, or leave l1 and l2 out"
+        raise UserError(Mistake(message, reading.path, hint=hint))
     if loss.l1 or loss.l2:  # L = E + R: the error of the data and the penalty
         data = formula.tensor("E", *subscripts(value.target))
         network.node(Equation(data, value.rhs), reading)
@@ -86,6 +90,7 @@ def _bind(
     reading.names = {"y": output, "t": loss.target}
     if loss.sample_weight:
         reading.names["s"] = loss.sample_weight
+        network.facts.append((loss.sample_weight, "weights"))
     if loss.weights:
         name = network.namer.of("w")
         weights = Draw("values", values=loss.weights)

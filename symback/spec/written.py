@@ -38,6 +38,7 @@ from symback.spec.choice import (
     start,
     start_schema,
 )
+from symback.naming import MODULE_NAMES
 from symback.spec.form import Form, Wrong, must_be, refusal, refuse, shown, unknown
 from symback.spec.types import Choice, Start
 
@@ -79,6 +80,13 @@ def _name(text: str) -> str:
     for owner, is_taken in taken.items():
         if is_taken:
             raise refuse(f"`{text}` is {owner}", f"choose another: {text}1", key=True)
+    return text
+
+
+def _input(text: str) -> str:
+    if _name(text) in MODULE_NAMES:  # it becomes an argument of the module's functions
+        told = f"`{text}` is a name the generated module uses itself"
+        raise refuse(told, f"choose another: {text}1", key=True)
     return text
 
 
@@ -194,6 +202,7 @@ Texts = Annotated[list[Text], BeforeValidator(_alone), Field(min_length=1), With
 Word = Annotated[str, AfterValidator(_word)]
 Words = Annotated[list[Word], BeforeValidator(_alone), Field(min_length=1), WithJsonSchema(TEXTS)]
 Count = Annotated[int, Field(ge=1)]
+InputName = Annotated[str, AfterValidator(_input)]
 Constants = dict[Name, float]
 
 
@@ -559,7 +568,7 @@ class SpecForm(Form):
 
     model_config = ConfigDict(title="symback spec")
     model: Annotated[str, AfterValidator(_model)] = "model"
-    inputs: dict[Name, InputForm] = Field(min_length=1, description="inputs: {x: [n, 64]}")
+    inputs: dict[InputName, InputForm] = Field(min_length=1, description="inputs: {x: [n, 64]}")
     functions: dict[Name, FunctionForm] = Field(default_factory=dict)
     layers: list[Annotated[dict[Name, LayerForm], BeforeValidator(_one_key)]] = Field(
         min_length=1,
