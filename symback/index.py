@@ -40,7 +40,7 @@ def accesses(expr: Expr) -> tuple[Indexed, ...]:
 
 
 def in_reading_order(expr: Expr, first: Iterable[Expr] = ()) -> tuple[Symbol, ...]:
-    """Return the free indices of an expression: `first` ones first, then as its tensors have them."""
+    """Return the free indices of an expression: `first`, then in its largest tensors' order."""
     free = indices(expr)
     largest = sorted(accesses(expr), key=lambda access: -len(access.indices))
     met = [letter for access in largest for letter in access.indices]
@@ -175,8 +175,8 @@ def _terms(
     if isinstance(opened, fn.SumOver):
         clash = {letter: primed(letter) for letter in opened.bound if letter in indices(others)}
         opened = unify(opened, clash)
-    for inner, within in _terms(opened, bound):
-        yield from _terms_of_product([*factors(others), *inner], within)
+    for term, within in _terms(opened, bound):
+        yield from _terms_of_product([*factors(others), *term], within)
 
 
 def _terms_of_product(

@@ -13,6 +13,7 @@ in `Program.tensors`.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 Dim = int | str  # a number, or the name of a size known only at run time: "n", the batch
 
@@ -38,7 +39,7 @@ class Draw:
 
     kind: str
     arguments: tuple[float, ...] = ()
-    values: tuple = ()  # nested tuples of floats, kind "values" alone
+    values: tuple[Any, ...] = ()  # nested tuples of floats, kind "values" alone
     because: str = ""  # the rule in words and symbols, for the comment: "±1/√64"
 
 
@@ -100,7 +101,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """An array with several letters joined, row-major, into one axis: x[n,(i,j)], a flattened image.
+    """An array with letters joined, row-major, into one axis: x[n,(i,j)], a flattened image.
 
     `groups` has one tuple of letters for each axis of the array; `sizes` each letter's range.
     As a statement's target the value, computed along all letters, is reshaped.

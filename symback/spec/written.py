@@ -25,6 +25,7 @@ from pydantic_core import PydanticCustomError
 from symback.catalog import find, names
 from symback.catalog.entry import Entry, Kind
 from symback.errors import near_miss
+from symback.naming import MODULE_NAMES
 from symback.spec.choice import (
     LISTING,
     MOST_NUMBERS,
@@ -38,7 +39,6 @@ from symback.spec.choice import (
     start,
     start_schema,
 )
-from symback.naming import MODULE_NAMES
 from symback.spec.form import Form, Wrong, must_be, refusal, refuse, shown, unknown
 from symback.spec.types import Choice, Start
 
