@@ -82,11 +82,14 @@ def run(
 
     Raises UserError where the data don't fit, or a loss or gradient isn't finite.
     """
+    import numpy as np
+
     params = module.init(seed)
     chosen = {} if epochs is None else {"epochs": epochs}
     try:
-        history = module.train(params, *given.train, seed=seed, report=report, **chosen)
-        test = module.evaluate(params, *given.test) if given.test else {}
+        with np.errstate(all="ignore"):  # what isn't finite is told by the module, with its layer
+            history = module.train(params, *given.train, seed=seed, report=report, **chosen)
+            test = module.evaluate(params, *given.test) if given.test else {}
     except (ValueError, ArithmeticError) as error:
         hint = ""
         if isinstance(error, ArithmeticError):
