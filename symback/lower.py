@@ -214,8 +214,11 @@ class Lowering:
         return self.slice(name, parts)
 
     def is_part(self, name: str, parts: Sequence[Expr]) -> bool:
+        """Say whether an index runs over less than its axis; one renamed runs over all of it."""
+        sizes = dict(self.term.sizes)
         dims = self.shapes.get(name, ())
-        return any(self.dim(part.name) != dim for part, dim in zip(parts, dims, strict=False))
+        pairs = zip(parts, dims, strict=False)
+        return any(sizes.get(part.name.rstrip("'"), dim) != dim for part, dim in pairs)
 
     def slice(self, name: str, parts: Sequence[Expr]) -> Slice:
         axes: list[str] = []

@@ -143,7 +143,10 @@ def named(name: str, adjoints: Mapping[str, str], subscript: str = "") -> str:
     if name in adjoints:
         by = named(adjoints[name], {}, subscript)
         return rf"\frac{{\partial L}}{{\partial {by}}}"
-    word, digits = re.fullmatch(r"(.*?)(\d*)_*", name).groups()  # type: ignore[union-attr]
+    bare = name.rstrip("_")
+    word = bare.rstrip("0123456789")
+    digits = bare[len(word) :]
+    word = word.rstrip("_")
     below = ",".join(part for part in (digits, subscript) if part)
     return f"{_word(word)}_{{{below}}}" if below else _word(word)
 
