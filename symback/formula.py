@@ -23,6 +23,7 @@ from symback import functions as fn
 from symback.errors import Mistake, UserError, near_miss
 
 LONGEST, MOST_NODES, DEEPEST, LARGEST_INTEGER, LARGEST_EXPONENT = 2_000, 500, 40, 10**9, 64
+LARGEST_TREE = 4 * MOST_NODES
 TINIEST = Rational(1, 10**300)
 
 ARITHMETIC: Mapping[type[ast.operator], Callable[[Expr, Expr], Expr]] = {
@@ -277,6 +278,7 @@ class _Reader:
     reads: list[Access] = field(default_factory=list)
     values: Mapping[str, Expr] = field(default_factory=dict)  # a function's arguments
     budget: list[int] = field(default_factory=lambda: [4 * MOST_NODES])
+    sizes: dict[Expr, int] = field(default_factory=dict)  # of the values made, written out
     within: tuple[ast.AST | None, int] = (None, 0)  # the call whose function is being opened
 
     def error(self, node: ast.AST, message: str, hint: str = "") -> UserError:
@@ -294,6 +296,8 @@ class _Reader:
             raise self.error(node, "this formula grows too large once its functions are opened")
         try:
             made = self._expression(node)
+            if self.size(made) > LARGEST_TREE:
+                raise self.error(node, "this formula grows too large once its functions are opened")
             value = numeric(made, self.scope.constants)
         except (ArithmeticError, ValueError, TypeError, RecursionError):
             raise self.error(node, "this has no finite value") from None
@@ -303,6 +307,12 @@ class _Reader:
         if vanishing or (value is not None and not math.isfinite(value)):
             raise self.error(node, "this number is too large or too small for a computer's floats")
         return made
+
+    def size(self, value: Expr) -> int:
+        """Return the number of nodes of a value, shared parts counted wherever they stand."""
+        if value not in self.sizes:
+            self.sizes[value] = 1 + sum(self.size(arg) for arg in value.args)
+        return self.sizes[value]
 
     def _expression(self, node: ast.expr) -> Expr:
         match node:

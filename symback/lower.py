@@ -16,7 +16,7 @@ from symback import index as ix
 from symback import notation, program
 from symback.derivation import Derivation, Line, Term
 from symback.formula import numeric
-from symback.graph import Equation, Recipe, name_of
+from symback.graph import Equation, Recipe, name_of, subscripts
 from symback.program import (
     Apply,
     Assumption,
@@ -110,14 +110,14 @@ def aligned(line: Line) -> tuple[Term, ...]:
     """Return a line's terms, all in the letters of the first, without factors that are 1."""
     first, *others = line.terms
     target = first.equation.target
-    letters = tuple(target.indices) if _indexed(target) else ()
+    letters = subscripts(target)
     return (first, *(_in_letters(other, letters) for other in others))
 
 
 def _statement(line: Line, names: Mapping[str, str], shapes: Shapes) -> Statement:
     terms = aligned(line)
     at = terms[0].equation.target
-    letters = tuple(at.indices) if _indexed(at) else ()
+    letters = subscripts(at)
     values = [Lowering(term, letters, shapes).value(term.equation.rhs) for term in terms]
     said = [notation.text(term.equation.rhs, shown(term, names)) for term in terms]
     value = values[0] if len(values) == 1 else Apply("add", tuple(values))
@@ -126,20 +126,18 @@ def _statement(line: Line, names: Mapping[str, str], shapes: Shapes) -> Statemen
 
 
 def _in_letters(term: Term, letters: tuple[Symbol, ...]) -> Term:
-    """Return the term with its target's indices renamed to these."""
-    own = term.equation.target.indices if _indexed(term.equation.target) else ()
+    """Return the term with its target's indices renamed to these, other indices out of the way."""
+    own = subscripts(term.equation.target)
     swap = dict(zip(own, letters, strict=True))
-    aside = {new: ix.primed(new) for new in letters if new not in own}
-    rhs = ix.substitute(ix.substitute(term.equation.rhs, aside), swap)
-    rhs = ix.unprimed(rhs, letters)
-    target = ix.substitute(term.equation.target, swap)
-    sizes = dict(term.sizes)
-    sizes |= {new.name: sizes[old.name] for old, new in swap.items()}
-    return Term(term.layer, Equation(target, rhs), term.names, tuple(sizes.items()))
-
-
-def _indexed(expr: Expr) -> bool:
-    return isinstance(expr, Indexed)
+    for letter in ix.letters(term.equation.rhs):
+        if letter not in swap:
+            clashes = letter in swap.values()
+            swap[letter] = ix.spare(letter, swap.values()) if clashes else letter
+    rhs = term.equation.rhs.xreplace(swap)
+    target = term.equation.target.xreplace(swap)
+    ranges = dict(term.sizes)
+    sizes = ranges | {new.name: ranges[old.name] for old, new in swap.items()}
+    return replace(term, equation=Equation(target, rhs), sizes=tuple(sizes.items()))
 
 
 def _joined(statements: list[Statement], lines: Sequence[Line]) -> tuple[Statement, ...]:
