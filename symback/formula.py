@@ -296,7 +296,7 @@ class _Reader:
             raise self.error(node, "this formula grows too large once its functions are opened")
         try:
             made = self._expression(node)
-            if self.size(made) > LARGEST_TREE:
+            if self.tree_size(made) > LARGEST_TREE:
                 raise self.error(node, "this formula grows too large once its functions are opened")
             value = numeric(made, self.scope.constants)
         except (ArithmeticError, ValueError, TypeError, RecursionError):
@@ -308,10 +308,10 @@ class _Reader:
             raise self.error(node, "this number is too large or too small for a computer's floats")
         return made
 
-    def size(self, value: Expr) -> int:
+    def tree_size(self, value: Expr) -> int:
         """Return the number of nodes of a value, shared parts counted wherever they stand."""
         if value not in self.sizes:
-            self.sizes[value] = 1 + sum(self.size(arg) for arg in value.args)
+            self.sizes[value] = 1 + sum(self.tree_size(arg) for arg in value.args)
         return self.sizes[value]
 
     def _expression(self, node: ast.expr) -> Expr:

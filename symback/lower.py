@@ -5,7 +5,7 @@ as a matrix product where it is one; factors along the same axes are multiplied 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from sympy import Add, Expr, Indexed, Integer, Mul, Pow, Rational, Symbol, pi
