@@ -17,7 +17,8 @@ import pytest
 from hand_made import SGD, digits, put, read, times
 
 from symback import pipeline
-from symback.emit import emit, quoted, safe
+from symback.emit import emit
+from symback.emit.text import quoted, safe
 from symback.passes import buffers
 from symback.program import (
     Assumption,

@@ -1,0 +1,51 @@
+"""The network's arrays as text: shapes, starts and draws."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from symback.emit.folding import WIDTH
+from symback.emit.target import Target
+from symback.emit.text import quoted
+from symback.program import Draw, Program, Role, Tensor
+
+
+def names(tensors: Iterable[Tensor]) -> tuple[str, ...]:
+    return tuple(tensor.name for tensor in tensors)
+
+
+def cached(program: Program) -> tuple[Tensor, ...]:
+    """Return what a forward pass leaves: inputs, random values and every value, in order."""
+    order = dict.fromkeys(statement.target.name for statement in program.forward)
+    tensors = {tensor.name: tensor for tensor in program.tensors}
+    values = tuple(tensors[name] for name in order if name in tensors)  # the rest is scratch
+    return (*program.with_role(Role.INPUT, Role.RANDOM), *values)
+
+
+def shape_text(tensor: Tensor) -> str:
+    """Return (n, 64)."""
+    dims = ", ".join(map(str, tensor.shape))
+    return f"({dims},)" if len(tensor.shape) == 1 else f"({dims})"
+
+
+def initial(tensor: Tensor, start: str) -> tuple[str, ...]:
+    """Return a parameter's entry of `init`, with the rule of its start beside or above it."""
+    entry = f"{quoted(tensor.key)}: {start},"
+    rule = f"# {tensor.draw.because}" if tensor.draw and tensor.draw.because else ""
+    beside = f"{entry}  {rule}" if rule else entry
+    return (beside,) if len(beside) <= WIDTH - 8 else (rule, entry) if rule else (entry,)
+
+
+def mask(tensor: Tensor, program: Program, target: Target) -> tuple[str, ...]:
+    """Return the lines that draw a random tensor in training and set it to 1 otherwise."""
+    ones = target.initial(replace(tensor, draw=Draw("constant", (1.0,))), program)
+    drawn = target.initial(tensor, program)
+    line = f"{tensor.name} = {ones} if rng is None else {drawn}"
+    if len(line) <= WIDTH - 4:
+        return (line,)
+    first, second = f"    {tensor.name} = {ones}", f"    {tensor.name} = {drawn}"
+    return ("if rng is None:", first, "else:", second)
+
+
+def drawn(tensor: Tensor) -> bool:
+    """Tell whether a parameter's start is random."""
+    return tensor.draw is not None and tensor.draw.kind not in {"constant", "values"}

@@ -1,0 +1,169 @@
+"""The bodies of a module's functions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from symback.emit.arrays import cached, names
+from symback.emit.folding import WIDTH
+from symback.emit.reading import incoming, needed_by, reads, writes
+from symback.emit.target import Boxes, Target
+from symback.emit.templates import source
+from symback.emit.text import quoted
+from symback.program import Program, Role, Statement, Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The bodies of a program's functions: names unpacked, sizes, then the statements' lines."""
+
+    program: Program
+    target: Target
+    boxes: Boxes
+
+    def head(self) -> tuple[str, ...]:
+        """Return what stands before the forward pass: parameters, constants, sizes."""
+        statements = self.program.forward
+        inputs = self.program.with_role(Role.INPUT)
+        return (
+            *self.parameters(statements),
+            *self.unpacked("cache", self.cached(statements) if self.program.buffers else ()),
+            *self.constants(statements),
+            *self.sizes(statements, inputs[0]),
+        )
+
+    def objective(self, statements: Sequence[Statement]) -> tuple[str, ...]:
+        """Return lines over the cache and the targets: the loss."""
+        return (
+            *self.parameters(statements),
+            *self.unpacked("cache", self.cached(statements)),
+            *self.constants(statements),
+            *self.sizes(statements, self.program.with_role(Role.INPUT)[0], "cache."),
+            *self.target.lines(statements, self.program),
+        )
+
+    def weight(self, statements: Sequence[Statement]) -> tuple[str, ...]:
+        """Return the lines that compute, from targets, what they count for in a mean."""
+        first = self.program.with_role(Role.TARGET)[0]
+        buffers = self.cached(statements)
+        made = f"cache = Cache(len({first.name}), np.dtype(FLOAT))"
+        return (
+            *((made, *self.unpacked("cache", buffers)) if buffers else ()),
+            *self.constants(statements),
+            *self.sizes(statements, first),
+            *self.target.lines(statements, self.program),
+        )
+
+    def backward(self) -> tuple[str, ...]:
+        """Return the adjoints' lines, after those of the loss that they read (fast form: all)."""
+        loss, adjoints = self.program.loss, self.program.backward
+        if not self.program.buffers:
+            loss = needed_by(loss, reads(adjoints))
+        return self.objective((*loss, *adjoints))
+
+    def step(self) -> tuple[str, ...]:
+        """Return the optimiser's scalars of a step."""
+        update = self.program.update
+        wanted = reads((*update.scalars, *update.elements))
+        once = [state.name for state in update.states if writes(state.name, update.scalars)]
+        known = [name for name in ("step", "lr", *once) if name in wanted]
+        return (*self.unpacked("state", known), *self.target.lines(update.scalars, self.program))
+
+    def schedule(self) -> tuple[str, ...]:
+        """Return the schedule's lines, from state to state."""
+        schedule = self.program.schedule
+        if schedule is None:
+            return ()
+        states = [state.name for state in schedule.states]
+        known = [
+            n
+            for n in ("lr", "epoch", "step", "metric", *states)
+            if n in incoming(schedule.statements)
+        ]
+        written = [name for name in ("lr", *states) if writes(name, schedule.statements)]
+        return (
+            *self.unpacked("state", known),
+            *self.target.lines(schedule.statements, self.program),
+            *(f"state.{name} = {name}" for name in written),
+        )
+
+    def metrics(self) -> tuple[str, ...]:
+        """Return the metrics' lines; they read the output `y` and the targets."""
+        statements = tuple(s for metric in self.program.metrics for s in metric.statements)
+        if not statements:
+            return ()
+        output = self.program.tensor(self.program.output)
+        return (
+            *self.constants(statements),
+            *self.sizes(statements, output),
+            *self.target.lines(statements, self.program),
+        )
+
+    def parameters(self, statements: Sequence[Statement]) -> tuple[str, ...]:
+        """Return the parameters that statements read, unpacked layer by layer."""
+        wanted = reads(statements)
+        used = [t for t in self.program.with_role(Role.PARAMETER) if t.name in wanted]
+        layers = dict.fromkeys(tensor.key.rpartition(".")[0] for tensor in used)
+        groups = [[t for t in used if t.key.rpartition(".")[0] == layer] for layer in layers]
+        return tuple(
+            f"{', '.join(names(group))} = "
+            + ", ".join(
+                f"params[{quoted(t.key)}]{'' if t.shape else self.boxes.read}" for t in group
+            )
+            for group in groups
+        )
+
+    def cached(self, statements: Sequence[Statement]) -> tuple[str, ...]:
+        """Return the names of the cache that statements read or, fast form, write into."""
+        buffers = tuple(b for b in self.program.buffers if "p" not in b.shape)
+        touched = {*reads(statements)}
+        touched |= {s.target.name for s in statements} & set(names(buffers))
+        if statements is self.program.forward:
+            touched -= {s.target.name for s in statements} - set(names(buffers))
+            touched -= set(names(self.program.with_role(Role.INPUT, Role.RANDOM)))
+        held = dict.fromkeys((*names(cached(self.program)), *names(buffers)))
+        return tuple(name for name in held if name in touched)
+
+    def unpacked(self, source: str, wanted: Sequence[str]) -> tuple[str, ...]:
+        """Return lines that give attributes names of their own, as many a line as fit."""
+        groups: list[list[str]] = []
+        for name in wanted:
+            if groups and len(unpacking(source, [*groups[-1], name])) <= WIDTH - 12:
+                groups[-1].append(name)
+            else:
+                groups.append([name])
+        return tuple(unpacking(source, group) for group in groups)
+
+    def constants(self, statements: Sequence[Statement]) -> tuple[str, ...]:
+        """Return the spec's arrays of numbers that statements read."""
+        wanted = reads(statements)
+        return tuple(
+            f"{tensor.name} = {self.target.initial(tensor, self.program)}"
+            for tensor in self.program.with_role(Role.CONSTANT)
+            if tensor.name in wanted
+        )
+
+    def sizes(
+        self, statements: Sequence[Statement], tensor: Tensor, prefix: str = ""
+    ) -> tuple[str, ...]:
+        """Return the run-time sizes that statements name."""
+        dims = dict.fromkeys(self.target.sizes(statements, self.program))
+        if not prefix and statements is self.program.forward:
+            for drawn_tensor in self.program.with_role(Role.RANDOM):
+                dims |= dict.fromkeys(dim for dim in drawn_tensor.shape if isinstance(dim, str))
+        holder = replace(tensor, name=f"{prefix}{tensor.name}")
+        return tuple(f"{dim} = {self.target.size(dim, holder)}" for dim in dims)
+
+    def functions(self, name: str) -> tuple[str, ...]:
+        """Return the source of the helper functions that any line calls."""
+        program = self.program
+        statements = [*program.forward, *program.loss, *program.backward]
+        statements += [s for metric in program.metrics for s in metric.statements]
+        statements += [*program.update.scalars, *program.update.elements]
+        statements += program.schedule.statements if program.schedule else ()
+        called = dict.fromkeys(self.target.helpers(statements, program))
+        return tuple(source(f"{name}/functions/{function}.py") for function in called)
+
+
+def unpacking(source: str, wanted: Sequence[str]) -> str:
+    """Return `a, b = cache.a, cache.b`."""
+    return f"{', '.join(wanted)} = " + ", ".join(f"{source}.{name}" for name in wanted)

@@ -1,0 +1,78 @@
+"""The optimiser's and the schedule's numbers, named in upper case at the top of the module."""
+
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, cast
+
+from symback.emit.reading import reads
+from symback.emit.text import safe
+from symback.program import Number, Program, Read, Statement
+
+# Upper-case names of a module, which no constant may take.
+TAKEN = {"ACCUMULATE", "CLIP_NORM", "CLIP_VALUE", "COLUMNS", "DATA", "FLOAT", "LAYERS", "SHAPES"}
+
+
+def with_constants(program: Program) -> Program:
+    """Return the program with the optimiser's and the schedule's constants in upper case.
+
+    One whose name would mean two things is written out as its number instead.
+    """
+    update, schedule = program.update, program.schedule
+    listed = [*update.constants, *(schedule.constants if schedule else ())]
+    values: dict[str, set[float]] = {}
+    for constant in listed:
+        values.setdefault(constant.name.upper(), set()).add(constant.value)
+    swap: dict[str, Any] = {}
+    for constant in listed:
+        name = constant.name.upper()
+        clear = len(values[name]) == 1 and name not in TAKEN
+        swap[constant.name] = Read(name, ()) if clear else Number(constant.value)
+    rate = next((c for c in update.constants if c.name == "lr"), None)
+    swap.pop("lr", None)
+    in_schedule = dict(swap)
+    if rate is not None:
+        in_schedule["base"] = Read("LR", ())
+    return replace(
+        program,
+        update=replace(
+            update,
+            scalars=tuple(swapped(s, swap) for s in update.scalars),
+            elements=tuple(swapped(s, swap) for s in update.elements),
+        ),
+        schedule=schedule
+        and replace(
+            schedule, statements=tuple(swapped(s, in_schedule) for s in schedule.statements)
+        ),
+    )
+
+
+def swapped(statement: Statement, swap: dict[str, Any]) -> Statement:
+    """Return a statement with some of the names it reads replaced."""
+    return replace(statement, value=renamed(statement.value, swap))
+
+
+def renamed(node: Any, swap: dict[str, Any]) -> Any:
+    """Return an expression with some of the names it reads replaced."""
+    if isinstance(node, Read):
+        return swap.get(node.name, node)
+    if not is_dataclass(node):
+        return tuple(renamed(part, swap) for part in node) if isinstance(node, tuple) else node
+    changed = {field.name: renamed(getattr(node, field.name), swap) for field in fields(node)}
+    return replace(cast(Any, node), **changed)
+
+
+def has_rate(program: Program) -> bool:
+    return any(constant.name == "lr" for constant in program.update.constants)
+
+
+def constants(program: Program) -> tuple[str, ...]:
+    """Return the named numbers that some line reads, one assignment each."""
+    update, schedule = program.update, program.schedule
+    used = reads((*update.scalars, *update.elements, *(schedule.statements if schedule else ())))
+    listed = [*update.constants, *(schedule.constants if schedule else ())]
+    lines = {
+        constant.name.upper(): f"{constant.name.upper()} = {constant.value!r}"
+        + (f"  # {safe(constant.doc)}" if constant.doc else "")
+        for constant in listed
+        if constant.name.upper() in used or constant.name == "lr"
+    }
+    return tuple(lines.values())

@@ -1,0 +1,102 @@
+"""What stands above the code: the docstring's lines and the imports."""
+
+import ast
+import textwrap
+from collections.abc import Sequence
+
+from symback import __version__
+from symback.emit.folding import WIDTH
+from symback.emit.text import safe
+from symback.program import Program
+
+# What a module imports is what its text names.
+IMPORTS = {
+    "argparse": "import argparse",
+    "ast": "import ast",
+    "csv": "import csv",
+    "math": "import math",
+    "struct": "import struct",
+    "sys": "import sys",
+    "zipfile": "import zipfile",
+    "np": "import numpy as np",
+    "Callable": "from collections.abc import Callable",
+    "Iterator": "from collections.abc import Iterator",
+    "Mapping": "from collections.abc import Mapping",
+    "Sequence": "from collections.abc import Sequence",
+    "contextmanager": "from contextlib import contextmanager",
+    "suppress": "from contextlib import suppress",
+    "dataclass": "from dataclasses import dataclass",
+    "pairwise": "from itertools import pairwise",
+    "islice": "from itertools import islice",
+    "chain": "from itertools import chain",
+    "repeat": "from itertools import repeat",
+    "fmean": "from statistics import fmean",
+    "pstdev": "from statistics import pstdev",
+    "mul": "from operator import mul",
+    "Path": "from pathlib import Path",
+    "Random": "from random import Random",
+    "Any": "from typing import Any",
+    "NamedTuple": "from typing import NamedTuple",
+    "TypeAlias": "from typing import TypeAlias",
+    "ArrayLike": "from numpy.typing import ArrayLike",
+    "NDArray": "from numpy.typing import NDArray",
+}
+
+
+def header(program: Program, target: str) -> tuple[str, ...]:
+    """Return the docstring's lines: origin, needs, formulas, letters, notes, assumptions."""
+    origin = f" from `{program.source}`" if program.source else ""
+    needs = "the standard library alone" if target == "python" else "NumPy only"
+    lines = [
+        f"Made by symback {__version__}{origin}; edit the spec, not this file. It needs",
+        f"{needs}. The spec's SHA-256 is {program.digest[:16]}.",
+        "",
+        *(row for s in program.forward + program.loss if s.because for row in indented(s.because)),
+    ]
+    if program.letters:
+        lines += ["", *filled([f"{k}  {v}" for k, v in program.letters.items()], "    ")]
+    if program.notes:
+        lines += ["", *(row for note in program.notes for row in textwrap.wrap(note, WIDTH))]
+    if program.assumptions:
+        lines += ["", "Taken for granted, and checked before training:"]
+        lines += [f"    {a.because}" for a in program.assumptions]
+    return tuple(safe(line) for line in lines)
+
+
+def indented(text: str) -> list[str]:
+    """Return a formula's lines, indented; a long one goes on further in."""
+    return textwrap.wrap(text, WIDTH, initial_indent="    ", subsequent_indent="        ")
+
+
+def filled(parts: Sequence[str], between: str) -> list[str]:
+    """Return the parts on as few indented lines as hold them."""
+    lines = [between + parts[0]]
+    for part in parts[1:]:
+        if len(lines[-1] + between + part) <= WIDTH:
+            lines[-1] += between + part
+        else:
+            lines.append(between + part)
+    return lines
+
+
+def imports(body: str) -> tuple[str, ...]:
+    """Return the import lines of the names a text reads, the standard library's first."""
+    used = {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
+    lines = [line for name, line in IMPORTS.items() if name in used]
+    blocks = [
+        [line for line in lines if "numpy" not in line],
+        [line for line in lines if "numpy" in line],
+    ]
+    shown = [grouped(block) for block in blocks if block]
+    return tuple(line for block in shown for line in ("", *block))[1:]
+
+
+def grouped(lines: Sequence[str]) -> list[str]:
+    """Return import lines sorted, the names of one module together."""
+    plain = sorted(line for line in lines if line.startswith("import"))
+    modules: dict[str, list[str]] = {}
+    for line in lines:
+        if line.startswith("from"):
+            _, module, _, name = line.split()
+            modules.setdefault(module, []).append(name)
+    return plain + [f"from {m} import {', '.join(sorted(modules[m]))}" for m in sorted(modules)]

@@ -1,0 +1,124 @@
+"""The network in a module: parameters, passes, loss and metrics."""
+
+from dataclasses import dataclass
+
+from symback.emit.arrays import cached, drawn, initial, mask, names, shape_text
+from symback.emit.blocks import Block
+from symback.emit.reading import reads, weighing
+from symback.emit.text import quoted
+from symback.program import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What the templates see of the network. What is absent is empty."""
+
+    float: str
+    layers: tuple[str, ...]  # '"z1": "f1",'
+    shapes: tuple[str, ...]  # fast form: '"f1.weight": (128, 64),'
+    buffers: tuple[str, ...]  # fast form: 'self.z1 = np.empty((n, 128), dtype)'
+    kept: tuple[str, ...]  # fast form: what the cache holds that isn't written in place
+    inputs: tuple[str, ...]
+    targets: tuple[str, ...]
+    data: tuple[str, ...]  # inputs and targets
+    labels: tuple[str, ...]  # those of them that hold class labels
+    output: str
+    cache_fields: tuple[str, ...]
+    cache_names: str
+    first_key: str  # the first parameter, whose float type the pass takes
+    scalars: tuple[str, ...]  # the parameters that are single numbers
+    init: tuple[str, ...]
+    draws: str  # "rng" where init draws
+    drawn: tuple[str, ...]  # names drawn anew at each training step
+    masks: tuple[str, ...]  # the lines that draw them, or set them to 1 in evaluation
+    head: tuple[str, ...]  # forward's parameters and sizes
+    forward: tuple[str, ...]
+    objective: tuple[str, ...]
+    loss_name: str
+    unreduced: str  # the loss's name where it is an array
+    weight: tuple[str, ...]  # the lines that end by computing what a batch counts for
+    weight_name: str  # "n" for a mean over the examples, "" for a sum
+    backward: tuple[str, ...]
+    adjoints: tuple[str, ...]  # fast form: 'dW1 = grads["f1.weight"]', what backward writes into
+    written: tuple[str, ...]  # fast form: 'grads["f.scale"][...] = dscale', for single numbers
+    gradients: tuple[str, ...]  # '"f1.weight": dW1,'
+    beyond: str  # that there are gradients by more than the parameters
+    metrics: tuple[str, ...]  # names
+    metric_lines: tuple[str, ...]
+    metric_inputs: tuple[str, ...]  # the targets that metrics read
+
+
+def network(block: Block) -> Network:
+    """Return the network's strings."""
+    program, target, boxes = block.program, block.target, block.boxes
+    inputs, targets = program.with_role(Role.INPUT), program.with_role(Role.TARGET)
+    parameters, random = program.with_role(Role.PARAMETER), program.with_role(Role.RANDOM)
+    known = {tensor.key for tensor in parameters}
+    held = cached(program)
+    arrays = tuple(buffer for buffer in program.buffers if "p" not in buffer.shape)
+    weight = weighing(program)
+    gradients = tuple((key, program.tensor(name)) for key, name in program.gradients)
+    return Network(
+        float=program.float_type,
+        layers=tuple(
+            f"{quoted(name)}: {quoted(layer)},"
+            for name, layer in dict(program.layers).items()
+            if name in names(held)
+        ),
+        shapes=tuple(f"{quoted(t.key)}: {shape_text(t)}," for t in parameters)
+        if program.buffers
+        else (),
+        buffers=tuple(
+            f"self.{b.name} = np.{'ones' if b.draw else 'empty'}({shape_text(b)}, dtype)"
+            for b in arrays
+        ),
+        kept=tuple(name for name in names(held) if name not in names(arrays)),
+        inputs=names(inputs),
+        targets=names(targets),
+        data=names((*inputs, *targets)),
+        labels=tuple(t.name for t in (*inputs, *targets) if t.classes is not None),
+        output=program.output,
+        cache_fields=tuple(f"{tensor.name}: Array  # {shape_text(tensor)}" for tensor in held),
+        cache_names=", ".join(f"{name}={name}" for name in names(held)),
+        first_key=quoted(parameters[0].key),
+        scalars=tuple(quoted(t.key) for t in parameters if not t.shape),
+        init=tuple(
+            line
+            for tensor in parameters
+            for line in initial(tensor, boxes.boxed(tensor, target.initial(tensor, program)))
+        ),
+        draws="rng" if any(map(drawn, parameters)) else "",
+        drawn=names(random),
+        masks=tuple(line for tensor in random for line in mask(tensor, program, target)),
+        head=block.head(),
+        forward=target.lines(program.forward, program),
+        objective=block.objective(program.loss),
+        loss_name=program.objective,
+        unreduced=program.objective if program.tensor(program.objective).shape else "",
+        weight=block.weight(weight) if weight else (),
+        weight_name=program.weight,
+        backward=block.backward(),
+        adjoints=tuple(
+            f"{tensor.name} = grads[{quoted(key)}]"
+            if key in known
+            else f"{tensor.name} = np.empty_like(cache.{tensor.name.removeprefix('d')})"
+            for key, tensor in gradients
+            if tensor.shape
+        ),
+        written=tuple(
+            f"grads[{quoted(key)}][...] = {tensor.name}"
+            for key, tensor in gradients
+            if not tensor.shape
+        ),
+        gradients=tuple(
+            f"{quoted(key)}: {boxes.boxed(tensor, tensor.name)}," for key, tensor in gradients
+        ),
+        beyond="inputs" if {key for key, _ in gradients} - known else "",
+        metrics=tuple(metric.name for metric in program.metrics),
+        metric_lines=block.metrics(),
+        metric_inputs=tuple(
+            name
+            for name in names(targets)
+            if any(name in reads(metric.statements) for metric in program.metrics)
+        ),
+    )

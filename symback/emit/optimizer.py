@@ -1,0 +1,80 @@
+"""The optimiser and the learning rate's schedule in a module."""
+
+from dataclasses import dataclass
+
+from symback.emit.blocks import Block
+from symback.emit.constants import constants, has_rate
+from symback.program import Program
+
+OWN = "the spec's own formula"
+
+
+@dataclass(frozen=True, slots=True)
+class Optimizer:
+    """What the templates see of the optimiser. What is absent is empty."""
+
+    name: str
+    constants: tuple[str, ...]
+    states: tuple[str, ...]  # of each parameter
+    starts: tuple[str, ...]
+    scratch: tuple[str, ...]  # fast form: arrays of all parameters' elements for the update
+    fields: tuple[str, ...]  # of the class State
+    clip_norm: str
+    clip_value: str
+    step: tuple[str, ...]
+    elements: tuple[str, ...]
+    after: tuple[str, ...]
+    schedule_name: str
+    schedule: tuple[str, ...]
+    per_step: str
+    per_epoch: str
+
+
+def optimizer(block: Block) -> Optimizer:
+    """Return the optimiser's and the schedule's strings."""
+    program = block.program
+    update, schedule, training = program.update, program.schedule, program.training
+    once = {statement.target.name for statement in update.scalars}
+    states = tuple(state for state in update.states if state.name not in once)
+    return Optimizer(
+        name=named(update.name),
+        constants=constants(program),
+        states=tuple(state.name for state in states),
+        starts=tuple(repr(state.start) for state in states),
+        scratch=tuple(buffer.name for buffer in program.buffers if "p" in buffer.shape),
+        fields=state_fields(program),
+        clip_norm="" if training.clip_norm is None else repr(training.clip_norm),
+        clip_value="" if training.clip_value is None else repr(training.clip_value),
+        step=block.step(),
+        elements=block.target.lines(update.elements, program, 88),
+        after=tuple(f"state.{s.name} = {s.name}" for s in update.states if s.name in once),
+        schedule_name=named(schedule.name) if schedule else "",
+        schedule=block.schedule(),
+        per_step="step" if schedule and schedule.per == "step" else "",
+        per_epoch="epoch" if schedule and schedule.per == "epoch" else "",
+    )
+
+
+def named(name: str) -> str:
+    """Return an entry's name, or words for the spec's own formula."""
+    return OWN if name == "own" else name
+
+
+def state_fields(program: Program) -> tuple[str, ...]:
+    """Return the fields of the class State: arrays first, then numbers with their starts."""
+    update, schedule = program.update, program.schedule
+    once = {statement.target.name for statement in update.scalars}
+    kind = "Array" if program.buffers else "Params"
+    epochs = (
+        "epoch: int = 0  # epochs done",
+        "metric: float = math.inf  # the last epoch's loss",
+    )
+    return (
+        *(f"{s.name}: {kind}  # for each parameter" for s in update.states if s.name not in once),
+        *(f"{b.name}: Array  # scratch" for b in program.buffers if "p" in b.shape),
+        f"lr: float = {'LR' if has_rate(program) else '0.0'}  # the learning rate",
+        "step: int = 0  # steps taken",
+        *(f"{s.name}: float = {s.start!r}" for s in update.states if s.name in once),
+        *(epochs if schedule else ()),
+        *(f"{s.name}: float = {s.start!r}" for s in (schedule.states if schedule else ())),
+    )

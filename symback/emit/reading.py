@@ -1,0 +1,65 @@
+"""Which names statements read and write, and which statements a value needs."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from symback.program import Program, Read, Slice, Split, Statement
+
+
+def children(node: Any) -> Iterable[Any]:
+    """Return the expressions inside an expression or a statement."""
+    for field in fields(node):
+        value = getattr(node, field.name)
+        for part in value if isinstance(value, tuple) else (value,):
+            if is_dataclass(part):
+                yield part
+
+
+def read_names(node: Any) -> Iterable[str]:
+    """Return the names an expression reads, in order, again where it reads them again."""
+    if isinstance(node, Read | Split | Slice):
+        yield node.name
+    for part in children(node):
+        yield from read_names(part)
+
+
+def reads(statements: Iterable[Statement]) -> dict[str, None]:
+    """Return the names that statements read, each once, in order."""
+    return dict.fromkeys(name for s in statements for name in read_names(s.value))
+
+
+def incoming(statements: Sequence[Statement]) -> dict[str, None]:
+    """Return the names that statements read before they write them."""
+    written: set[str] = set()
+    before: dict[str, None] = {}
+    for statement in statements:
+        before |= {n: None for n in read_names(statement.value) if n not in written}
+        written.add(statement.target.name)
+    return before
+
+
+def writes(name: str, statements: Iterable[Statement]) -> bool:
+    return any(statement.target.name == name for statement in statements)
+
+
+def needed_by(statements: Sequence[Statement], wanted: Iterable[str]) -> tuple[Statement, ...]:
+    """Return the statements whose values are wanted, with those they read, in order."""
+    missing = set(wanted)
+    kept: list[Statement] = []
+    for statement in reversed(statements):
+        if statement.target.name in missing:
+            missing.discard(statement.target.name)
+            missing |= set(read_names(statement.value))
+            kept.insert(0, statement)
+    return tuple(kept)
+
+
+def weighing(program: Program) -> tuple[Statement, ...]:
+    """Return the statements that compute what a batch counts for in a mean over batches.
+
+    A loss L = S/D of a sum S over examples has, for batches b, S = Σ_b D_b·L_b and D = Σ_b D_b, and
+    its gradient likewise. D is the number of examples, or is computed by the loss's statements
+    (the sum of the weights of the labels met); where L is a sum itself, parts add up.
+    """
+    return () if program.weight in {"", "n"} else needed_by(program.loss, [program.weight])

@@ -1,0 +1,37 @@
+"""Where the templates are, and how they are read; each is parsed once."""
+
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import BaseLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
+
+
+@cache
+def environment() -> Environment:
+    """Return Jinja set to fail on anything undefined; templates of the package or the checkout."""
+    return Environment(
+        loader=loader(),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # the text is Python; what isn't a checked name is escaped by `safe`
+    )
+
+
+def loader() -> BaseLoader:
+    """Return where the templates are: in the installed package, or beside it in a checkout."""
+    if files("symback").joinpath("templates").is_dir():
+        return PackageLoader("symback", "templates")
+    checkout = Path(__file__).parents[2] / "templates"
+    if (checkout / "common" / "module.py.j2").is_file():
+        return FileSystemLoader(checkout)
+    raise FileNotFoundError("symback's templates are missing: reinstall the package")
+
+
+@cache
+def source(path: str) -> str:
+    """Return the text of a file of the templates, without its last line end."""
+    found, _, _ = loader().get_source(environment(), path)
+    return found.rstrip("\n")
