@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+
 @dataclass(frozen=True, slots=True)
 class Mistake:
     """One thing that is wrong, and what would be right.

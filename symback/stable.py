@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from sympy import Add, Expr, Indexed, Mul, Pow, S, Symbol
+from sympy import Add, Expr, Indexed, Mul, Pow, S
 
 from symback import functions as fn
 from symback import index as ix

@@ -15,6 +15,7 @@ RANGES = {
     "unit": Draw("uniform", (0.05, 0.95)),
     "positive": Draw("uniform", (0.5, 1.5)),
     "weights": Draw("uniform", (0.5, 1.5)),
+    "weights": Draw("uniform", (0.5, 1.5)),
     "": Draw("normal", (0.0, 1.0)),
 }
 
@@ -47,7 +48,7 @@ def examples(program: Program, target: Target, name: str) -> Examples:
     return Examples(
         checks=checks,
         input_checks=tuple(map(shape_check, inputs)),
-        checking=sources((line.partition("= ")[2] or line for line in checks), name),
+        checking=sources(checks, name),
         samples=samples,
         drawing=sources(samples, name),
         path=quoted(data.path) if data.path else "",
@@ -63,8 +64,8 @@ def examples(program: Program, target: Target, name: str) -> Examples:
 
 
 def sources(calls: Iterable[str], name: str) -> tuple[str, ...]:
-    """Return the source of the functions that are called of those in a target's folder."""
-    called = dict.fromkeys(sorted(call.partition("(")[0] for call in calls))
+    """Return the source of the functions that lines call, of those in a target's folder."""
+    called = dict.fromkeys(sorted(call.partition("(")[0].split()[-1] for call in calls))
     own = (function for function in called if function.startswith(("drawn_", "labels", "require_")))
     return tuple(source(f"{name}/functions/{function}.py") for function in own)
 

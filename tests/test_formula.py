@@ -1,0 +1,525 @@
+"""The language of formulas: what is read as what, what is refused and where, what it computes.
+
+Formulas drawn by hypothesis are compared with `jax.grad` of the same text: 100 of them, or as many
+as the environment variable SYMBACK_FORMULAS says.
+"""
+
+import ast
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from readings import Arrays, Loops, ranges
+from sympy import Integer
+
+import symback
+from symback import formula
+from symback import functions as fn
+from symback.errors import UserError
+from symback.formula import Definition, Scope
+
+EXAMPLES = int(os.environ.get("SYMBACK_FORMULAS", "100"))
+SCOPE = Scope(
+    ranks={"x": 2, "W": 2, "b": 1, "s": 0, "f1.W": 2},
+    numbers={"rate": fn.number(0.5), "flag": Integer(1)},
+    constants={"eps": 1e-8},
+    functions={
+        "mish": Definition(("x",), "x * tanh(softplus(x))"),
+        "loop": Definition(("x",), "loop(x)"),
+        "twice": Definition(("a",), "a + a"),
+    },
+)
+DOTS = Scope(ranks={"x": 3}, ellipsis=("n", "i"))
+
+
+def parsed(text: str, scope: Scope = SCOPE) -> str:
+    return str(formula.parse(text, scope).rhs)
+
+
+# ---------------------------------------------------------------- what is read as what
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("s + s", "2 * s"),
+        ("s - -s", "s + s"),
+        ("+s", "s"),
+        ("s / 4", "0.25 * s"),
+        ("s ** 0.5", "sqrt(s)"),
+        ("s ** 2.0", "s * s"),
+        ("2 ** 3 * s", "8 * s"),
+        ("rate * s", "s / 2"),
+        ("true + false", "1"),
+        ("True", "1"),
+        ("1_000 + 0x10", "1016"),
+        ("1e3", "1000"),
+        ("where(flag, s, nothing)", "s"),
+        ("where(not flag, nothing, s)", "s"),
+        ("where(rate > 1, nothing[n], s)", "s"),
+        ("where(flag and rate, s, nothing)", "s"),
+        ("where(not rate, nothing, s)", "s"),
+        ("where(not 2, nothing, s)", "s"),
+        ("where(-1 or 0, s, nothing)", "s"),
+        ("mish(s)", "s * tanh(softplus(s))"),
+        ("mish(mish(s))", "mish(s * tanh(softplus(s)))"),
+        ("twice(s)", "2 * s"),
+        ("mean(b[i], i)", "sum(b[i], i) / size(i)"),
+        ("mean(x[n, i], n, i)", "sum(x[n, i], n, i) / size(n) / size(i)"),
+        ("mean(x[n, i], n, i)", "sum(x[n, i], n, i) / (size(n) * size(i))"),
+        ("f1.W[i, 0]", "f1 . W [ i , 0 ]"),
+        ("  s +\n s", "s + s"),
+        ("s # why", "s"),
+        ("(((((((((((((((((((((((((((((s)))))))))))))))))))))))))))))", "s"),
+    ],
+)
+def test_read_alike(one: str, other: str) -> None:
+    assert parsed(one) == parsed(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("x[..., k]", "x[n, i, k]"),
+        ("sum(x[..., k], ...)", "sum(x[n, i, k], n, i)"),
+        ("mean(x[..., k], ...)", "mean(x[n, i, k], n, i)"),
+        ("size(...)", "size(n) * size(i)"),
+        ("z[..., k] = x[..., k]", "z[n, i, k] = x[n, i, k]"),
+    ],
+)
+def test_dots_stand_for_axes(one: str, other: str) -> None:
+    a, b = formula.parse(one, DOTS), formula.parse(other, DOTS)
+    assert (a.rhs, a.target and a.target.value) == (b.rhs, b.target and b.target.value)
+
+
+def test_constants_keep_their_names_and_switch() -> None:
+    assert parsed("eps * s") == "eps*s"
+    assert parsed("where(eps > 1, nothing, s)") == "s"
+
+
+def test_a_product_over_a_sum_stays_as_written() -> None:
+    assert parsed("2 * (s - eps)") == "2*(-eps + s)"
+
+
+def test_accesses_are_listed_with_their_places() -> None:
+    text = "z[n, o] = sum(W[o, i] * x[n, i], i) + b[o]"
+    read = formula.parse(text, SCOPE)
+    assert [text[a.offset : a.offset + a.length] for a in read.reads] == [
+        "W[o, i]",
+        "x[n, i]",
+        "b[o]",
+    ]
+    assert read.target is not None
+    assert text[read.target.offset : read.target.offset + read.target.length] == "z[n, o]"
+
+
+# ---------------------------------------------------------------- what is refused, and where
+
+
+def refused(text: str, scope: Scope = SCOPE) -> tuple[str, str, str]:
+    """Return the part of the text at fault, the message and the hint."""
+    with pytest.raises(UserError) as caught:
+        formula.parse(text, scope)
+    (mistake,) = caught.value.mistakes
+    assert mistake.offset is not None
+    assert 0 <= mistake.offset <= len(text)
+    return text[mistake.offset : mistake.offset + mistake.length], mistake.message, mistake.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "part", "said"),
+    [
+        ("z[n] = x[n, i]", "x[n, i]", "the index i is on the right only"),
+        ("z[n] = q = x[n, 0]", "z[n] = q = x[n, 0]", "one `=` is enough"),
+        ("z[n, n] = x[n, n]", "z[n, n]", "an index stands twice on the left"),
+        ("q.r.t = s", "q.r.t", "left of `=` stands a tensor"),
+        ("s + c[o]", "c", "there is no tensor `c` here"),
+        ("s + nothing", "nothing", "nothing is called `nothing` here"),
+        ("x[n]", "x[n]", "`x` has 2 axes, 1 indices stand here"),
+        ("b[n, i]", "b[n, i]", "`b` has 1 axis, 2 indices stand here"),
+        ("s[0]", "s[0]", "`s` has 0 axes"),
+        ("s + x", "x", "`x` has axes"),
+        ("(s + s)[0]", "(s + s)[0]", "only a tensor has indices"),
+        ("x[n, i + 1]", "i + 1", "an index is a name or a number"),
+        ("x[n, -1]", "-1", "an index is a name or a number"),
+        ("x[n, 1.5]", "1.5", "an index is a name or a number"),
+        ("x[n, 2 * i]", "2 * i", "an index is a name or a number"),
+        ('x[n, "a"]', '"a"', "an index is a name or a number"),
+        ("x[n, True]", "True", "an index is a name or a number"),
+        ("x[0:2, i]", "0:2", "an index is a name or a number"),
+        ("x[x[n, i], i]", "x[n, i]", "an index is a name or a number"),
+        ("x[..., i]", "...", "`...` can't be used here"),
+        ("sum(x[n, ...], ...)", "...", "`...` can't be used here"),
+        ("tanh", "tanh", "`tanh` is a function"),
+        ("sum", "sum", "`sum` is a function"),
+        ("mish", "mish", "`mish` is a function"),
+        ("tanh(s, s)", "tanh(s, s)", "`tanh` takes 1 argument, not 2"),
+        ("maximum(s)", "maximum(s)", "`maximum` takes 2 arguments, not 1"),
+        ("mish(s, s)", "mish(s, s)", "`mish` takes 1 argument, not 2"),
+        ("where(s, s)", "where(s, s)", "`where` takes 3 arguments, not 2"),
+        ("size(i, n)", "size(i, n)", "`size` takes 1 argument, not 2"),
+        ("tanh(x=s)", "tanh(x=s)", "functions are called by name"),
+        ("s.tanh()", "s.tanh()", "functions are called by name"),
+        ("loop(s) + 1", "loop(s)", "`loop` is defined by itself"),
+        ("sum(x[n, i])", "sum(x[n, i])", "`sum` needs the index it runs over"),
+        ("sum(b[i], 3)", "3", "expected the name of an index"),
+        ("sum(b[i], i + 1)", "i + 1", "expected the name of an index"),
+        ("max(s, i)", "max(s, i)", "`max` runs over i, which doesn't occur"),
+        ("argmax(x[n, i], n, i)", "argmax(x[n, i], n, i)", "`argmax` runs over one index"),
+        ("1 < s < 2", "1 < s < 2", "one comparison at a time"),
+        ("s is 1", "s is 1", "compare with <, <=, >, >=, == or !="),
+        ("s in s", "s in s", "compare with <, <=, >, >=, == or !="),
+        ('"words"', '"words"', "a formula holds numbers and names"),
+        ("None", "None", "a formula holds numbers and names"),
+        ("2j", "2j", "a formula holds numbers and names"),
+        ("s // 2", "s // 2", "formulas don't have this"),
+        ("s % 2", "s % 2", "formulas don't have this"),
+        ("s @ s", "s @ s", "formulas don't have this"),
+        ("~s", "~s", "formulas don't have this"),
+        ("[s]", "[s]", "formulas don't have this"),
+        ("s if s else s", "s if s else s", "formulas don't have this"),
+        ("1 + (lambda q: q)", "lambda q: q", "formulas don't have this"),
+        ("(q := 3)", "q := 3", "formulas don't have this"),
+        ('f"{s}"', 'f"{s}"', "formulas don't have this"),
+        ("yield s", "yield s", "formulas don't have this"),
+        ("sum(*x)", "sum(*x)", "`sum` needs the index"),
+        ("tanh(*x)", "*x", "formulas don't have this"),
+        ("import os", "i", "expected one formula"),
+        ("s; s", "s", "expected one formula"),
+        ("", "", "expected one formula"),
+        ("s + $", "$", "this is no formula"),
+        ("   s + $", "$", "this is no formula"),
+        ("s + \N{GREEK SMALL LETTER LAMDA}", "\N{GREEK SMALL LETTER LAMDA}", "plain ASCII"),
+        ("x[n,\ti]", "\t", "plain ASCII"),
+        ("s\0", "\0", "plain ASCII"),
+    ],
+)
+def test_refused_with_its_place(text: str, part: str, said: str) -> None:
+    at, message, _ = refused(text)
+    assert at == part
+    assert said in message
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("sun(b[i], i)", "did you mean `sum`?"),
+        ("tanhh(s)", "did you mean `tanh`?"),
+        ("mush(s)", "did you mean `mish`?"),
+        ("f1.V[i, j]", "did you mean `f1.W`?"),
+        ("raet * s", "did you mean `rate`?"),
+        ("tanh", "write tanh(…)"),
+        ("x", "write it with indices: x[n, i]"),
+        ("max(s)", "maximum(a, b)"),
+        ("9999999999", "write a larger one as 1e12"),
+        ("z[n] = x[n, i]", "sum(…, i)"),
+    ],
+)
+def test_a_hint_says_what_to_type(text: str, hint: str) -> None:
+    assert hint in refused(text)[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "part", "said"),
+    [
+        ("x" * 2001, "x", "a formula of 2001 characters; 2000 are allowed"),
+        ("+".join(["s"] * 251), "s", "a formula of 502 parts; 500 are allowed"),
+        ("tanh(" * 40 + "s" + ")" * 40, "t", "40 is allowed"),
+        ("-" * 60 + "s", "-", "40 is allowed"),
+        ("(" * 900 + "s" + ")" * 900, "(", ""),
+        ("s * 1000000001", "1000000001", "integers go up to 1e9"),
+        ("s ** 65", "65", "exponents go up to 64"),
+        ("s ** -65", "-65", "exponents go up to 64"),
+        ("s ** 64.5", "64.5", "exponents go up to 64"),
+        ("2 ** 2 ** 2 ** 2 ** 2", "2 ** 2 ** 2 ** 2", "exponents go up to 64"),
+        ("s * 1e400", "1e400", "too large for a computer's floats"),
+        ("s + 1e-320", "1e-320", "too large or too small"),
+        ("s + exp(exp(exp(9)))", "exp(exp(9))", "no finite value"),
+        ("s + 1e200 * 1e200", "1e200 * 1e200", "no finite value"),
+        ("1000000000 ** 60 * s", "1000000000 ** 60", "no finite value"),
+        ("s + 1/0", "1/0", "no finite value"),
+        ("s + 0/0", "0/0", "no finite value"),
+        ("s / (s - s)", "s / (s - s)", "no finite value"),
+        ("log(0) * s", "log(0)", "no finite value"),
+        ("sqrt(-1)", "sqrt(-1)", "no finite value"),
+        ("asin(2)", "asin(2)", "no finite value"),
+        ("s * log(eps - eps)", "log(eps - eps)", "no finite value"),
+    ],
+)
+def test_caps(text: str, part: str, said: str) -> None:
+    at, message, _ = refused(text)
+    assert at == part
+    assert said in message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "s" + " " * 1999,
+        "+".join(["s"] * 250),
+        "tanh(" * 37 + "s" + ")" * 37,
+        "s * 1000000000",
+        "s ** 64 + s ** -64",
+        "1e308 * s",
+        "1e-300 * s",
+    ],
+)
+def test_within_the_caps(text: str) -> None:
+    assert formula.parse(text, SCOPE).reads
+
+
+def test_functions_within_functions_run_out() -> None:
+    layers = {"f0": Definition(("x",), "x * x + x")}
+    layers |= {f"f{k}": Definition(("x",), f"f{k - 1}(f{k - 1}(x))") for k in range(1, 9)}
+    with pytest.raises(UserError, match="too large|too deep|by itself"):
+        formula.parse("f8(s)", Scope({"s": 0}, functions=layers))
+
+
+PIECES = (
+    "s x[n,i] W[o,i] b[o] n i o size( sum( mean( max( min( prod( logsumexp( softmax( argmax( where( "
+    "tanh( exp( log( sqrt( mish( twice( loop( f1.W[ ... , , , ) ) ) ) ( [ ] + - * / ** // % @ ~ < == "
+    "and or not if else lambda := = 0 1 2 64 65 1e9 1e308 1e-308 0.5 9999999999 True None pi "
+    "eps rate flat( __class__ . import ' \" \\ # { } : ; \n"
+).split(" ")
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.one_of(
+        st.text(max_size=60),
+        st.lists(st.sampled_from(PIECES), max_size=25).map("".join),
+        st.lists(st.sampled_from(PIECES), max_size=25).map(" ".join),
+    )
+)
+def test_hostile_text_is_read_or_refused(text: str) -> None:
+    for scope in (SCOPE, DOTS):
+        try:
+            read = formula.parse(text, scope)
+        except UserError as error:
+            (mistake,) = error.mistakes
+            assert mistake.offset is not None
+            assert 0 <= mistake.offset <= len(text)
+        else:
+            assert read.rhs is not None
+
+
+# ---------------------------------------------------------------- what it computes
+
+LETTERS = "nipjk"  # i and p take as many values
+TENSORS: Mapping[str, str] = {"x": "ni", "W": "jk", "v": "k", "Q": "ip", "T": "ijk", "c": ""}
+PARAMETERS = ("W", "v", "Q", "T", "c")
+WRAPPED = (  # where the argument may be anything small
+    *("tanh({})", "sin({})", "cos({})", "sigmoid({})", "softplus({})", "log_sigmoid({})"),
+    *("atan({})", "erf({})", "erfc({})", "relu({})", "abs({})", "sign({})", "-({})", "({})**2"),
+    *("exp(tanh({}))", "log(1.5 + ({})**2)", "log1p(({})**2)", "expm1(sin({}))", "({})**3"),
+    *("sqrt(0.5 + ({})**2)", "asin(0.9 * tanh({}))", "acos(0.9 * sin({}))", "tan(sin({}))"),
+    *("sinh(tanh({}))", "cosh(tanh({}))", "(1.2 + ({})**2)**0.7", "(1.2 + ({})**2)**-1.5"),
+    *("1 / (1.5 + ({})**2)", "log(1 + exp({}))", "1 / (1 + exp(-({})))", "({}) * pi"),
+    *("1 - sigmoid({})", "log(sigmoid({}))", "exp({}) - 1", "floor(3 * ({}))", "1 + erf({})"),
+)
+PAIRED = (
+    *("{} + {}", "{} - ({})", "({}) * ({})", "({}) / (1.5 + ({})**2)", "maximum({}, {})"),
+    *("minimum({}, {})", "({}) * ({})", "{} + {}", "log(exp({}) + exp({}))"),
+)
+CONDITIONS = (
+    *("{} > {}", "{} <= {}", "{} < {} and {} > -1", "not ({} >= {})", "{} > {} or {} < 0.1"),
+    *("{} == {}", "{} != {}"),
+)
+REDUCED = (
+    *("sum({}, {})", "sum({}, {})", "mean({}, {})", "max({}, {})", "min({}, {})"),
+    *("prod({}, {})", "logsumexp({}, {})", "log(sum(exp({}), {}))"),
+)
+SPREAD = ("softmax({}, {})", "log_softmax({}, {})", "exp({0}) / sum(exp({0}), {1})")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A formula in the making, and the indices free in it."""
+
+    text: str
+    free: frozenset[str]
+
+
+@st.composite
+def accesses(draw: st.DrawFn, free: str, tensors: Mapping[str, str]) -> Drawn:
+    """Draw a tensor read at letters of `free` that fit its axes, or at integers."""
+    name = draw(st.sampled_from(sorted(tensors)))
+    parts = []
+    for axis in tensors[name]:
+        fitting = [letter for letter in free if alike(letter, axis)]
+        parts.append(draw(st.sampled_from([*fitting, *fitting, "0"])))
+    text = f"{name}[{', '.join(parts)}]" if parts else name
+    return Drawn(text, frozenset(part for part in parts if part != "0"))
+
+
+def alike(one: str, other: str) -> bool:
+    """Say whether two letters take as many values."""
+    return one == other or {one, other} == {"i", "p"}
+
+
+@st.composite
+def expressions(draw: st.DrawFn, depth: int, free: str, tensors: Mapping[str, str]) -> Drawn:
+    """Draw an expression in which no other letters than `free` are free."""
+
+    def inner(letters: str = free) -> Drawn:
+        return draw(expressions(depth - 1, letters, tensors))
+
+    kind = draw(st.integers(0, 9 if depth else 1))
+    if kind == 0:
+        plain = [*free, *(f"size({letter})" for letter in free)]
+        text = draw(st.sampled_from(["0.5", "2", "-1.25", "pi", *plain]))
+        return Drawn(text, frozenset({text} & set(free)))
+    if kind == 1:
+        return draw(accesses(free, tensors))
+    if kind in (2, 3):
+        a = inner()
+        return Drawn(draw(st.sampled_from(WRAPPED)).format(a.text), a.free)
+    if kind in (4, 5):
+        a, b = inner(), inner()
+        return Drawn(draw(st.sampled_from(PAIRED)).format(a.text, b.text), a.free | b.free)
+    if kind == 6:
+        a, b, c, d = inner(), inner(), inner(), inner()
+        held = draw(st.sampled_from(CONDITIONS)).format(*(f"({e.text})" for e in (a, b, c)))
+        return Drawn(f"where({held}, {c.text}, {d.text})", a.free | b.free | c.free | d.free)
+    axes = "".join(tensors.values())
+    letter = draw(st.sampled_from([one for one in LETTERS if any(alike(one, a) for a in axes)]))
+    if kind == 9 and letter in free:
+        body = with_letter(inner(), letter, tensors)
+        return Drawn(draw(st.sampled_from(SPREAD)).format(body.text, letter), body.free)
+    body = with_letter(inner("".join(dict.fromkeys(free + letter))), letter, tensors)
+    text = draw(st.sampled_from(REDUCED)).format(body.text, letter)
+    return Drawn(text, body.free - {letter})
+
+
+def with_letter(body: Drawn, letter: str, tensors: Mapping[str, str]) -> Drawn:
+    """Return an expression in which the letter occurs."""
+    if letter in body.free:
+        return body
+    name, axes = next(
+        (name, axes) for name, axes in tensors.items() if any(alike(letter, a) for a in axes)
+    )
+    place = next(k for k, axis in enumerate(axes) if alike(letter, axis))
+    parts = [letter if k == place else "0" for k in range(len(axes))]
+    return Drawn(f"({body.text}) * {name}[{', '.join(parts)}]", body.free | {letter})
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network of one layer by formula and a loss by formula, with numbers to try it on."""
+
+    layer: str
+    loss: str
+    values: Mapping[str, Any]
+
+    def spec(self) -> dict[str, Any]:
+        shape = {name: list(np.shape(self.values[name])) for name in TENSORS}
+        held = {name: {"shape": shape[name], "init": "zeros"} for name in PARAMETERS}
+        used = {name: one for name, one in held.items() if name in names(self.layer)}
+        return {
+            "model": "drawn",
+            "inputs": {"x": ["n", *shape["x"][1:]], "t": ["n"]},
+            "layers": [{"f1": {"formula": self.layer, "parameters": used}}],
+            "loss": {"formula": self.loss},
+            "optimizer": {"sgd": {"lr": 0.1}},
+            "train": {"epochs": 1},
+        }
+
+    def used(self) -> list[str]:
+        """Return the parameters that the layer reads."""
+        return [name for name in PARAMETERS if name in names(self.layer)]
+
+    def value(self, given: Mapping[str, Any], reading: type[Loops] | type[Arrays]) -> Any:
+        """Return the loss by another reading of the same text."""
+        tensors = {**self.values, **given}
+        shapes = {name: np.shape(tensor) for name, tensor in tensors.items()}
+        sizes = ranges(ast.parse(self.layer), shapes) | sizes_of(shapes)
+        output = reading(tensors, sizes).array(self.layer)
+        return reading({**tensors, "y": output}, sizes).array(self.loss)
+
+
+def names(text: str) -> set[str]:
+    return {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+
+
+def sizes_of(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """Return the range of each letter."""
+    return {
+        letter: shapes[name][place]
+        for name, axes in TENSORS.items()
+        for place, letter in enumerate(axes)
+    }
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """Draw a layer, a loss and numbers."""
+    sizes = {letter: draw(st.integers(1, 3)) for letter in "nijk"}
+    sizes["p"] = sizes["i"]
+    letters = draw(st.sampled_from(["n", "nk", "kn", "nij", "np"]))
+    body = draw(expressions(3, letters, TENSORS))
+    for letter in letters:
+        body = with_letter(body, letter, {"x": "ni", "v": "k", "W": "jk", "Q": "ip"})
+    learned = body.text if names(body.text) & set(PARAMETERS) else f"{body.text} * c"
+    layer = f"h[{', '.join(letters)}] = {learned}"
+    over = {"y": letters, "t": "n"}
+    inner = draw(expressions(2, letters, over))
+    for letter in letters:
+        inner = with_letter(inner, letter, over)
+    reduce = draw(st.sampled_from(["sum", "mean", "logsumexp"]))
+    loss = f"{reduce}(({inner.text}) * 0.5 + y[{', '.join(letters)}], {', '.join(letters)})"
+    assume(len(layer) < 1500)
+    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
+    values = {
+        name: rng.uniform(-1.5, 1.5, [sizes[letter] for letter in axes])
+        for name, axes in {**TENSORS, "t": "n"}.items()
+    }
+    return Case(layer, loss, values)
+
+
+def compiled(case: Case, target: str, readable: bool) -> ModuleType:
+    """Return the case's module; a formula that folds to less than was drawn is drawn anew."""
+    try:
+        return symback.compile(case.spec(), target, readable=readable, wrt=("x",))
+    except UserError as error:
+        folded = ("which doesn't occur", "no finite value", "40 is allowed", "500 are allowed")
+        assume(not any(said in str(error) for said in folded))
+        raise
+
+
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.filter_too_much,
+        HealthCheck.data_too_large,
+    ],
+)
+@given(cases(), st.sampled_from([("numpy", True), ("numpy", False), ("python", True)]))
+def test_drawn_formulas_agree_with_jax(case: Case, way: tuple[str, bool]) -> None:
+    made = compiled(case, *way)
+    keys = {name: f"f1.{name}" for name in case.used()}
+    params = {key: case.values[name] for name, key in keys.items()}
+    x, t = case.values["x"], case.values["t"]
+    if way[0] == "python":
+        params = {key: value.tolist() for key, value in params.items()}
+        value, grads = made.value_and_grad(params, x.tolist(), t.tolist())
+    else:
+        value, grads = made.value_and_grad(params, x, t)
+    given_ = {name: case.values[name] for name in (*keys, "x")}
+    wanted, slopes = jax.value_and_grad(lambda given: case.value(given, Arrays))(given_)
+    assume(np.isfinite(wanted) and abs(wanted) < 1e6)
+    np.testing.assert_allclose(value, wanted, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(value, case.value({}, Loops), rtol=1e-10, atol=1e-10)
+    largest = max(1.0, *(float(np.max(np.abs(slope))) for slope in slopes.values()))
+    assume(np.isfinite(largest) and largest < 1e6)
+    for name in given_:
+        got = np.asarray(grads.get(keys.get(name, name), np.zeros_like(given_[name])))
+        np.testing.assert_allclose(got, slopes[name], rtol=1e-10, atol=1e-10 * largest)
