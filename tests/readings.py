@@ -111,8 +111,8 @@ class Loops:
     def value(self, node: ast.expr, at: At) -> float:
         """Return an expression's value where the indices stand."""
         match node:
-            case ast.Constant():
-                return float(node.value)
+            case ast.Constant(value=int() | float() as number):
+                return float(number)
             case ast.Name(id="pi"):
                 return math.pi
             case ast.Name(id=word):
@@ -177,7 +177,7 @@ class Loops:
 
 @dataclass(frozen=True)
 class Arrays:
-    """A formula in JAX: every value has one axis for each of the letters, of length 1 without it."""
+    """A formula in JAX: every value has one axis for each letter, of length 1 without it."""
 
     tensors: Mapping[str, Any]
     sizes: Mapping[str, int]

@@ -278,13 +278,14 @@ def test_within_the_caps(text: str) -> None:
 def test_functions_within_functions_run_out() -> None:
     layers = {"f0": Definition(("x",), "x * x + x")}
     layers |= {f"f{k}": Definition(("x",), f"f{k - 1}(f{k - 1}(x))") for k in range(1, 9)}
-    with pytest.raises(UserError, match="too large|too deep|by itself"):
+    with pytest.raises(UserError, match=r"too large|too deep|by itself"):
         formula.parse("f8(s)", Scope({"s": 0}, functions=layers))
 
 
 PIECES = (
-    "s x[n,i] W[o,i] b[o] n i o size( sum( mean( max( min( prod( logsumexp( softmax( argmax( where( "
-    "tanh( exp( log( sqrt( mish( twice( loop( f1.W[ ... , , , ) ) ) ) ( [ ] + - * / ** // % @ ~ < == "
+    "s x[n,i] W[o,i] b[o] n i o size( sum( mean( max( min( prod( logsumexp( softmax( argmax( "
+    "where( tanh( exp( log( sqrt( mish( twice( loop( f1.W[ ... , , , ) ) ) ) ( [ ] + - * / ** "
+    "// % @ ~ < == "
     "and or not if else lambda := = 0 1 2 64 65 1e9 1e308 1e-308 0.5 9999999999 True None pi "
     "eps rate flat( __class__ . import ' \" \\ # { } : ; \n"
 ).split(" ")
@@ -520,6 +521,6 @@ def test_drawn_formulas_agree_with_jax(case: Case, way: tuple[str, bool]) -> Non
     np.testing.assert_allclose(value, case.value({}, Loops), rtol=1e-10, atol=1e-10)
     largest = max(1.0, *(float(np.max(np.abs(slope))) for slope in slopes.values()))
     assume(np.isfinite(largest) and largest < 1e6)
-    for name in given_:
-        got = np.asarray(grads.get(keys.get(name, name), np.zeros_like(given_[name])))
+    for name, values in given_.items():
+        got = np.asarray(grads.get(keys.get(name, name), np.zeros_like(values)))
         np.testing.assert_allclose(got, slopes[name], rtol=1e-10, atol=1e-10 * largest)

@@ -15,7 +15,6 @@ RANGES = {
     "unit": Draw("uniform", (0.05, 0.95)),
     "positive": Draw("uniform", (0.5, 1.5)),
     "weights": Draw("uniform", (0.5, 1.5)),
-    "weights": Draw("uniform", (0.5, 1.5)),
     "": Draw("normal", (0.0, 1.0)),
 }
 
