@@ -25,7 +25,7 @@ from symback import functions as fn
 from symback.errors import UserError
 from symback.formula import Definition, Scope
 
-EXAMPLES = int(os.environ.get("SYMBACK_FORMULAS", "100"))
+EXAMPLES = int(os.environ.get("SYMBACK_FORMULAS", "30"))
 SCOPE = Scope(
     ranks={"x": 2, "W": 2, "b": 1, "s": 0, "f1.W": 2},
     numbers={"rate": fn.number(0.5), "flag": Integer(1)},
