@@ -283,6 +283,23 @@ def test_assumptions_are_checked(load: Load, target: str) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
+def test_sample_weights_are_checked(load: Load, target: str) -> None:
+    spec = {
+        "inputs": {"x": ["n", 4], "t": {"shape": ["n"], "classes": 3}, "s": ["n"]},
+        "layers": [LAST],
+        "loss": {"cross_entropy": {"target": "t", "sample_weight": "s"}},
+        "optimizer": "sgd",
+    }
+    module = load(pipeline.program(spec), target)
+    x, t, s = module.sample(9)
+    assert 0.5 <= min(s) < max(s) <= 1.5
+    assert module.check() == []
+    s[2] = -1.0
+    with pytest.raises(ValueError, match=r"s\[2\] is -1.0, not 0 or above \(s ≥ 0\)"):
+        module.train(module.init(), x, t, s)
+
+
+@pytest.mark.parametrize("target", TARGETS)
 def test_interruption_keeps_what_was_learnt(load: Load, target: str) -> None:
     module = load(replace(small(epochs=9), update=SGD), target)
     params, (x, t) = module.init(), clusters(target)

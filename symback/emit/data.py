@@ -1,5 +1,6 @@
 """Examples in a module: how they are checked, drawn to try the network on, and read from a file."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -62,11 +63,11 @@ def examples(program: Program, target: Target, name: str) -> Examples:
     )
 
 
-def sources(calls: Iterable[str], name: str) -> tuple[str, ...]:
-    """Return the source of the functions that lines call, of those in a target's folder."""
-    called = dict.fromkeys(sorted(call.partition("(")[0].split()[-1] for call in calls))
-    own = (function for function in called if function.startswith(("drawn_", "labels", "require_")))
-    return tuple(source(f"{name}/functions/{function}.py") for function in own)
+def sources(lines: Iterable[str], name: str) -> tuple[str, ...]:
+    """Return the source of the functions, of those in a target's folder, that lines call first."""
+    calls = (re.match(r"(?:\w+ = )?((?:drawn|require)_\w+|labels)\(", line) for line in lines)
+    called = sorted({call[1] for call in calls if call})
+    return tuple(source(f"{name}/functions/{function}.py") for function in called)
 
 
 def shape_check(tensor: Tensor) -> str:
