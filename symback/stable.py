@@ -54,7 +54,7 @@ def _softplus(expr: Expr) -> Expr | None:
 
 
 def _sigmoid(expr: Expr) -> Expr | None:
-    # 1/(1 + exp(u)) = sigmoid(−u);  exp(u)/(1 + exp(u)) = sigmoid(u)
+    # 1/(1 + exp(u)) = sigmoid(−u)
     for part in ix.factors(expr):
         if not (isinstance(part, Pow) and part.exp == -1):
             continue
@@ -63,10 +63,17 @@ def _sigmoid(expr: Expr) -> Expr | None:
         if u is None:
             continue
         rest = ix.product(other for other in ix.factors(expr) if other is not part)
-        for other in ix.factors(rest):
-            if other == fn.exp(u):
-                return fn.sigmoid(u) * (rest / other)
         return fn.sigmoid(-u) * rest
+    return None
+
+
+def _sigmoid_up(expr: Expr) -> Expr | None:
+    # exp(u)·sigmoid(−u) = sigmoid(u), what exp(u)/(1 + exp(u)) has become by then
+    parts = ix.factors(expr)
+    for part in parts:
+        if isinstance(part, fn.exp) and (below := fn.sigmoid(-part.args[0])) in parts:
+            rest = ix.product(other for other in parts if other not in (part, below))
+            return fn.sigmoid(part.args[0]) * rest
     return None
 
 
@@ -195,6 +202,7 @@ def _guarded(expr: Expr) -> Expr | None:
 RULES = (
     Rule("log(1 + exp(u)) → softplus(u)", "exp(u) overflows from u = 710 on", _softplus),
     Rule("1/(1 + exp(−u)) → sigmoid(u)", "exp overflows, and inf/inf is NaN", _sigmoid),
+    Rule("exp(u)/(1 + exp(u)) → sigmoid(u)", "exp overflows, and inf/inf is NaN", _sigmoid_up),
     Rule("exp(u)/Σ exp(u) → softmax(u)", "exp(u) overflows from u = 710 on", _softmax),
     Rule("log Σ exp(u) → logsumexp(u)", "exp(u) overflows; the sum may be 0", _logsumexp),
     Rule("log(sigmoid) → log_sigmoid, log(softmax) → log_softmax", "log(0) is −inf", _log_of),
