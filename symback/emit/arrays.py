@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from symback.emit.folding import WIDTH
+from symback.emit.reading import reads
 from symback.emit.target import Target
 from symback.emit.text import quoted
 from symback.program import Draw, Program, Role, Tensor
@@ -19,6 +20,13 @@ def cached(program: Program) -> tuple[Tensor, ...]:
     tensors = {tensor.name: tensor for tensor in program.tensors}
     values = tuple(tensors[name] for name in order if name in tensors)  # the rest is scratch
     return (*program.with_role(Role.INPUT, Role.RANDOM), *values)
+
+
+def scores(program: Program) -> tuple[Tensor, ...]:
+    """Return the loss's values that the adjoints read, in order."""
+    read = reads(program.backward)
+    found = dict.fromkeys(s.target.name for s in program.loss if s.target.name in read)
+    return tuple(map(program.tensor, found))
 
 
 def shape_text(tensor: Tensor) -> str:

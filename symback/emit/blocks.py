@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from symback.emit.arrays import cached, names
+from symback.emit.arrays import cached, names, scores
 from symback.emit.folding import WIDTH
-from symback.emit.reading import incoming, needed_by, reads, writes
+from symback.emit.reading import incoming, reads, writes
 from symback.emit.target import Boxes, Target
 from symback.emit.templates import source
 from symback.emit.text import quoted
@@ -31,11 +31,23 @@ class Block:
             *self.sizes(statements, inputs[0]),
         )
 
-    def objective(self, statements: Sequence[Statement]) -> tuple[str, ...]:
-        """Return lines over the cache and the targets: the loss."""
+    def objective(self) -> tuple[str, ...]:
+        """Return the loss's lines, over the cache and the targets."""
+        return self.over_cache(self.program.loss)
+
+    def backward(self) -> tuple[str, ...]:
+        """Return the adjoints' lines, over the cache, the targets and values of the loss."""
+        return self.over_cache(self.program.backward, names(scores(self.program)))
+
+    def over_cache(
+        self, statements: Sequence[Statement], scored: Sequence[str] = ()
+    ) -> tuple[str, ...]:
+        """Return statements' lines after what they read: parameters, values, constants, sizes."""
+        fast = bool(self.program.buffers)
         return (
             *self.parameters(statements),
-            *self.unpacked("cache", self.cached(statements)),
+            *self.unpacked("cache", self.cached(statements, scored if fast else ())),
+            *self.unpacked("scores", () if fast else scored),
             *self.constants(statements),
             *self.sizes(statements, self.program.with_role(Role.INPUT)[0], "cache."),
             *self.target.lines(statements, self.program),
@@ -52,13 +64,6 @@ class Block:
             *self.sizes(statements, first),
             *self.target.lines(statements, self.program),
         )
-
-    def backward(self) -> tuple[str, ...]:
-        """Return the adjoints' lines, after those of the loss that they read (fast form: all)."""
-        loss, adjoints = self.program.loss, self.program.backward
-        if not self.program.buffers:
-            loss = needed_by(loss, reads(adjoints))
-        return self.objective((*loss, *adjoints))
 
     def step(self) -> tuple[str, ...]:
         """Return the optimiser's scalars of a step."""
@@ -112,7 +117,9 @@ class Block:
             for group in groups
         )
 
-    def cached(self, statements: Sequence[Statement]) -> tuple[str, ...]:
+    def cached(
+        self, statements: Sequence[Statement], scored: Sequence[str] = ()
+    ) -> tuple[str, ...]:
         """Return the names of the cache that statements read or, fast form, write into."""
         buffers = tuple(b for b in self.program.buffers if "p" not in b.shape)
         touched = {*reads(statements)}
@@ -120,7 +127,7 @@ class Block:
         if statements is self.program.forward:
             touched -= {s.target.name for s in statements} - set(names(buffers))
             touched -= set(names(self.program.with_role(Role.INPUT, Role.RANDOM)))
-        held = dict.fromkeys((*names(cached(self.program)), *names(buffers)))
+        held = dict.fromkeys((*names(cached(self.program)), *names(buffers), *scored))
         return tuple(name for name in held if name in touched)
 
     def unpacked(self, source: str, wanted: Sequence[str]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from symback.emit.arrays import cached, drawn, initial, mask, names, shape_text
+from symback.emit.arrays import cached, drawn, initial, mask, names, scores, shape_text
 from symback.emit.blocks import Block
 from symback.emit.reading import reads, weighing
 from symback.emit.text import quoted
@@ -36,9 +36,13 @@ class Network:
     objective: tuple[str, ...]
     loss_name: str
     unreduced: str  # the loss's name where it is an array
+    score_fields: tuple[str, ...]  # the loss's values that backward reads
+    score_names: str
+    kept_scores: tuple[str, ...]  # fast form: those that aren't written in place
     weight: tuple[str, ...]  # the lines that end by computing what a batch counts for
     weight_name: str  # "n" for a mean over the examples, "" for a sum
     backward: tuple[str, ...]
+    backward_targets: tuple[str, ...]  # the targets that it reads
     adjoints: tuple[str, ...]  # fast form: 'dW1 = grads["f1.weight"]', what backward writes into
     written: tuple[str, ...]  # fast form: 'grads["f.scale"][...] = dscale', for single numbers
     gradients: tuple[str, ...]  # '"f1.weight": dW1,'
@@ -54,7 +58,7 @@ def network(block: Block) -> Network:
     inputs, targets = program.with_role(Role.INPUT), program.with_role(Role.TARGET)
     parameters, random = program.with_role(Role.PARAMETER), program.with_role(Role.RANDOM)
     known = {tensor.key for tensor in parameters}
-    held = cached(program)
+    held, scored = cached(program), scores(program)
     arrays = tuple(buffer for buffer in program.buffers if "p" not in buffer.shape)
     weight = weighing(program)
     gradients = tuple((key, program.tensor(name)) for key, name in program.gradients)
@@ -92,12 +96,21 @@ def network(block: Block) -> Network:
         masks=tuple(line for tensor in random for line in mask(tensor, program, target)),
         head=block.head(),
         forward=target.lines(program.forward, program),
-        objective=block.objective(program.loss),
+        objective=block.objective(),
         loss_name=program.objective,
         unreduced=program.objective if program.tensor(program.objective).shape else "",
+        score_fields=tuple(
+            f"{tensor.name}: Array  # {shape_text(tensor)}"
+            if tensor.shape
+            else f"{tensor.name}: float"
+            for tensor in scored
+        ),
+        score_names=", ".join(f"{name}={name}" for name in names(scored)),
+        kept_scores=tuple(name for name in names(scored) if name not in names(arrays)),
         weight=block.weight(weight) if weight else (),
         weight_name=program.weight,
         backward=block.backward(),
+        backward_targets=tuple(n for n in names(targets) if n in reads(program.backward)),
         adjoints=tuple(
             f"{tensor.name} = grads[{quoted(key)}]"
             if key in known
