@@ -179,13 +179,16 @@ def found(layer: Mapping[str, Mapping[str, Any]]) -> set[str]:
     return {key for body in layer.values() for key in body}
 
 
-@targets
+@pytest.mark.parametrize(
+    ("target", "readable"), [("numpy", True), ("numpy", False), ("python", True)]
+)
 @nets
-def test_layer(name: str, target: str) -> None:
+def test_layer(name: str, target: str, readable: bool) -> None:
     net = NETS[name]
     wrt = tuple(net.inputs)
-    module = compiled(net.spec, target, wrt)
+    module = compiled(net.spec, target, wrt, readable=readable)
     params = drawn_params(module)
+    assert module.check() == []
     theirs = pytorch.result(net.spec, params, net.data, wrt, own=OWN)
     assert_same(evaluated(module, params, net.data), theirs)
 

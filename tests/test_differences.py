@@ -1,0 +1,59 @@
+"""Every entry over its options: derived gradients are the slopes of the loss itself.
+
+Each module checks itself by central differences, without PyTorch or JAX.
+"""
+
+from typing import Any
+
+import pytest
+from loss_cases import Case, cases
+from loss_cases import spec as loss_spec
+from oracle import SpecMapping, compiled, entries
+from settings import TARGETS, Settings, option_sets, shown
+
+from symback.catalog.entry import Entry, Kind
+
+NEEDED = {"dense": {"units": 3}}
+SOURCES = {"add": ["f1", "f2"], "concat": ["f1", "f2"]}
+targets = pytest.mark.parametrize("target", TARGETS)
+
+
+def of(kind: Kind) -> list[tuple[Entry, dict[str, Any]]]:
+    """Return the entries of a kind, each with its option sets."""
+    return [(entry, chosen) for entry in entries(kind) for chosen in option_sets(entry, {}, NEEDED)]
+
+
+def spec(layer: SpecMapping) -> SpecMapping:
+    """Return a network with a layer between two others of one width."""
+    return {
+        "inputs": {"x": ["n", 4], "t": ["n", 2]},
+        "layers": [
+            {"f1": {"dense": 3, "activation": "tanh"}},
+            {"f2": {"dense": 3}},
+            {"f3": layer},
+            {"f4": {"dense": 2}},
+        ],
+        "loss": {"mse": "t"},
+        "optimizer": {"sgd": {"lr": 0.1}},
+    }
+
+
+@targets
+@pytest.mark.parametrize(("entry", "chosen"), of(Kind.ACTIVATION), ids=shown)
+def test_activation(entry: Entry, chosen: Settings, target: str) -> None:
+    assert compiled(spec({"activation": {entry.name: dict(chosen)}}), target).check() == []
+
+
+@targets
+@pytest.mark.parametrize(("entry", "chosen"), of(Kind.LAYER), ids=shown)
+def test_layer(entry: Entry, chosen: Settings, target: str) -> None:
+    layer = {entry.name: dict(chosen), "from": SOURCES.get(entry.name, "f2")}
+    assert compiled(spec(layer), target).check() == []
+
+
+@pytest.mark.parametrize("case", [each for each in cases() if each.reduction == "mean"], ids=str)
+def test_loss(case: Case) -> None:
+    written = loss_spec(case)
+    if case.chosen.get("log_input") is False:  # the output is a rate
+        written["layers"][-1]["f2"]["activation"] = "softplus"
+    assert compiled(written, "numpy", ("x", "e")).check() == []

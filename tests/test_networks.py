@@ -1,0 +1,28 @@
+"""Networks drawn at random: every target, form and precision of a spec computes the same."""
+
+import numpy as np
+from drawn import LOSSES, TRIES, WRT, Network, networks
+from hypothesis import given
+from oracle import assert_same, compiled, entries, evaluated
+
+from symback.catalog.entry import Kind
+
+
+def test_every_loss_is_drawn() -> None:
+    assert {entry.name for entry in entries(Kind.LOSS)} == set(LOSSES)
+
+
+@TRIES
+@given(networks())
+def test_all_forms_agree(network: Network) -> None:
+    params, data = network.params, network.data
+    readable = evaluated(compiled(network.spec, "numpy", WRT), params, data)
+    plain = evaluated(compiled(network.spec, "python", WRT), params, data)
+    fast = evaluated(compiled(network.spec, "numpy", WRT, readable=False), params, data)
+    assert_same(plain, readable, "plain Python:")
+    assert_same(fast, readable, "with buffers:")
+    single = compiled(network.spec, "numpy", WRT, "float32", readable=False)
+    halved = {key: w.astype(np.float32) for key, w in params.items()}
+    rough = evaluated(single, halved, data)
+    assert {gradient.dtype for gradient in rough.grads.values()} == {np.dtype(np.float32)}
+    assert_same(rough, readable, "float32:", tolerance=1e-4)
