@@ -1,0 +1,51 @@
+"""What the README shows is what happens."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from symback import pipeline, spec
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def test_console_blocks_show_what_is_printed() -> None:
+    shown = blocks("console")
+    assert shown
+    for block in shown:
+        call, _, wanted = block.partition("\n")
+        arguments, _, tail = call.removeprefix("$ symback ").partition(" | tail -n ")
+        command = [sys.executable, "-m", "symback", *arguments.split()]
+        ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        lines = ran.stdout.rstrip("\n").splitlines()[-int(tail or 0) :]
+        assert "\n".join(lines) == wanted.rstrip("\n")
+
+
+def test_the_python_block_runs() -> None:
+    (program,) = (block for block in blocks("python") if block.startswith("import symback"))
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+
+
+def test_the_emitted_lines_are_the_readmes() -> None:
+    (shown,) = (block for block in blocks("python") if "dz3 = " in block)
+    text = pipeline.generate(ROOT / "examples/chain.yaml", readable=True).text
+    for line in shown.splitlines():
+        assert line.strip() == "..." or line in text.splitlines()
+
+
+def test_the_specs_are_specs() -> None:
+    shown = blocks("yaml")
+    whole = [block for block in shown if block.startswith("model:")]
+    assert len(whole) == 2
+    for block in whole:
+        without_data = re.sub(r"^data:.*\n", "", block, flags=re.MULTILINE)
+        assert pipeline.derive(spec.parse(without_data)).gradients
+    (own,) = (block for block in shown if block.startswith("functions:"))
+    frame = "model: own\ninputs: {x: [n, 2], t: [n, 1]}\n"
+    assert "siren.W" in dict(pipeline.derive(spec.parse(frame + own)).gradients)
