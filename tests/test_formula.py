@@ -376,7 +376,7 @@ def expressions(draw: st.DrawFn, depth: int, free: str, tensors: Mapping[str, st
     if kind == 0:
         plain = [*free, *(f"size({letter})" for letter in free)]
         text = draw(st.sampled_from(["0.5", "2", "-1.25", "pi", *plain]))
-        return Drawn(text, frozenset({text} & set(free)))
+        return Drawn(text, frozenset())  # an index as a value says nothing of its range
     if kind == 1:
         return draw(accesses(free, tensors))
     if kind in (2, 3):
@@ -407,8 +407,11 @@ def with_letter(body: Drawn, letter: str, tensors: Mapping[str, str]) -> Drawn:
         (name, axes) for name, axes in tensors.items() if any(alike(letter, a) for a in axes)
     )
     place = next(k for k, axis in enumerate(axes) if alike(letter, axis))
-    parts = [letter if k == place else "0" for k in range(len(axes))]
-    return Drawn(f"({body.text}) * {name}[{', '.join(parts)}]", body.free | {letter})
+    parts = [letter if k == place else axis for k, axis in enumerate(axes)]
+    others = [part for part in parts if part != letter]
+    read = f"{name}[{', '.join(parts)}]"
+    read = f"sum({read}, {', '.join(others)})" if others else read
+    return Drawn(f"({body.text}) * {read}", body.free | {letter})
 
 
 @dataclass(frozen=True)
@@ -510,7 +513,7 @@ def test_drawn_formulas_agree_with_jax(case: Case, way: tuple[str, bool]) -> Non
     params = {key: case.values[name] for name, key in keys.items()}
     x, t = case.values["x"], case.values["t"]
     if way[0] == "python":
-        params = {key: value.tolist() for key, value in params.items()}
+        params = {key: np.atleast_1d(value).tolist() for key, value in params.items()}
         value, grads = made.value_and_grad(params, x.tolist(), t.tolist())
     else:
         value, grads = made.value_and_grad(params, x, t)
