@@ -1,8 +1,14 @@
-"""Networks drawn at random: every target, form and precision of a spec computes the same."""
+"""Networks drawn at random: every target, form and precision of a spec computes the same.
+
+Whatever the catalogue offers goes together.
+"""
 
 import numpy as np
+import pytest
 from drawn import LOSSES, TRIES, WRT, Network, networks
 from hypothesis import given
+from loss_cases import Case, cases, ordinary
+from loss_cases import spec as loss_spec
 from oracle import assert_same, compiled, entries, evaluated
 
 from symback.catalog.entry import Kind
@@ -26,3 +32,19 @@ def test_all_forms_agree(network: Network) -> None:
     rough = evaluated(single, halved, data)
     assert {gradient.dtype for gradient in rough.grads.values()} == {np.dtype(np.float32)}
     assert_same(rough, readable, "float32:", tolerance=1e-4)
+
+
+FITTING = {(case.entry.name, case.wanted): case for case in reversed(cases())}
+
+
+@pytest.mark.parametrize("optimizer", [entry.name for entry in entries(Kind.OPTIMIZER)])
+@pytest.mark.parametrize("case", FITTING.values(), ids=str)
+def test_every_loss_with_every_optimizer(case: Case, optimizer: str) -> None:
+    """One step along the gradient makes the loss smaller, if it is small enough."""
+    spec = loss_spec(case)
+    spec["optimizer"] = {optimizer: {"lr": 1e-5}}
+    module = compiled(spec, "numpy", readable=False)
+    params, data = module.init(), list(ordinary(case).values())
+    before, grads = module.value_and_grad(params, *data)
+    module.update(params, grads, module.init_state(params))
+    assert module.loss(params, *data) < before
