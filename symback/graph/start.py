@@ -91,7 +91,19 @@ def draw(text: str, numbers: Mapping[str, Expr], sizes: Mapping[str, int], path:
 
     `sizes` are the ranges of the indices that it may ask the size of.
     """
-    node = formula.syntax(text, path).value
+    try:
+        return _drawn(text, tuple(numbers.items()), tuple(sizes.items()))
+    except UserError as error:
+        raise at_path(error, path) from None
+
+
+@lru_cache(maxsize=4096)
+def _drawn(
+    text: str, numbers: tuple[tuple[str, Expr], ...], sizes: tuple[tuple[str, int], ...]
+) -> Draw:
+    """Read a start, once for all parameters that share it."""
+    ranges = dict(sizes)
+    node = formula.syntax(text).value
     if isinstance(node, ast.Name) and node.id in {"zeros", "ones"}:
         return Draw("constant", (float(node.id == "ones"),), because=node.id)
     if not (
@@ -103,19 +115,16 @@ def draw(text: str, numbers: Mapping[str, Expr], sizes: Mapping[str, int], path:
             "write uniform(low, high), normal(mean, std), constant(value), zeros, ones "
             "or an initialiser's name"
         )
-        raise UserError(Mistake(f"`{text}` draws nothing", path, hint=hint))
+        raise UserError(Mistake(f"`{text}` draws nothing", hint=hint))
     values: list[float] = []
     shown: list[str] = []
     for argument in node.args:
         part = ast.get_source_segment(text.strip(), argument) or ""
-        try:
-            read = parsed(part, (), tuple(numbers.items()), (), None).rhs
-        except UserError as error:
-            raise at_path(error, path) from None
-        value = read.xreplace({s: Integer(sizes[s.letter]) for s in read.atoms(fn.Size)})
+        read = parsed(part, (), numbers, (), None).rhs
+        value = read.xreplace({s: Integer(ranges[s.letter]) for s in read.atoms(fn.Size)})
         found = formula.numeric(value)
         if found is None or not math.isfinite(found):
-            raise UserError(Mistake(f"`{part}` is no number", path))
+            raise UserError(Mistake(f"`{part}` is no number"))
         values.append(found)
         shown.append(notation.text(value, {}))
     kind = node.func.id
@@ -125,7 +134,7 @@ def draw(text: str, numbers: Mapping[str, Expr], sizes: Mapping[str, int], path:
     }
     if wrong.get(kind, False):
         hint = "uniform(low, high) wants low ≤ high, normal(mean, std) wants std ≥ 0"
-        raise UserError(Mistake(f"`{text}` draws nothing", path, hint=hint))
+        raise UserError(Mistake(f"`{text}` draws nothing", hint=hint))
     if kind == "uniform" and values[0] == -values[1]:
         return Draw(kind, tuple(values), because=f"uniform in ±{shown[1]}")
     return Draw(kind, tuple(values), because=f"{kind}({', '.join(shown)})")
