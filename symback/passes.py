@@ -37,7 +37,7 @@ def buffers(program: Program) -> Program:
     """
     taken = all_names(program)
     network = Workspace(program, taken)
-    optimizer = Workspace(replace(program, tensors=()), taken, network.made)
+    optimizer = Workspace(replace(program, tensors=()), taken)
     forward, loss, backward = (
         network.rewritten(block) for block in (program.forward, program.loss, program.backward)
     )
@@ -48,7 +48,7 @@ def buffers(program: Program) -> Program:
         loss=loss,
         backward=backward,
         update=replace(program.update, elements=elements),
-        buffers=tuple(network.made.values()),
+        buffers=(*network.made.values(), *optimizer.made.values()),
     )
 
 

@@ -120,7 +120,9 @@ def compare(name: str, left: Code, right: Code) -> Code:
 
 
 def choose(condition: Code, yes: Code, no: Code) -> Code:
-    """Return yes if condition else no."""
+    """Return yes if condition else no; of two that are the same, one."""
+    if yes.text == no.text:
+        return yes
     text = f"{yes.at(Level.OR)} if {condition.at(Level.OR)} else {no.text}"
     return Code(text, Level.CHOICE)
 

@@ -5,18 +5,21 @@ import math
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 from types import ModuleType
 from typing import Any
 
+import loss_cases
 import numpy as np
 import pytest
 from hand_made import SGD, digits, put, read, times
+from oracle import entries
 
 from symback import pipeline
+from symback.catalog.entry import Kind
 from symback.emit import emit
 from symback.emit.text import quoted, safe
 from symback.passes import buffers
@@ -109,23 +112,79 @@ NUMBERS = replace(
 )
 
 
-@pytest.mark.parametrize("target", TARGETS)
+ROOT = Path(__file__).parent.parent
+FORMS = [("numpy", True, "float64"), ("numpy", False, "float32"), ("python", True, "float64")]
+NEEDED: dict[str, Any] = {  # values of the options that must be given
+    "T_0": 7,
+    "T_max": 20,
+    "gamma": 0.9,
+    "max_lr": 0.7,
+    "milestones": [5, 20],
+    "step_size": 7,
+    "total_steps": 51,
+    "value": 0.5,
+}
+
+
+def choice(kind: Kind, number: int) -> dict[str, Any]:
+    """Return an entry of a kind with what it needs, all of them in turn."""
+    entry = entries(kind)[number % len(entries(kind))]
+    return {entry.name: {o.name: NEEDED[o.name] for o in entry.options if o.required}}
+
+
+def sweep() -> Iterator[dict[str, Any]]:
+    """Yield specs that hold every entry of the catalogue, and the losses in many ways."""
+    for number, case in enumerate(loss_cases.cases()[::11]):
+        spec = loss_cases.spec(case)
+        figures = [entry.name for entry in entries(Kind.METRIC)]
+        by_labels = case.wanted == "labels"
+        first = {"dense": 5, "activation": choice(Kind.ACTIVATION, number)}
+        first["init"] = choice(Kind.INITIALIZER, number)
+        schedule: dict[str, Any] = choice(Kind.SCHEDULE, number)
+        yield spec | {
+            "model": f"sweep{number}",
+            "layers": [{"f0": first}, {"drop": {"dropout": 0.5}}, *spec["layers"]],
+            "optimizer": choice(Kind.OPTIMIZER, number),
+            "schedule": schedule | {"per": "step" if number % 3 == 1 else "epoch"},
+            "metrics": [name for name in figures if (name == "accuracy") == by_labels],
+            "train": {"accumulate": 1 + number % 2, "validation": 0.2 * (number % 3 == 0)},
+        }
+
+
+@pytest.fixture(scope="module")
+def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of modules: examples, programs by hand, the catalogue; in every form."""
+    folder = tmp_path_factory.mktemp("modules")
+    by_hand = {"digits": digits(), "everything": EVERYTHING, "npz": NUMBERS}
+    for target in TARGETS:
+        for name, program in by_hand.items():
+            path = folder / f"{name}_{target}.py"
+            path.write_text(emitted(program, target), encoding="utf-8")
+    sources: list[Path | dict[str, Any]] = [*sorted((ROOT / "examples").glob("*.yaml")), *sweep()]
+    for source in sources:
+        for target, readable, dtype in FORMS:
+            module = pipeline.generate(source, target, dtype, readable=readable)
+            path = folder / f"{module.name}_{target}_{'readable' if readable else 'fast'}.py"
+            assert not path.exists()
+            path.write_text(module.text, encoding="utf-8")
+    return folder
+
+
 @pytest.mark.parametrize(
-    "program", [digits(), EVERYTHING, NUMBERS], ids=["digits", "everything", "npz"]
+    "command",
+    [
+        ["ruff", "check", "--no-cache", "--config", str(ROOT / "pyproject.toml")],
+        ["mypy", "--strict", "--config-file="],
+    ],
+    ids=["ruff", "mypy"],
 )
-def test_emitted_text_passes_linter_and_type_checker(
-    program: Program, target: str, tmp_path: Path
-) -> None:
-    path = tmp_path / "module.py"
-    path.write_text(emitted(program, target), encoding="utf-8")
-    settings = Path(__file__).parent.parent / "pyproject.toml"
-    ruff = ["ruff", "check", "--no-cache", "--config", str(settings), str(path)]
-    for command in ruff, ["mypy", "--strict", "--config-file=", str(path)]:
-        done = subprocess.run(
-            [sys.executable, "-m", *command], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-    assert "noqa" not in path.read_text(encoding="utf-8")
+def test_emitted_text_passes_linter_and_type_checker(modules: Path, command: list[str]) -> None:
+    assert len(list(modules.iterdir())) > 100
+    done = subprocess.run(
+        [sys.executable, "-m", *command, str(modules)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not [path for path in modules.iterdir() if "noqa" in path.read_text(encoding="utf-8")]
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -259,7 +318,7 @@ def test_wrong_data_are_refused(load: Load, target: str) -> None:
             column if target != "python" else column.tolist(),
             r"t has the shape \(6, 1\), not \(n,\)",
         ),
-        (taken(x, [0, 1, 2]), t, "3 in x, 6 in t"),
+        (taken(x, [0, 1, 2]), t, "differ: {'x': 3, 't': 6}"),
     ]
     for data, labels, message in cases:
         with pytest.raises(ValueError, match=message):

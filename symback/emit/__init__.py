@@ -16,6 +16,7 @@ from symback.emit.heading import header, imports
 from symback.emit.loop import Loop, loop
 from symback.emit.network import Network, network
 from symback.emit.optimizer import Optimizer, optimizer
+from symback.emit.reading import live
 from symback.emit.target import Boxes, Target
 from symback.emit.templates import environment
 from symback.emit.text import safe
@@ -52,7 +53,7 @@ def emit(program: Program, target: str) -> Module:
     words: Any = templates.get_template(f"{target}/words.j2").module
     boxes = Boxes(str(words.scalar_open), str(words.scalar_close), str(words.scalar_read))
     printer = cast(Target, import_module(f"symback.targets.{target}"))
-    view = viewed(Block(with_constants(program), printer, boxes), target)
+    view = viewed(Block(with_constants(live(program)), printer, boxes), target)
     body = fitted(templates.get_template(f"{target}/body.py.j2").render(m=view))
     view = replace(view, body=body, imports=imports(body))
     text = templates.get_template("common/module.py.j2").render(m=view)

@@ -25,8 +25,9 @@ def cached(program: Program) -> tuple[Tensor, ...]:
 def scores(program: Program) -> tuple[Tensor, ...]:
     """Return the loss's values that the adjoints read, in order."""
     read = reads(program.backward)
-    found = dict.fromkeys(s.target.name for s in program.loss if s.target.name in read)
-    return tuple(map(program.tensor, found))
+    tensors = {tensor.name: tensor for tensor in program.tensors}  # scratch isn't among them
+    found = dict.fromkeys(statement.target.name for statement in program.loss)
+    return tuple(tensors[name] for name in found if name in read and name in tensors)
 
 
 def shape_text(tensor: Tensor) -> str:

@@ -20,6 +20,29 @@ class Block:
     target: Target
     boxes: Boxes
 
+    @property
+    def arrays(self) -> tuple[Tensor, ...]:
+        """Return the arrays that a pass writes into (fast form), and those filled once."""
+        program = self.program
+        passes = (*program.forward, *program.loss, *program.backward)
+        touched = {*reads(passes), *(statement.target.name for statement in passes)}
+        return tuple(b for b in program.buffers if "p" not in b.shape and b.name in touched)
+
+    @property
+    def scratch(self) -> tuple[Tensor, ...]:
+        """Return the arrays of all parameters' elements that the update writes into."""
+        return tuple(b for b in self.program.buffers if "p" in b.shape)
+
+    @property
+    def network(self) -> Program:
+        """Return the program as the passes see it."""
+        return replace(self.program, buffers=self.arrays)
+
+    @property
+    def rule(self) -> Program:
+        """Return the program as optimiser and schedule see it: their names are their own."""
+        return replace(self.program, tensors=(), buffers=self.scratch)
+
     def head(self) -> tuple[str, ...]:
         """Return what stands before the forward pass: parameters, constants, sizes."""
         statements = self.program.forward
@@ -50,7 +73,7 @@ class Block:
             *self.unpacked("scores", () if fast else scored),
             *self.constants(statements),
             *self.sizes(statements, self.program.with_role(Role.INPUT)[0], "cache."),
-            *self.target.lines(statements, self.program),
+            *self.target.lines(statements, self.network),
         )
 
     def weight(self, statements: Sequence[Statement]) -> tuple[str, ...]:
@@ -62,7 +85,7 @@ class Block:
             *((made, *self.unpacked("cache", buffers)) if buffers else ()),
             *self.constants(statements),
             *self.sizes(statements, first),
-            *self.target.lines(statements, self.program),
+            *self.target.lines(statements, self.network),
         )
 
     def step(self) -> tuple[str, ...]:
@@ -71,7 +94,7 @@ class Block:
         wanted = reads((*update.scalars, *update.elements))
         once = [state.name for state in update.states if writes(state.name, update.scalars)]
         known = [name for name in ("step", "lr", *once) if name in wanted]
-        return (*self.unpacked("state", known), *self.target.lines(update.scalars, self.program))
+        return (*self.unpacked("state", known), *self.target.lines(update.scalars, self.rule))
 
     def schedule(self) -> tuple[str, ...]:
         """Return the schedule's lines, from state to state."""
@@ -87,7 +110,7 @@ class Block:
         written = [name for name in ("lr", *states) if writes(name, schedule.statements)]
         return (
             *self.unpacked("state", known),
-            *self.target.lines(schedule.statements, self.program),
+            *self.target.lines(schedule.statements, self.rule),
             *(f"state.{name} = {name}" for name in written),
         )
 
@@ -100,7 +123,7 @@ class Block:
         return (
             *self.constants(statements),
             *self.sizes(statements, output),
-            *self.target.lines(statements, self.program),
+            *self.target.lines(statements, self.network),
         )
 
     def parameters(self, statements: Sequence[Statement]) -> tuple[str, ...]:
@@ -121,7 +144,7 @@ class Block:
         self, statements: Sequence[Statement], scored: Sequence[str] = ()
     ) -> tuple[str, ...]:
         """Return the names of the cache that statements read or, fast form, write into."""
-        buffers = tuple(b for b in self.program.buffers if "p" not in b.shape)
+        buffers = self.arrays
         touched = {*reads(statements)}
         touched |= {s.target.name for s in statements} & set(names(buffers))
         if statements is self.program.forward:
@@ -153,7 +176,7 @@ class Block:
         self, statements: Sequence[Statement], tensor: Tensor, prefix: str = ""
     ) -> tuple[str, ...]:
         """Return the run-time sizes that statements name."""
-        dims = dict.fromkeys(self.target.sizes(statements, self.program))
+        dims = dict.fromkeys(self.target.sizes(statements, self.network))
         if not prefix and statements is self.program.forward:
             for drawn_tensor in self.program.with_role(Role.RANDOM):
                 dims |= dict.fromkeys(dim for dim in drawn_tensor.shape if isinstance(dim, str))
@@ -165,9 +188,10 @@ class Block:
         program = self.program
         statements = [*program.forward, *program.loss, *program.backward]
         statements += [s for metric in program.metrics for s in metric.statements]
-        statements += [*program.update.scalars, *program.update.elements]
-        statements += program.schedule.statements if program.schedule else ()
-        called = dict.fromkeys(self.target.helpers(statements, program))
+        rules = [*program.update.scalars, *program.update.elements]
+        rules += program.schedule.statements if program.schedule else ()
+        network = self.target.helpers(statements, self.network)
+        called = sorted({*network, *self.target.helpers(rules, self.rule)})
         return tuple(source(f"{name}/functions/{function}.py") for function in called)
 
 

@@ -44,7 +44,7 @@ def examples(program: Program, target: Target, name: str) -> Examples:
     tensors = (*inputs, *program.with_role(Role.TARGET))
     data = program.data or Data("", "", ())
     checks = (*map(shape_check, tensors), *assumption_checks(program))
-    samples = tuple(sampled(tensor, program, target) for tensor in tensors)
+    samples = tuple(f"{t.name} = {sampled(t, program, target)}" for t in tensors)
     return Examples(
         checks=checks,
         input_checks=tuple(map(shape_check, inputs)),

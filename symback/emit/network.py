@@ -48,6 +48,7 @@ class Network:
     gradients: tuple[str, ...]  # '"f1.weight": dW1,'
     beyond: str  # that there are gradients by more than the parameters
     metrics: tuple[str, ...]  # names
+    metric_values: tuple[str, ...]  # what they are called in the lines
     metric_lines: tuple[str, ...]
     metric_inputs: tuple[str, ...]  # the targets that metrics read
 
@@ -59,7 +60,6 @@ def network(block: Block) -> Network:
     parameters, random = program.with_role(Role.PARAMETER), program.with_role(Role.RANDOM)
     known = {tensor.key for tensor in parameters}
     held, scored = cached(program), scores(program)
-    arrays = tuple(buffer for buffer in program.buffers if "p" not in buffer.shape)
     weight = weighing(program)
     gradients = tuple((key, program.tensor(name)) for key, name in program.gradients)
     return Network(
@@ -74,9 +74,9 @@ def network(block: Block) -> Network:
         else (),
         buffers=tuple(
             f"self.{b.name} = np.{'ones' if b.draw else 'empty'}({shape_text(b)}, dtype)"
-            for b in arrays
+            for b in block.arrays
         ),
-        kept=tuple(name for name in names(held) if name not in names(arrays)),
+        kept=tuple(name for name in names(held) if name not in names(block.arrays)),
         inputs=names(inputs),
         targets=names(targets),
         data=names((*inputs, *targets)),
@@ -95,7 +95,7 @@ def network(block: Block) -> Network:
         drawn=names(random),
         masks=tuple(line for tensor in random for line in mask(tensor, program, target)),
         head=block.head(),
-        forward=target.lines(program.forward, program),
+        forward=target.lines(program.forward, block.network),
         objective=block.objective(),
         loss_name=program.objective,
         unreduced=program.objective if program.tensor(program.objective).shape else "",
@@ -106,7 +106,7 @@ def network(block: Block) -> Network:
             for tensor in scored
         ),
         score_names=", ".join(f"{name}={name}" for name in names(scored)),
-        kept_scores=tuple(name for name in names(scored) if name not in names(arrays)),
+        kept_scores=tuple(name for name in names(scored) if name not in names(block.arrays)),
         weight=block.weight(weight) if weight else (),
         weight_name=program.weight,
         backward=block.backward(),
@@ -128,6 +128,7 @@ def network(block: Block) -> Network:
         ),
         beyond="inputs" if {key for key, _ in gradients} - known else "",
         metrics=tuple(metric.name for metric in program.metrics),
+        metric_values=tuple(metric.statements[-1].target.name for metric in program.metrics),
         metric_lines=block.metrics(),
         metric_inputs=tuple(
             name

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from symback.emit.arrays import names
 from symback.emit.blocks import Block
 from symback.emit.constants import constants, has_rate
-from symback.program import Program
 
 OWN = "the spec's own formula"
 
@@ -41,12 +41,12 @@ def optimizer(block: Block) -> Optimizer:
         constants=constants(program),
         states=tuple(state.name for state in states),
         starts=tuple(repr(state.start) for state in states),
-        scratch=tuple(buffer.name for buffer in program.buffers if "p" in buffer.shape),
-        fields=state_fields(program),
+        scratch=names(block.scratch),
+        fields=state_fields(block),
         clip_norm="" if training.clip_norm is None else repr(training.clip_norm),
         clip_value="" if training.clip_value is None else repr(training.clip_value),
         step=block.step(),
-        elements=block.target.lines(update.elements, program, 88),
+        elements=block.target.lines(update.elements, block.rule, 88),
         after=tuple(f"state.{s.name} = {s.name}" for s in update.states if s.name in once),
         schedule_name=named(schedule.name) if schedule else "",
         schedule=block.schedule(),
@@ -60,8 +60,9 @@ def named(name: str) -> str:
     return OWN if name == "own" else name
 
 
-def state_fields(program: Program) -> tuple[str, ...]:
+def state_fields(block: Block) -> tuple[str, ...]:
     """Return the fields of the class State: arrays first, then numbers with their starts."""
+    program = block.program
     update, schedule = program.update, program.schedule
     once = {statement.target.name for statement in update.scalars}
     kind = "Array" if program.buffers else "Params"
@@ -71,7 +72,7 @@ def state_fields(program: Program) -> tuple[str, ...]:
     )
     return (
         *(f"{s.name}: {kind}  # for each parameter" for s in update.states if s.name not in once),
-        *(f"{b.name}: Array  # scratch" for b in program.buffers if "p" in b.shape),
+        *(f"{b.name}: Array  # scratch" for b in block.scratch),
         f"lr: float = {'LR' if has_rate(program) else '0.0'}  # the learning rate",
         "step: int = 0  # steps taken",
         *(f"{s.name}: float = {s.start!r}" for s in update.states if s.name in once),

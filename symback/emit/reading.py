@@ -1,7 +1,7 @@
 """Which names statements read and write, and which statements a value needs."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from symback.program import Program, Read, Slice, Split, Statement
@@ -53,6 +53,12 @@ def needed_by(statements: Sequence[Statement], wanted: Iterable[str]) -> tuple[S
             missing |= set(read_names(statement.value))
             kept.insert(0, statement)
     return tuple(kept)
+
+
+def live(program: Program) -> Program:
+    """Return the program without statements of the loss that neither it nor an adjoint reads."""
+    wanted = (program.objective, program.weight, *reads(program.backward))
+    return replace(program, loss=needed_by(program.loss, wanted))
 
 
 def weighing(program: Program) -> tuple[Statement, ...]:

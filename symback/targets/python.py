@@ -342,11 +342,6 @@ def scalar(expr: Expr, cursors: Cursors, block: Block) -> Code:
             )
         case Size(dim):
             return Code(dim, Level.ATOM)
-        case Apply("multiply", (value, Apply(test, sides))) if test in COMPARISONS:
-            # a · [b > c]: a choice is three times faster than a product with a truth value
-            factor, left, right = (scalar(arg, cursors, block) for arg in (value, *sides))
-            zero = Code("0.0", Level.ATOM)
-            return printing.choose(printing.compare(test, left, right), decimal(factor), zero)
         case Apply(name, args):
             return function(name, tuple(scalar(arg, cursors, block) for arg in args))
         case Reduce(name, body, over):
@@ -382,11 +377,8 @@ def function(name: str, args: tuple[Code, ...]) -> Code:
             return printing.choose(args[0], decimal(args[1]), decimal(args[2]))
         case "maximum" | "minimum":
             return printing.call(PLAIN[name], map(decimal, args))
-        case "relu":  # written so that it keeps NaN
-            zero = Code("0.0", Level.ATOM)
-            if args[0].text.isidentifier():
-                return printing.choose(printing.compare("lt", args[0], zero), zero, args[0])
-            return printing.call("max", (decimal(args[0]), zero))
+        case "relu":  # in this order max keeps NaN
+            return printing.call("max", (decimal(args[0]), Code("0.0", Level.ATOM)))
         case "and" | "or" | "not":
             return printing.logic(name, args)
     if name in COMPARISONS:
