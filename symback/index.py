@@ -53,10 +53,16 @@ def primed(letter: Symbol) -> Symbol:
     return Symbol(f"{letter.name}'", integer=True)
 
 
-def spare(letter: Symbol, used: Iterable[Symbol]) -> Symbol:
-    """Return the letter without its prime, or the next of the alphabet that isn't in use."""
+def spare(letter: Symbol, used: Iterable[Symbol], ranged: Iterable[Symbol] = ()) -> Symbol:
+    """Return the letter without its prime, or the next of the alphabet that isn't in use.
+
+    Letters in `ranged` have a range of their own, which another letter must not take over.
+    """
     taken = {other.name for other in used}
     first = letter.name.rstrip("'")
+    if first not in taken:
+        return Symbol(first, integer=True)
+    taken |= {other.name for other in ranged}
     start = ascii_lowercase.find(first[0]) if len(first) == 1 else 0
     following = ascii_lowercase[start + 1 :] + ascii_lowercase[: start + 1]
     choice = next(name for name in (first, *following, letter.name) if name not in taken)
@@ -95,20 +101,23 @@ def all_primed(expr: Expr) -> Expr:
     return expr.xreplace({letter: primed(letter) for letter in letters(expr)})
 
 
-def unprimed(expr: Expr, keep: Iterable[Symbol]) -> Expr:
-    """Give bound indices their plain letters back where `keep`, the free ones, leaves room."""
+def unprimed(expr: Expr, keep: Iterable[Symbol], ranged: Iterable[Symbol] = ()) -> Expr:
+    """Give bound indices their plain letters back where `keep`, the free ones, leaves room.
+
+    Elsewhere they get a letter that isn't in `ranged`.
+    """
     if isinstance(expr, fn.Reduction) and not isinstance(expr, fn.Along):
         body, taken = expr.body, {*keep, *(indices(expr.body) - set(expr.bound))}
         bound: list[Symbol] = []
         for letter in expr.bound:
-            choice = spare(letter, taken)
+            choice = spare(letter, taken, ranged)
             taken.add(choice)
             bound.append(choice)
             body = body.xreplace({letter: choice}) if choice != letter else body
-        return expr.func(unprimed(body, taken), *bound)
+        return expr.func(unprimed(body, taken, ranged), *bound)
     if not expr.args:
         return expr
-    return expr.func(*(unprimed(arg, keep) for arg in expr.args))
+    return expr.func(*(unprimed(arg, keep, ranged) for arg in expr.args))
 
 
 def holds_delta(expr: Expr) -> bool:

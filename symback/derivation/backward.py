@@ -173,6 +173,8 @@ class Backward:
         sizes = dict(node.sizes)
         for letter, tensor_letter, axis in indexed_by(equation):
             shape = self._shape(names.get(tensor_letter, ""))
+            if not shape and tensor_letter.startswith("d"):  # an adjoint that isn't made yet
+                shape = self._shape(names.get(tensor_letter[1:], ""))
             if letter not in sizes and axis < len(shape):
                 sizes[letter] = shape[axis]
         return tuple(sizes.items())

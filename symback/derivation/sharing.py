@@ -11,7 +11,7 @@ from symback import index as ix
 from symback import stable
 from symback.derivation.types import Local, Slope, Step
 from symback.formula import tensor
-from symback.graph import Equation, name_of, subscripts
+from symback.graph import Equation, name_of, reads, subscripts
 from symback.naming import adjoint, word_for
 
 # Functions whose value is worth a name where it is needed more than once.
@@ -136,7 +136,7 @@ class _Sharing:
         for equation in reversed(self.found):
             if equation.name in needed:
                 forward.insert(0, equation)
-                needed |= {name_of(a) for a in equation.rhs.atoms(Indexed)}
+                needed |= {name_of(read) for read in reads(equation.rhs)}
         return forward, [equation for equation in self.found if equation not in forward]
 
     def forward(self) -> tuple[Equation, ...]:

@@ -1,5 +1,6 @@
 """One equation differentiated: ∂L/∂operand for each operand, every step kept."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from sympy import Expr, Indexed, S, Symbol
@@ -31,7 +32,8 @@ def _slope(
     equation: Equation, operand: str, unit_sums: frozenset[str], seed: Expr | None, used: set[str]
 ) -> Slope:
     """Return ∂L/∂operand, with the ladder that leads to it."""
-    at = _first_access(equation.rhs, operand)
+    ranged = (*ix.letters(equation.rhs), *ix.letters(equation.target))
+    at = _first_access(equation.rhs, operand, ranged)
     letters = subscripts(at)
     target = tensor(adjoint(operand), *letters)
     out = ix.all_primed(equation.target)
@@ -40,7 +42,7 @@ def _slope(
     inner = ix.all_primed(equation.rhs).diff(at)
 
     def shown(expr: Expr) -> Expr:
-        return ix.unprimed(expr, letters)
+        return ix.unprimed(expr, letters, ranged)
 
     def total(slope: Expr) -> Expr:
         whole = incoming * slope
@@ -65,14 +67,15 @@ def _adjoint_access(out: Expr) -> Expr:
     return tensor(adjoint(name_of(out)), *subscripts(out))
 
 
-def _first_access(rhs: Expr, operand: str) -> Expr:
+def _first_access(rhs: Expr, operand: str, ranged: Sequence[Symbol]) -> Expr:
     """Return the operand with a letter of its own on each axis."""
     for access in ix.accesses(rhs):
         if name_of(access) == operand:
             seen: list[Symbol] = []
             for part in access.indices:
                 fresh = isinstance(part, Symbol) and part not in seen
-                seen.append(part if fresh else ix.spare(Symbol("i", integer=True), seen))
+                letter = Symbol("i", integer=True)
+                seen.append(part if fresh else ix.spare(letter, (*seen, *ranged)))
             return tensor(operand, *seen)
     return tensor(operand)
 
