@@ -391,6 +391,17 @@ def test_nonfinite_values_stop_with_the_layer(load: Load, target: str) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
+def test_overflow_in_a_pass_stops_with_the_layer(load: Load, target: str) -> None:
+    layers = [{"f1": {"dense": 4}}, {"up": {"formula": "h[n, k] = exp(f1[n, k])"}}, LAST]
+    spec = {**PLAIN, "layers": layers, "loss": {"cross_entropy": "t"}}
+    module = load(pipeline.program(spec), target)
+    params = module.init()
+    params["f1.bias"][:] = [800.0] * 4
+    with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match=r"1: \w+ of layer up"):
+        module.train(params, *clusters(target))
+
+
+@pytest.mark.parametrize("target", TARGETS)
 def test_stops_when_converged_or_no_better(load: Load, target: str) -> None:
     still = replace(SGD, constants=(Constant("lr", 0.0),))
     x, t = clusters(target)
@@ -438,6 +449,13 @@ def test_runs_as_a_script_on_its_data(target: str, tmp_path: Path) -> None:
     done = run(path, "--data", "wrong.csv")
     assert done.returncode == 1
     assert done.stderr.strip() == "module.py: line 4, column c: 'x' is no finite number"
+    (tmp_path / "points.csv").unlink()
+    done = run(path)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "module.py: points.csv is neither beside this module nor in this folder; give --data FILE\n"
+    )
+    assert run(path, "--data", "no.csv").stderr == "module.py: there is no file no.csv\n"
     done = run(path, "--check")
     assert (done.returncode, done.stdout) == (0, "the gradients are right\n")
 

@@ -32,6 +32,7 @@ IMPORTS = {
     "repeat": "from itertools import repeat",
     "fmean": "from statistics import fmean",
     "pstdev": "from statistics import pstdev",
+    "walk_tb": "from traceback import walk_tb",
     "mul": "from operator import mul",
     "Path": "from pathlib import Path",
     "Random": "from random import Random",
