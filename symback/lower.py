@@ -133,9 +133,15 @@ def _in_letters(term: Term, letters: tuple[Symbol, ...]) -> Term:
         if letter not in swap:
             clashes = letter in swap.values()
             swap[letter] = ix.spare(letter, swap.values()) if clashes else letter
-    rhs = term.equation.rhs.xreplace(swap)
-    target = term.equation.target.xreplace(swap)
     ranges = dict(term.sizes)
+    renamed = {new.name for old, new in swap.items() if old != new}
+    known = {
+        size: Integer(ranges[size.letter])
+        for size in term.equation.rhs.atoms(fn.Size)
+        if size.letter in renamed and isinstance(ranges[size.letter], int)
+    }
+    rhs = term.equation.rhs.xreplace(known).xreplace(swap)
+    target = term.equation.target.xreplace(swap)
     sizes = ranges | {new.name: ranges[old.name] for old, new in swap.items()}
     return replace(term, equation=Equation(target, rhs), sizes=tuple(sizes.items()))
 
@@ -230,7 +236,11 @@ class Lowering:
                 axes.append(f"_{place}")
                 ranges.append((int(part), int(part) + 1))
             else:  # size(i) + j
-                start = sum(int(self.dim(s.letter)) for s in part.args if isinstance(s, fn.Size))
+                start = sum(
+                    int(self.dim(s.letter)) if isinstance(s, fn.Size) else int(s)
+                    for s in part.args
+                    if not isinstance(s, Symbol)
+                )
                 letter = next(s for s in part.args if isinstance(s, Symbol))
                 axes.append(letter.name)
                 ranges.append((start, start + int(self.dim(letter.name))))

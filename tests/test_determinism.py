@@ -25,7 +25,7 @@ ALLOWED = {"numpy": {"numpy"}, "python": set[str]()}  # beyond the standard libr
 PROGRAM = """
 import hashlib, json, sys
 from symback import generate
-for source, target, readable in json.load(sys.stdin):
+for source, target, readable in json.loads(sys.argv[1]):
     text = generate(source, target, readable=readable).text
     print(hashlib.sha256(text.encode()).hexdigest())
 """
@@ -82,25 +82,26 @@ def test_the_sweep_uses_every_entry() -> None:
             assert f'"{entry.name}": {{' in text, entry.name
 
 
-def digests(hash_seed: str) -> list[str]:
-    """Generate the examples and the sweep in a process of its own; return what came out."""
+def digests(*hash_seeds: str) -> list[list[str]]:
+    """Generate all of it in a process for each seed, side by side; return what came out."""
     asked = [(source, *form) for source in sources() for form in FORMS]
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        input=json.dumps(asked),
-        env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.split()
-    assert len(lines) == len(asked)
-    return lines
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, json.dumps(asked)],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for seed in hash_seeds
+    ]
+    found = [process.communicate()[0].split() for process in running]
+    assert [process.returncode for process in running] == [0] * len(running)
+    assert {len(lines) for lines in found} == {len(asked)}
+    return found
 
 
 def test_the_same_bytes_for_every_hash_seed() -> None:
-    first, second = digests("0"), digests("4321")
+    first, second = digests("0", "4321")
     names = [str(source) for source in sources() for _ in FORMS]
     different = [name for name, a, b in zip(names, first, second, strict=True) if a != b]
     assert different == []
