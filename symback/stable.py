@@ -4,9 +4,10 @@ Each `Rule` is a function from an expression to its stable form, or None where i
 They are tried on every part of a formula, innermost first, before it is differentiated.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import permutations
 
 from sympy import Add, Expr, Indexed, Mul, Pow, S
 
@@ -32,7 +33,7 @@ class Rule:
     apply: Callable[[Expr], Expr | None]
 
 
-def _argument(expr: Expr, function: type[fn.Elementwise]) -> Expr | None:
+def _argument(expr: Expr | None, function: type[fn.Elementwise]) -> Expr | None:
     """Return u of f(u), None for anything else."""
     return expr.args[0] if isinstance(expr, function) else None
 
@@ -44,66 +45,86 @@ def _one_plus(expr: Expr) -> Expr | None:
     return None
 
 
-def _softplus(expr: Expr) -> Expr | None:
-    # log(1 + exp(u)) = softplus(u)
-    inner = _argument(expr, fn.log1p)
-    if inner is None and (logged := _argument(expr, fn.log)) is not None:
-        inner = _one_plus(logged)
-    u = None if inner is None else _argument(inner, fn.exp)
-    return None if u is None else fn.softplus(u)
-
-
-def _sigmoid(expr: Expr) -> Expr | None:
-    # 1/(1 + exp(u)) = sigmoid(−u)
-    for part in ix.factors(expr):
-        if not (isinstance(part, Pow) and part.exp == -1):
-            continue
-        inner = _one_plus(part.base)
-        u = None if inner is None else _argument(inner, fn.exp)
-        if u is None:
-            continue
-        rest = ix.product(other for other in ix.factors(expr) if other is not part)
-        return fn.sigmoid(-u) * rest
-    return None
-
-
-def _sigmoid_up(expr: Expr) -> Expr | None:
-    # exp(u)·sigmoid(−u) = sigmoid(u), what exp(u)/(1 + exp(u)) has become by then
+def _powers(expr: Expr) -> list[tuple[Expr, Expr, Expr]]:
+    """Return (base, exponent, all other factors) for each factor of a product."""
     parts = ix.factors(expr)
-    for part in parts:
-        if isinstance(part, fn.exp) and (below := fn.sigmoid(-part.args[0])) in parts:
-            rest = ix.product(other for other in parts if other not in (part, below))
-            return fn.sigmoid(part.args[0]) * rest
+    return [
+        (*(part.args if isinstance(part, Pow) else (part, S.One)), _without(parts, place))
+        for place, part in enumerate(parts)
+    ]
+
+
+def _without(parts: Sequence[Expr], place: int) -> Expr:
+    return ix.product([*parts[:place], *parts[place + 1 :]])
+
+
+def _beside_number(expr: Expr) -> Iterator[tuple[Expr, Expr, Expr, Expr]]:
+    """Yield (number/c, c, f, the other terms) for each term c·f of a sum that has a number."""
+    if not (isinstance(expr, Add) and expr.args[0].is_Rational):
+        return
+    number, *terms = expr.args
+    for place, term in enumerate(terms):
+        c, f = term.as_coeff_Mul()
+        yield number / c, c, f, Add(*terms[:place], *terms[place + 1 :])
+
+
+def _scaled_exp(expr: Expr) -> tuple[Expr, Expr] | None:
+    """Return (b, u) of b·exp(u) for a number b > 0."""
+    b, wave = expr.as_coeff_Mul()
+    u = _argument(wave, fn.exp)
+    return (b, u) if u is not None and b > 0 else None
+
+
+def _log_of_number(value: Expr) -> Expr:
+    return S.Zero if value == 1 else fn.log(value)
+
+
+# ---- logarithms
+
+
+def _log_exp(expr: Expr) -> Expr | None:
+    # log(exp(u)) = u
+    return _argument(_argument(expr, fn.log), fn.exp)
+
+
+def _softplus(expr: Expr) -> Expr | None:
+    # log(a + b·exp(u)) = log a + softplus(u + log(b/a)), for a = b = 1 just softplus(u)
+    total = _argument(expr, fn.log)
+    if (rest := _argument(expr, fn.log1p)) is not None:
+        total = 1 + rest
+    if not (isinstance(total, Add) and len(total.args) == 2):
+        return None
+    a, wave = total.args
+    scaled = _scaled_exp(wave)
+    if scaled is None or not (a.is_Rational and a > 0):
+        return None
+    b, u = scaled
+    return _log_of_number(a) + fn.softplus(u + _log_of_number(b / a))
+
+
+def _logaddexp(expr: Expr) -> Expr | None:
+    # log(exp(a) + exp(b)) = max(a, b) + log(1 + exp(−|a − b|))
+    inner = _argument(expr, fn.log)
+    if isinstance(inner, Add) and len(inner.args) == 2:
+        first, second = inner.args
+        if isinstance(first, fn.exp) and isinstance(second, fn.exp):
+            a, b = first.args[0], second.args[0]
+            return fn.maximum(a, b) + fn.log1p(fn.exp(-fn.abs_(a - b)))
     return None
 
 
 def _logsumexp(expr: Expr) -> Expr | None:
-    # log(Σ exp(u)) = logsumexp(u)
-    total = _argument(expr, fn.log)
-    if isinstance(total, fn.SumOver) and isinstance(total.body, fn.exp):
-        return fn.LogSumExp(total.body.args[0], *total.bound)
-    return None
-
-
-def _softmax(expr: Expr) -> Expr | None:
-    # exp(u_k) / Σ_k exp(u_k) = softmax(u)_k
-    parts = ix.factors(expr)
-    for below in parts:
-        if not (isinstance(below, Pow) and below.exp == -1):
-            continue
-        total = below.base
-        if not (isinstance(total, fn.SumOver) and isinstance(total.body, fn.exp)):
-            continue
-        if len(total.bound) != 1:
-            continue
-        for above in parts:
-            if isinstance(above, fn.exp):
-                for letter in sorted(ix.indices(above), key=str):
-                    named = fn.SoftMax(above.args[0], letter)
-                    same = ix.unify(total, {total.bound[0]: letter})
-                    if same.body == above:
-                        rest = [part for part in parts if part is not below and part is not above]
-                        return named * ix.product(rest)
+    # log(Σ exp(u)) = logsumexp(u);  log(Σ exp(u) / N) = logsumexp(u) − log N
+    inner = _argument(expr, fn.log)
+    if inner is None:
+        return None
+    for total, power, rest in _powers(inner):
+        if power == 1 and isinstance(total, fn.SumOver) and isinstance(total.body, fn.exp):
+            whole = fn.LogSumExp(total.body.args[0], *total.bound)
+            if rest == 1:
+                return whole
+            if rest.as_coeff_Mul()[0] > 0 and not rest.free_symbols:
+                return whole - fn.log(1 / rest)
     return None
 
 
@@ -117,37 +138,10 @@ def _log_of(expr: Expr) -> Expr | None:
     return None
 
 
-def _log_complement(expr: Expr) -> Expr | None:
-    # log(1 − sigmoid(u)) = log_sigmoid(−u)
-    inner = _argument(expr, fn.log)
-    rest = None if inner is None else _one_plus(inner)
-    if rest is not None and isinstance(-rest, fn.sigmoid):
-        return fn.log_sigmoid(-(-rest).args[0])
-    return None
-
-
-def _complement(expr: Expr) -> Expr | None:
-    # 1 − sigmoid(u) = sigmoid(−u);  1 + erf(u) = erfc(−u);  1 − erf(u) = erfc(u)
-    rest = _one_plus(expr)
-    if rest is None:
-        return None
-    if isinstance(-rest, fn.sigmoid):
-        return fn.sigmoid(-(-rest).args[0])
-    if isinstance(rest, fn.erf):
-        return fn.erfc(-rest.args[0])
-    if isinstance(-rest, fn.erf):
-        return fn.erfc((-rest).args[0])
-    return None
-
-
-def _expm1(expr: Expr) -> Expr | None:
-    # exp(u) − 1 = expm1(u)
-    if isinstance(expr, Add) and len(expr.args) == 2 and S.NegativeOne in expr.args:
-        other = next(arg for arg in expr.args if arg is not S.NegativeOne)
-        number, rest = other.as_coeff_Mul()
-        if number == 1 and isinstance(rest, fn.exp):
-            return fn.expm1(rest.args[0])
-    return None
+def _log_cosh(expr: Expr) -> Expr | None:
+    # log(cosh(u)) = |u| + log(1 + exp(−2|u|)) − log 2
+    u = _argument(_argument(expr, fn.log), fn.cosh)
+    return None if u is None else u + fn.softplus(-2 * u) - fn.log(2)
 
 
 def _log1p(expr: Expr) -> Expr | None:
@@ -157,59 +151,206 @@ def _log1p(expr: Expr) -> Expr | None:
     return None if u is None else fn.log1p(u)
 
 
-def _logaddexp(expr: Expr) -> Expr | None:
-    # log(exp(a) + exp(b)) = a + softplus(b − a)
-    inner = _argument(expr, fn.log)
-    if isinstance(inner, Add) and len(inner.args) == 2:
-        first, second = inner.args
-        if isinstance(first, fn.exp) and isinstance(second, fn.exp):
-            a, b = first.args[0], second.args[0]
-            return fn.maximum(a, b) + fn.log1p(fn.exp(-fn.abs_(a - b)))
+# ---- quotients of exponentials
+
+
+def _exp_product(expr: Expr) -> Expr | None:
+    # exp(u)·exp(v) = exp(u + v);  exp(u)ᵏ = exp(k·u), 1/exp(u) = exp(−u) among them
+    waves = [(base, power, rest) for base, power, rest in _powers(expr) if isinstance(base, fn.exp)]
+    if not waves or (len(waves) == 1 and waves[0][1] == 1):
+        return None
+    total = Add(*(power * wave.args[0] for wave, power, _ in waves))
+    rest = ix.product(p for p in ix.factors(expr) if not isinstance(p.as_base_exp()[0], fn.exp))
+    return rest * (fn.exp(total) if total != 0 else 1)
+
+
+def _sigmoid(expr: Expr) -> Expr | None:
+    # 1/(1 + exp(u))ᵏ = sigmoid(−u)ᵏ
+    for base, power, rest in _powers(expr):
+        u = _argument(_one_plus(base), fn.exp)
+        if u is not None and power.is_Integer and power < 0:
+            return fn.sigmoid(-u) ** -power * rest
+    return None
+
+
+def _sigmoid_up(expr: Expr) -> Expr | None:
+    # exp(m·u)·sigmoid(−u)ᵏ = sigmoid(u)ᵐ·sigmoid(−u)ᵏ⁻ᵐ, what exp(u)/(1 + exp(u)) has become
+    for below, k, others in _powers(expr):
+        if not (isinstance(below, fn.sigmoid) and k.is_Integer and k > 0):
+            continue
+        u = -below.args[0]
+        for wave, power, rest in _powers(others):
+            m = wave.args[0] / u if isinstance(wave, fn.exp) and power == 1 else S.Zero
+            if m.is_Integer and 0 < m <= k:
+                return fn.sigmoid(u) ** m * below ** (k - m) * rest
     return None
 
 
 def _tanh(expr: Expr) -> Expr | None:
     # (exp(u) − exp(−u)) / (exp(u) + exp(−u)) = tanh(u)
-    for below in ix.factors(expr):
-        if not (isinstance(below, Pow) and below.exp == -1 and isinstance(below.base, Add)):
+    for below, power, rest in _powers(expr):
+        if power != -1 or not isinstance(below, Add) or len(below.args) != 2:
             continue
-        waves = [arg.args[0] for arg in below.base.args if isinstance(arg, fn.exp)]
-        if len(waves) != 2 or waves[0] + waves[1] != 0 or len(below.base.args) != 2:
+        waves = [arg.args[0] for arg in below.args if isinstance(arg, fn.exp)]
+        if len(waves) != 2 or waves[0] + waves[1] != 0:
             continue
         for u in waves:
-            above = fn.exp(u) - fn.exp(-u)
-            rest = [part for part in ix.factors(expr) if part is not below]
-            if above in rest:
-                rest.remove(above)
-                return fn.tanh(u) * ix.product(rest)
+            for above, one, others in _powers(rest):
+                if one == 1 and above == fn.exp(u) - fn.exp(-u):
+                    return fn.tanh(u) * others
     return None
 
 
-def _guarded(expr: Expr) -> Expr | None:
-    # where(u > 0, a, exp(k·u)): the branch not taken overflows; exp(k·min(u, 0)) doesn't
-    if not isinstance(expr, fn.where) or not isinstance(expr.args[0], fn.gt):
-        return None
-    condition, first, second = expr.args
-    u, bound = condition.args
-    swaps = {}
-    for inner in second.atoms(fn.exp, fn.expm1):
-        number, rest = inner.args[0].as_coeff_Mul()
-        if rest == u and number > 0 and bound == 0:
-            swaps[inner] = inner.func(number * fn.minimum(u, bound))
-    return fn.where(condition, first, second.xreplace(swaps)) if swaps else None
+def _tanh_half(expr: Expr) -> Expr | None:
+    # (exp(u) − 1)·sigmoid(−u) = tanh(u/2), what (exp(u) − 1)/(exp(u) + 1) has become
+    for above, power, others in _powers(expr):
+        if isinstance(above, fn.expm1) and power == 1:
+            u = above.args[0]
+            for below, one, rest in _powers(others):
+                if one == 1 and below == fn.sigmoid(-u):
+                    return fn.tanh(u / 2) * rest
+    return None
 
 
+def _sech(expr: Expr) -> Expr | None:
+    # 1/cosh(u) = 2·exp(−|u|)·sigmoid(2|u|)
+    for base, power, rest in _powers(expr):
+        if isinstance(base, fn.cosh) and power.is_Integer and power < 0:
+            size = fn.abs_(base.args[0])
+            return (2 * fn.exp(-size) * fn.sigmoid(2 * size)) ** -power * rest
+    return None
+
+
+def _tanh_of_sinh(expr: Expr) -> Expr | None:
+    # sinh(u)·2·exp(−|u|)·sigmoid(2|u|) = tanh(u), what sinh(u)/cosh(u) has become
+    for above, power, rest in _powers(expr):
+        if isinstance(above, fn.sinh) and power == 1:
+            size = fn.abs_(above.args[0])
+            parts = ix.factors(rest)
+            if fn.exp(-size) in parts and fn.sigmoid(2 * size) in parts:
+                gone = {fn.exp(-size), fn.sigmoid(2 * size)}
+                others = ix.product(part for part in parts if part not in gone)
+                return fn.tanh(above.args[0]) * others / 2
+    return None
+
+
+def _softmax(expr: Expr) -> Expr | None:
+    # exp(u_k) / Σ_k exp(u_k) = softmax(u)_k;  exp(v) / Σ exp(u) = exp(v − logsumexp(u))
+    for total, power, rest in _powers(expr):
+        if power != -1 or not isinstance(total, fn.SumOver) or not isinstance(total.body, fn.exp):
+            continue
+        for above, one, others in _powers(rest):
+            if one == 1 and isinstance(above, fn.exp):
+                return _share(above, total) * others
+    return None
+
+
+def _share(above: Expr, total: fn.SumOver) -> Expr:
+    """Return exp(v) / Σ exp(u)."""
+    letters = sorted(ix.indices(above) - ix.indices(total), key=str)
+    for chosen in permutations(letters, len(total.bound)):
+        if ix.unify(total, dict(zip(total.bound, chosen, strict=True))).body == above:
+            return fn.SoftMax(above.args[0], *chosen)
+    return fn.exp(above.args[0] - fn.LogSumExp(total.body.args[0], *total.bound))
+
+
+def _weighted(expr: Expr) -> Expr | None:
+    # Σ_k w_k·exp(u_k) / Σ_k exp(u_k) = Σ_k w_k·softmax(u)_k
+    for total, power, rest in _powers(expr):
+        if power != -1 or not isinstance(total, fn.SumOver) or not isinstance(total.body, fn.exp):
+            continue
+        for above, one, others in _powers(rest):
+            if one != 1 or not isinstance(above, fn.SumOver):
+                continue
+            within = any(isinstance(part, fn.exp) for part in ix.factors(above.body))
+            if within and not ix.indices(total) & set(above.bound):
+                return fn.SumOver(above.body / total, *above.bound) * others
+    return None
+
+
+# ---- digits that cancel
+
+
+def _expm1(expr: Expr) -> Expr | None:
+    # exp(u) − 1 = expm1(u)
+    for ratio, c, f, rest in _beside_number(expr):
+        if ratio == -1 and isinstance(f, fn.exp):
+            return c * fn.expm1(f.args[0]) + rest
+    return None
+
+
+def _complement(expr: Expr) -> Expr | None:
+    # 1 − sigmoid(u) = sigmoid(−u);  1 + erf(u) = erfc(−u);  1 − erf(u) = erfc(u)
+    for ratio, c, f, rest in _beside_number(expr):
+        if ratio == -1 and isinstance(f, fn.sigmoid):
+            return -c * fn.sigmoid(-f.args[0]) + rest
+        if abs(ratio) == 1 and isinstance(f, fn.erf):
+            return ratio * c * fn.erfc(-ratio * f.args[0]) + rest
+    return None
+
+
+def _tanh_complement(expr: Expr) -> Expr | None:
+    # 1 ± tanh(u) = 2·sigmoid(±2u);  1 − tanh(u)² = 4·sigmoid(2u)·sigmoid(−2u)
+    for ratio, c, f, rest in _beside_number(expr):
+        if abs(ratio) == 1 and isinstance(f, fn.tanh):
+            return 2 * ratio * c * fn.sigmoid(2 * ratio * f.args[0]) + rest
+        base, power = f.as_base_exp()
+        if ratio == -1 and power == 2 and isinstance(base, fn.tanh):
+            u = 2 * base.args[0]
+            return -4 * c * fn.sigmoid(u) * fn.sigmoid(-u) + rest
+    return None
+
+
+def _centred(expr: Expr) -> Expr | None:
+    # sigmoid(u) − 1/2 = tanh(u/2)/2
+    for ratio, c, f, rest in _beside_number(expr):
+        if ratio == -S.Half and isinstance(f, fn.sigmoid):
+            return c / 2 * fn.tanh(f.args[0] / 2) + rest
+    return None
+
+
+def _root(expr: Expr) -> Expr | None:
+    # √(1 + u) − 1 = u/(1 + √(1 + u))
+    for ratio, c, f, rest in _beside_number(expr):
+        u = _one_plus(f.args[0]) if isinstance(f, fn.sqrt) else None
+        if ratio == -1 and u is not None:
+            return c * u / (1 + f) + rest
+    return None
+
+
+def _softplus_shifted(expr: Expr) -> Expr | None:
+    # softplus(−u) + u = softplus(u)
+    if isinstance(expr, Add):
+        for term in expr.args:
+            c, f = term.as_coeff_Mul()
+            if isinstance(f, fn.softplus) and -c * f.args[0] in expr.args:
+                others = [part for part in expr.args if part not in (term, -c * f.args[0])]
+                return c * fn.softplus(-f.args[0]) + Add(*others)
+    return None
+
+
+OVERFLOWS, NO_NUMBER, CANCELS = "exp(u) overflows", "inf/inf is NaN", "digits cancel"
 RULES = (
-    Rule("log(1 + exp(u)) → softplus(u)", "exp(u) overflows from u = 710 on", _softplus),
-    Rule("1/(1 + exp(−u)) → sigmoid(u)", "exp overflows, and inf/inf is NaN", _sigmoid),
-    Rule("exp(u)/(1 + exp(u)) → sigmoid(u)", "exp overflows, and inf/inf is NaN", _sigmoid_up),
-    Rule("exp(u)/Σ exp(u) → softmax(u)", "exp(u) overflows from u = 710 on", _softmax),
+    Rule("log(exp(u)) → u", OVERFLOWS, _log_exp),
+    Rule("log(1 + exp(u)) → softplus(u)", OVERFLOWS, _softplus),
+    Rule("log(exp(a) + exp(b)) → log-add-exp", OVERFLOWS, _logaddexp),
     Rule("log Σ exp(u) → logsumexp(u)", "exp(u) overflows; the sum may be 0", _logsumexp),
     Rule("log(sigmoid) → log_sigmoid, log(softmax) → log_softmax", "log(0) is −inf", _log_of),
-    Rule("log(1 − sigmoid(u)) → log_sigmoid(−u)", "1 − 1 is 0, its log −inf", _log_complement),
-    Rule("tanh from exponentials → tanh(u)", "inf/inf is NaN", _tanh),
-    Rule("log(exp(a) + exp(b)) → log-add-exp", "exp overflows", _logaddexp),
-    Rule("1 − sigmoid(u) → sigmoid(−u), 1 ± erf(u) → erfc(∓u)", "digits cancel", _complement),
+    Rule("log(cosh(u)) → u + softplus(−2u) − log 2", "cosh(u) overflows", _log_cosh),
+    Rule("exp(u)·exp(v) → exp(u + v), 1/exp(u) → exp(−u)", NO_NUMBER, _exp_product),
+    Rule("1/(1 + exp(−u)) → sigmoid(u)", NO_NUMBER, _sigmoid),
+    Rule("exp(u)/(1 + exp(u)) → sigmoid(u)", NO_NUMBER, _sigmoid_up),
+    Rule("tanh from exponentials → tanh(u)", NO_NUMBER, _tanh),
+    Rule("(exp(u) − 1)/(exp(u) + 1) → tanh(u/2)", NO_NUMBER, _tanh_half),
+    Rule("1/cosh(u) → 2·exp(−|u|)·sigmoid(2|u|)", "cosh(u) overflows", _sech),
+    Rule("sinh(u)/cosh(u) → tanh(u)", NO_NUMBER, _tanh_of_sinh),
+    Rule("exp(u)/Σ exp(u) → softmax(u)", NO_NUMBER, _softmax),
+    Rule("Σ w·exp(u)/Σ exp(u) → Σ w·softmax(u)", NO_NUMBER, _weighted),
+    Rule("1 − sigmoid(u) → sigmoid(−u), 1 ± erf(u) → erfc(∓u)", CANCELS, _complement),
+    Rule("1 ± tanh(u) → 2·sigmoid(±2u)", CANCELS, _tanh_complement),
+    Rule("sigmoid(u) − 1/2 → tanh(u/2)/2", "digits cancel near u = 0", _centred),
+    Rule("√(1 + u) − 1 → u/(1 + √(1 + u))", "digits cancel near u = 0", _root),
+    Rule("softplus(−u) + u → softplus(u)", "digits cancel where u < 0", _softplus_shifted),
     Rule("exp(u) − 1 → expm1(u)", "digits cancel near u = 0", _expm1),
     Rule("log(1 + u) → log1p(u)", "digits cancel near u = 0", _log1p),
 )
@@ -236,16 +377,71 @@ def rewritten(expr: Expr) -> Stable:
     return Stable(walk(expr), tuple(notes))
 
 
-def guarded(expr: Expr) -> Expr:
-    """Keep the branch that a `where` doesn't take from overflowing.
+# What may be put in the place of an argument where a branch isn't taken: f is finite there.
+SAFE: Mapping[type[fn.Elementwise], int] = {
+    **dict.fromkeys((fn.log, fn.sqrt, fn.power), 1),
+    **dict.fromkeys((fn.exp, fn.expm1, fn.log1p, fn.asin, fn.acos, fn.sinh, fn.cosh), 0),
+}
 
-    Applied behind differentiation, since min(u, 0) has a kink of its own.
+
+def guarded(expr: Expr) -> Expr:
+    """Keep the branch that a `where` doesn't take from overflowing, or from log(−1).
+
+    Applied behind differentiation: what is put in has kinks of its own.
     """
     if not expr.has(fn.where):
         return expr
     args = [guarded(arg) for arg in expr.args]
     made = expr.func(*args) if args else expr
-    return _guarded(made) or made
+    if not isinstance(made, fn.where):
+        return made
+    condition, first, second = made.args
+    taken, left = _signed(condition)
+    return fn.where(
+        condition,
+        _safe(first, taken, lambda arg, safe: fn.where(condition, arg, safe)),
+        _safe(second, left, lambda arg, safe: fn.where(condition, safe, arg)),
+    )
+
+
+def _signed(condition: Expr) -> tuple[Expr | None, Expr | None]:
+    """Return what is at most 0 in the first branch of a where, and in the second."""
+    if not isinstance(condition, fn.gt | fn.ge | fn.lt | fn.le):
+        return None, None
+    small, large = condition.args
+    if isinstance(condition, fn.gt | fn.ge):
+        small, large = large, small
+    if 0 not in (small, large):
+        return None, None
+    u = small - large
+    return u, -u
+
+
+def _safe(branch: Expr, below: Expr | None, chosen: Callable[[Expr, int], Expr]) -> Expr:
+    """Return a branch with harmless arguments where it isn't taken. `below` is at most 0 in it."""
+    swaps: dict[Expr, Expr] = {}
+    for part in branch.atoms(Pow, *SAFE):
+        inner = part.args[0]
+        if not ix.indices(inner):
+            continue
+        if isinstance(part, Pow):
+            if part.exp < 0:
+                swaps[part] = Pow(chosen(inner, 1), part.exp)
+            continue
+        number = inner / below if below is not None else S.Zero
+        if isinstance(part, fn.exp | fn.expm1) and number.is_Rational:
+            if number > 0:  # exp(k·u) where u ≤ 0: exp(k·min(u, 0)) doesn't overflow
+                swaps[part] = part.func(_at_most_zero(inner))
+            elif number < 0:
+                swaps[part] = part.func(chosen(inner, 0))
+            continue
+        swaps[part] = part.func(chosen(inner, SAFE[type(part)]), *part.args[1:])
+    return branch.xreplace(swaps)
+
+
+def _at_most_zero(inner: Expr) -> Expr:
+    number, u = inner.as_coeff_Mul()
+    return number * (fn.minimum(u, 0) if number > 0 else fn.maximum(u, 0))
 
 
 def spelled_out(
