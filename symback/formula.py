@@ -20,7 +20,10 @@ from sympy import zoo as unbounded
 from sympy.core.parameters import distribute
 
 from symback import functions as fn
+from symback import index as ix
 from symback.errors import Mistake, UserError, near_miss
+from symback.functions import Index
+from symback.program import Dim
 
 LONGEST, MOST_NODES, DEEPEST, LARGEST_INTEGER, LARGEST_EXPONENT = 2_000, 500, 40, 10**9, 64
 LARGEST_TREE = 4 * MOST_NODES
@@ -59,12 +62,16 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Formula:
-    """A formula read: `target = rhs`, or only `rhs`; every access to a tensor in order."""
+    """A formula read: `target = rhs`, or only `rhs`; every access to a tensor in order.
+
+    `sizes` says how many values each range has, once shapes are known.
+    """
 
     text: str
     target: Access | None
     rhs: Expr
     reads: tuple[Access, ...]
+    sizes: tuple[tuple[str, Dim], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +95,9 @@ class Scope:
     path: tuple[str | int, ...] = ()  # where the text stands in the spec
 
 
-def index(name: str) -> Symbol:
-    """Return the index of that name."""
-    return Symbol(name, integer=True)
+def index(name: str) -> Index:
+    """Return the index of that name; its range isn't known yet."""
+    return Index(name)
 
 
 def tensor(name: str, *subscripts: Expr) -> Expr:
@@ -202,7 +209,58 @@ def _parse(text: str, scope: Scope) -> Formula:
     rhs = reader.expression(statement.value)
     if target is not None:
         reader.check_free(statement.value, rhs, target)
-    return Formula(text, target, rhs, tuple(reader.reads))
+    return _ranged(Formula(text, target, rhs, tuple(reader.reads)))
+
+
+def _ranged(read: Formula) -> Formula:
+    """Name each index's range after the first axis it stands at, and keep letters apart.
+
+    Indices at one axis of one tensor run over the same range. A sum within a sum over the same
+    letter, and a letter that means two ranges, get another letter.
+    """
+    own = [read.target] if read.target and any(a.name == read.target.name for a in read.reads) else []
+    accesses = [*read.reads, *own]
+    same: dict[str, str] = {}  # range → another of the same axis, up to the first
+
+    def root(name: str) -> str:
+        while same.get(name, name) != name:
+            name = same[name]
+        return name
+
+    axes: dict[str, str] = {}  # axis → the range of the first index that stands there
+    for access in accesses:
+        for place, part in enumerate(access.subscripts):
+            if isinstance(part, Index):
+                first = root(axes.setdefault(f"{access.name}:{place}", part.range))
+                same[root(part.range)] = first
+    named: dict[str, str] = {}
+    for axis, name in axes.items():
+        named.setdefault(root(name), axis)
+    meant: dict[str, set[str]] = {}  # letter → the ranges it means, for a size outside its sum
+    for letter in ix.letters(read.rhs):
+        if root(letter.range) in named:
+            meant.setdefault(letter.name, set()).add(named[root(letter.range)])
+
+    def range_of(name: str, letter: str) -> str:
+        (only,) = meant[letter] if len(meant.get(letter, ())) == 1 else (letter,)
+        return named.get(root(name), only)
+
+    def ranged(expr: Expr) -> Expr:
+        swap: dict[Expr, Expr] = {
+            letter: Index(letter.name, range_of(letter.range, letter.name))
+            for letter in ix.letters(expr)
+        }
+        for size in expr.atoms(fn.Size):
+            swap[size] = fn.Size(Symbol(range_of(size.range, size.range.partition("#")[0])))
+        return expr.xreplace(swap)
+
+    def placed(access: Access) -> Access:
+        return replace(access, subscripts=tuple(ranged(part) for part in access.subscripts))
+
+    target = placed(read.target) if read.target else None
+    free = {letter for part in (target.subscripts if target else ()) for letter in ix.indices(part)}
+    rhs = ix.tidy(ranged(read.rhs), free)
+    return replace(read, target=target, rhs=rhs, reads=tuple(placed(read) for read in read.reads))
 
 
 def tensors(text: str, path: tuple[str | int, ...] = ()) -> Iterator[str]:
@@ -280,6 +338,8 @@ class _Reader:
     budget: list[int] = field(default_factory=lambda: [4 * MOST_NODES])
     sizes: dict[Expr, int] = field(default_factory=dict)  # of the values made, written out
     within: tuple[ast.AST | None, int] = (None, 0)  # the call whose function is being opened
+    bound: dict[str, Index] = field(default_factory=dict)  # what the reductions around bind
+    count: list[int] = field(default_factory=lambda: [0])  # of the reductions read so far
 
     def error(self, node: ast.AST, message: str, hint: str = "") -> UserError:
         at = self.within[0] or node
@@ -379,7 +439,7 @@ class _Reader:
             self.reads.append(Access(word, (), node.col_offset + self.lead, len(word)))
             return tensor(word)
         if word in self.letters:
-            return index(word)
+            return self.letter(word)
         if word in self.scope.ranks:
             raise self.error(node, f"`{word}` has axes", f"write it with indices: {word}[n, i]")
         if self.is_function(word):
@@ -483,8 +543,17 @@ class _Reader:
             if word in {"max", "min"}:
                 hint += f"; of two numbers: {word}imum(a, b)"
             raise self.error(node, f"`{word}` needs the index it runs over", hint)
-        body = self.expression(node.args[0])
-        bound = tuple(letter for arg in node.args[1:] for letter in self.bound(arg))
+        names = tuple(name for arg in node.args[1:] for name in self.index_names(arg))
+        made = fn.REDUCTIONS.get(word, fn.SumOver)
+        if issubclass(made, fn.Along):  # its indices are free outside: those of the place
+            bound = tuple(self.letter(name) for name in names)
+            body = self.expression(node.args[0])
+        else:
+            bound = tuple(self.fresh(name) for name in names)
+            around = self.bound
+            self.bound = {**around, **{letter.name: letter for letter in bound}}
+            body = self.expression(node.args[0])
+            self.bound = around
         missing = [letter for letter in bound if letter not in body.free_symbols]
         if missing and word != "sum":
             raise self.error(
@@ -494,20 +563,29 @@ class _Reader:
             return fn.mean(body, *bound)
         if word in {"argmax", "argmin"} and len(bound) != 1:
             raise self.error(node, f"`{word}` runs over one index")
-        return fn.REDUCTIONS[word](body, *bound) if bound else body
+        return made(body, *bound) if bound else body
 
-    def bound(self, node: ast.expr) -> tuple[Symbol, ...]:
+    def index_names(self, node: ast.expr) -> tuple[str, ...]:
         if _is_dots(node):
-            return tuple(index(letter) for letter in self.dots(node))
+            return self.dots(node)
         if isinstance(node, ast.Name) and node.id not in self.values:
-            return (index(node.id),)
+            return (node.id,)
         raise self.error(node, "expected the name of an index", "as i in sum(x[n, i], i)")
+
+    def letter(self, name: str) -> Index:
+        """Return the index that a letter means here: the innermost that a reduction binds."""
+        return self.bound.get(name) or index(name)
+
+    def fresh(self, name: str) -> Index:
+        """Return an index that a reduction binds, whatever else has its letter."""
+        self.count[0] += 1
+        return Index(name, f"{name}#{self.count[0]}")
 
     def size(self, node: ast.Call) -> Expr:
         self.check_count(node, "size", 1)
         made = Integer(1)
-        for letter in self.bound(node.args[0]):
-            made = made * fn.size(letter)
+        for name in self.index_names(node.args[0]):
+            made = made * fn.size(self.letter(name))
         return made
 
     def opened(self, node: ast.Call, definition: Definition) -> Expr:
@@ -558,17 +636,18 @@ class _Reader:
     def subscript(self, node: ast.expr) -> tuple[Expr, ...]:
         match node:
             case ast.Constant(value=value) if value is ...:
-                return tuple(index(letter) for letter in self.dots(node))
+                return tuple(self.letter(name) for name in self.dots(node))
             case ast.Constant(value=int(value)) if (
                 not isinstance(value, bool) and 0 <= value <= LARGEST_INTEGER
             ):
                 return (Integer(value),)
             case ast.Name(id=word):
-                return (index(word),)
+                return (self.letter(word),)
             case ast.BinOp(op=ast.Add(), left=ast.Call() as left, right=ast.Name(id=word)):
-                return (self.size(left) + index(word),)
+                return (self.size(left) + self.letter(word),)
             case ast.Call(func=ast.Name(id="flat"), args=arguments):
-                letters = [letter for argument in arguments for letter in self.bound(argument)]
+                names = [name for argument in arguments for name in self.index_names(argument)]
+                letters = [self.letter(name) for name in names]
                 return (fn.Flat(*letters),) if len(letters) > 1 else tuple(letters)
         raise self.error(node, "an index is a name or a number", "as i and 0 in x[n, i, 0]")
 
@@ -580,7 +659,7 @@ class _Reader:
     def check_free(self, node: ast.expr, rhs: Expr, target: Access) -> None:
         """Refuse an index that the right side has and the left side hasn't."""
         given = {letter for part in target.subscripts for letter in sorted_symbols(part)}
-        loose = [letter for letter in sorted_symbols(rhs) if letter.is_integer]
+        loose = [letter for letter in sorted_symbols(rhs) if isinstance(letter, Index)]
         for letter in loose:
             if letter not in given:
                 name = letter.name

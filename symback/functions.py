@@ -127,10 +127,37 @@ COMPARISONS: Mapping[type[Elementwise], str] = {
 }
 
 
-class Size(Function):
-    """How many values an index takes: `Size(n)` is the number of examples.
+class Index(Symbol):
+    """An index: a letter, and the range it runs over.
 
-    Its argument is only the letter's name, no index: renaming indices leaves sizes alone.
+    The range is named after a tensor's axis, "W:1", or after the letter itself while no axis is
+    known. Two indices of one range take as many values, whatever their letters; a letter means one
+    range within a formula, but `sum(v[k], k) + sum(W[k, i], k, i)` has two indices called k.
+    """
+
+    __slots__ = ("range",)
+    range: str
+
+    def __new__(cls, name: str, range: str = "") -> "Index":
+        made: Index = Symbol.__xnew__(cls, name, integer=True)
+        made.range = range or name
+        return made
+
+    def _hashable_content(self) -> tuple[object, ...]:
+        return (*super()._hashable_content(), self.range)
+
+    def __getnewargs_ex__(self) -> tuple[tuple[str, str], dict[str, bool]]:
+        return (self.name, self.range), {}
+
+    def called(self, name: str) -> "Index":
+        """Return an index of the same range with another letter."""
+        return self if name == self.name else Index(name, self.range)
+
+
+class Size(Function):
+    """How many values an index takes: `size(n)` is the number of examples.
+
+    Its argument is only the range's name, no index: renaming indices leaves sizes alone.
     """
 
     nargs = 1
@@ -141,8 +168,8 @@ class Size(Function):
         return set()
 
     @property
-    def letter(self) -> str:
-        """The letter's name."""
+    def range(self) -> str:
+        """The name of the range."""
         return str(self.args[0].name)
 
     def fdiff(self, argindex: int = 1) -> Expr:
@@ -150,9 +177,9 @@ class Size(Function):
         return S.Zero
 
 
-def size(letter: Symbol) -> Expr:
-    """Return how many values the index takes; its primed copies take as many."""
-    return Size(Symbol(letter.name.rstrip("'")))
+def size(letter: Index) -> Expr:
+    """Return how many values the index takes."""
+    return Size(Symbol(letter.range))
 
 
 class Flat(Function):
@@ -172,7 +199,7 @@ class Reduction(Expr):
     kink: ClassVar[str] = ""
     is_commutative = True
 
-    def __new__(cls, body: Expr, *bound: Symbol) -> "Reduction":
+    def __new__(cls, body: Expr, *bound: Index) -> "Reduction":
         made: Reduction = Expr.__new__(cls, body, *bound)
         return made
 
@@ -182,7 +209,7 @@ class Reduction(Expr):
         return self.args[0]
 
     @property
-    def bound(self) -> tuple[Symbol, ...]:
+    def bound(self) -> tuple[Index, ...]:
         """The indices that run."""
         return tuple(self.args[1:])
 
@@ -233,7 +260,7 @@ class ProdOver(Reduction):
     word = "prod"
 
     def differential(self, slope: Expr) -> Expr:
-        chosen = tuple(Symbol(f"{index.name}'", integer=True) for index in self.bound)
+        chosen = tuple(index.called(f"{index.name}'") for index in self.bound)
         swap = dict(zip(self.bound, chosen, strict=True))
         apart = S.Zero
         for index, other in swap.items():
@@ -308,7 +335,7 @@ REDUCTIONS: Mapping[str, type[Reduction]] = {
 }
 
 
-def mean(body: Expr, *bound: Symbol) -> Expr:
+def mean(body: Expr, *bound: Index) -> Expr:
     """Return Σ body / how many."""
     count: Expr = Integer(1)
     for index in bound:

@@ -9,28 +9,28 @@ factors that hold a delta are multiplied out: opening any other, as Σ(x − mea
 Σx² − N·mean², loses digits.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from functools import lru_cache
+from operator import attrgetter
 from string import ascii_lowercase
 
 from sympy import Add, Expr, Indexed, KroneckerDelta, Mul, Pow, S, Symbol, preorder_traversal
 
 from symback import functions as fn
+from symback.functions import Index
 
 Renaming = Mapping[Expr, Expr]
 
 
-def indices(expr: Expr) -> set[Symbol]:
+def indices(expr: Expr) -> set[Index]:
     """Return the free indices of an expression."""
-    return {s for s in expr.free_symbols if isinstance(s, Symbol) and s.is_integer}
+    return {s for s in expr.free_symbols if isinstance(s, Index)}
 
 
-def letters(expr: Expr) -> list[Symbol]:
+def letters(expr: Expr) -> list[Index]:
     """Return every index of an expression, bound or free, in a fixed order."""
-    found = {
-        part for part in preorder_traversal(expr) if isinstance(part, Symbol) and part.is_integer
-    }
-    return sorted(found, key=lambda letter: letter.name)
+    found = {part for part in preorder_traversal(expr) if isinstance(part, Index)}
+    return sorted(found, key=lambda letter: (letter.name, letter.range))
 
 
 @lru_cache(maxsize=8192)
@@ -39,7 +39,7 @@ def accesses(expr: Expr) -> tuple[Indexed, ...]:
     return tuple(sorted(expr.atoms(Indexed), key=str))
 
 
-def in_reading_order(expr: Expr, first: Iterable[Expr] = ()) -> tuple[Symbol, ...]:
+def in_reading_order(expr: Expr, first: Iterable[Expr] = ()) -> tuple[Index, ...]:
     """Return the free indices of an expression: `first`, then in its largest tensors' order."""
     free = indices(expr)
     largest = sorted(accesses(expr), key=lambda access: -len(access.indices))
@@ -48,25 +48,17 @@ def in_reading_order(expr: Expr, first: Iterable[Expr] = ()) -> tuple[Symbol, ..
     return tuple(dict.fromkeys(letter for letter in (*first, *met, *rest) if letter in free))
 
 
-def primed(letter: Symbol) -> Symbol:
+# ---------------------------------------------------------------- binding
+
+
+def primed(letter: Index) -> Index:
     """Return the letter's second copy: the same range, running on its own."""
-    return Symbol(f"{letter.name}'", integer=True)
+    return letter.called(f"{letter.name}'")
 
 
-def spare(letter: Symbol, used: Iterable[Symbol], ranged: Iterable[Symbol] = ()) -> Symbol:
-    """Return the letter without its prime, or the next of the alphabet that isn't in use.
-
-    Letters in `ranged` have a range of their own, which another letter must not take over.
-    """
-    taken = {other.name for other in used}
-    first = letter.name.rstrip("'")
-    if first not in taken:
-        return Symbol(first, integer=True)
-    taken |= {other.name for other in ranged}
-    start = ascii_lowercase.find(first[0]) if len(first) == 1 else 0
-    following = ascii_lowercase[start + 1 :] + ascii_lowercase[: start + 1]
-    choice = next(name for name in (first, *following, letter.name) if name not in taken)
-    return Symbol(choice, integer=True)
+def binds(expr: Expr) -> bool:
+    """Say whether the expression binds indices of its own: a sum does, a softmax doesn't."""
+    return isinstance(expr, fn.Reduction) and not isinstance(expr, fn.Along)
 
 
 def substitute(expr: Expr, renaming: Renaming) -> Expr:
@@ -74,26 +66,95 @@ def substitute(expr: Expr, renaming: Renaming) -> Expr:
 
     A bound index that would capture a letter coming in is primed first.
     """
-    renaming = {old: new for old, new in renaming.items() if old != new}
+    free = indices(expr)
+    renaming = {old: new for old, new in renaming.items() if old != new and old in free}
     if not renaming:
         return expr
-    if isinstance(expr, fn.Reduction) and not isinstance(expr, fn.Along):
-        inner = {old: new for old, new in renaming.items() if old not in expr.bound}
-        coming = {s for new in inner.values() for s in new.free_symbols}
-        clash = {letter: primed(letter) for letter in expr.bound if letter in coming}
-        body = substitute(expr.body, clash)
-        bound = tuple(clash.get(letter, letter) for letter in expr.bound)
-        return expr.func(substitute(body, inner), *bound)
-    if not expr.args:
-        return renaming.get(expr, expr)
+    if binds(expr):
+        coming = {letter for new in renaming.values() for letter in indices(new)}
+        clash = {letter: _fresh(letter, {*coming, *free}) for letter in expr.bound}
+        clash = {old: new for old, new in clash.items() if old in coming}
+        bound = (clash.get(letter, letter) for letter in expr.bound)
+        return expr.func(substitute(substitute(expr.body, clash), renaming), *bound)
     if expr in renaming:
         return renaming[expr]
-    args = [substitute(arg, renaming) for arg in expr.args]
-    return (
-        expr
-        if all(new is old for new, old in zip(args, expr.args, strict=True))
-        else (expr.func(*args))
-    )
+    return expr.func(*(substitute(arg, renaming) for arg in expr.args))
+
+
+def _fresh(letter: Index, taken: set[Index]) -> Index:
+    while letter in taken:
+        letter = primed(letter)
+    return letter
+
+
+def apart(expr: Expr) -> Expr:
+    """Return the expression with no index bound that is free in it, or bound at another place."""
+    used = {letter.name for letter in indices(expr)}
+
+    def walk(part: Expr) -> Expr:
+        if not part.has(fn.Reduction):
+            return part
+        if not binds(part):
+            return part.func(*(walk(arg) for arg in part.args))
+        renaming: dict[Expr, Expr] = {}
+        for letter in part.bound:
+            name = letter.name
+            while name in used:
+                name += "'"
+            used.add(name)
+            renaming[letter] = letter.called(name)
+        return part.func(walk(substitute(part.body, renaming)), *renaming.values())
+
+    return walk(expr)
+
+
+def tidy(
+    expr: Expr,
+    free: Iterable[Index] = (),
+    meaning: Callable[[Index], Hashable] = attrgetter("range"),
+    known: dict[str, Hashable] | None = None,
+) -> Expr:
+    """Give bound indices plain letters, so that a letter means one thing at each place.
+
+    No bound index has the letter of a free one (of `free`, or of the expression) or of a sum
+    around it, and a letter means one range throughout; `meaning` says what a range is, `known`
+    which letters mean what already, and is added to.
+    """
+    meant = {} if known is None else known
+    given = {*free, *indices(expr)}
+    meant |= {letter.name: meaning(letter) for letter in sorted(given, key=str)}
+
+    def walk(part: Expr, scope: frozenset[str]) -> Expr:
+        if not part.has(fn.Reduction):
+            return part
+        if not binds(part):
+            return part.func(*(walk(arg, scope) for arg in part.args))
+        renaming: dict[Expr, Expr] = {}
+        for letter in part.bound:
+            means = meaning(letter)
+            name = next(
+                name
+                for name in _choices(letter)
+                if name not in scope and meant.get(name, means) == means
+            )
+            meant[name] = means
+            scope |= {name}
+            renaming[letter] = letter.called(name)
+        return part.func(walk(substitute(part.body, renaming), scope), *renaming.values())
+
+    return walk(expr, frozenset(letter.name for letter in given))
+
+
+def _choices(letter: Index) -> Iterator[str]:
+    """Yield what an index may be called: as it is without primes, then further letters."""
+    first = letter.name.rstrip("'")
+    yield first
+    start = ascii_lowercase.find(first[0]) + 1 if len(first) == 1 else 0
+    yield from ascii_lowercase[start:] + ascii_lowercase[:start]
+    primes = "'"
+    while True:
+        yield first + primes
+        primes += "'"
 
 
 def all_primed(expr: Expr) -> Expr:
@@ -101,23 +162,7 @@ def all_primed(expr: Expr) -> Expr:
     return expr.xreplace({letter: primed(letter) for letter in letters(expr)})
 
 
-def unprimed(expr: Expr, keep: Iterable[Symbol], ranged: Iterable[Symbol] = ()) -> Expr:
-    """Give bound indices their plain letters back where `keep`, the free ones, leaves room.
-
-    Elsewhere they get a letter that isn't in `ranged`.
-    """
-    if isinstance(expr, fn.Reduction) and not isinstance(expr, fn.Along):
-        body, taken = expr.body, {*keep, *(indices(expr.body) - set(expr.bound))}
-        bound: list[Symbol] = []
-        for letter in expr.bound:
-            choice = spare(letter, taken, ranged)
-            taken.add(choice)
-            bound.append(choice)
-            body = body.xreplace({letter: choice}) if choice != letter else body
-        return expr.func(unprimed(body, taken, ranged), *bound)
-    if not expr.args:
-        return expr
-    return expr.func(*(unprimed(arg, keep, ranged) for arg in expr.args))
+# ---------------------------------------------------------------- deltas
 
 
 def holds_delta(expr: Expr) -> bool:
@@ -151,15 +196,13 @@ def contract(expr: Expr) -> Expr:
     """
     if not holds_delta(expr):
         return expr
-    return factored([_collapsed(term, bound) for term, bound in _terms(expr, ())])
+    return factored([_collapsed(term, bound) for term, bound in _terms(apart(expr), ())])
 
 
-def _terms(
-    expr: Expr, bound: tuple[Symbol, ...]
-) -> Iterator[tuple[list[Expr], tuple[Symbol, ...]]]:
+def _terms(expr: Expr, bound: tuple[Index, ...]) -> Iterator[tuple[list[Expr], tuple[Index, ...]]]:
     """Yield the terms of an expression under a sum: the factors of each, and its bound indices.
 
-    Sums and products are opened only where they hold a delta.
+    Sums and products are opened only where they hold a delta. All bound indices are apart.
     """
     if isinstance(expr, Add) and holds_delta(expr):
         plain = [arg for arg in expr.args if not holds_delta(arg)]
@@ -170,27 +213,21 @@ def _terms(
                 yield from _terms(arg, bound)
         return
     if isinstance(expr, fn.SumOver) and holds_delta(expr):
-        clash = {letter: primed(letter) for letter in expr.bound if letter in bound}
-        body = expr.body.xreplace(clash) if clash else expr.body
-        inner = tuple(clash.get(letter, letter) for letter in expr.bound)
-        yield from _terms(body, bound + inner)
+        yield from _terms(expr.body, bound + expr.bound)
         return
     parts = factors(expr)
     opened = next((part for part in parts if _opens(part)), None)
     if opened is None:
         yield parts, bound
         return
-    others = product(part for part in parts if part is not opened)
-    if isinstance(opened, fn.SumOver):
-        clash = {letter: primed(letter) for letter in opened.bound if letter in indices(others)}
-        opened = unify(opened, clash)
+    others = [part for part in parts if part is not opened]
     for term, within in _terms(opened, bound):
-        yield from _terms_of_product([*factors(others), *term], within)
+        yield from _terms_of_product([*others, *term], within)
 
 
 def _terms_of_product(
-    parts: list[Expr], bound: tuple[Symbol, ...]
-) -> Iterator[tuple[list[Expr], tuple[Symbol, ...]]]:
+    parts: list[Expr], bound: tuple[Index, ...]
+) -> Iterator[tuple[list[Expr], tuple[Index, ...]]]:
     if any(_opens(part) for part in parts):
         yield from _terms(product(parts), bound)
     else:
@@ -203,13 +240,11 @@ def _opens(part: Expr) -> bool:
 
 def unify(total: Expr, renaming: Renaming) -> Expr:
     """Rename the bound indices of one reduction."""
-    if not renaming:
-        return total
     bound = (renaming.get(letter, letter) for letter in total.bound)
-    return total.func(total.body.xreplace(dict(renaming)), *bound)
+    return total.func(substitute(total.body, renaming), *bound)
 
 
-def _collapsed(parts: list[Expr], bound: tuple[Symbol, ...]) -> Expr:
+def _collapsed(parts: list[Expr], bound: tuple[Index, ...]) -> Expr:
     """Return Σ_bound Π parts with its deltas used up."""
     left, running = list(parts), list(bound)
     while True:
@@ -226,7 +261,7 @@ def _collapsed(parts: list[Expr], bound: tuple[Symbol, ...]) -> Expr:
             left.append(fn.eq(*sorted((first, second), key=str)))
 
 
-def summed(parts: list[Expr], bound: Iterable[Symbol]) -> Expr:
+def summed(parts: list[Expr], bound: Iterable[Index]) -> Expr:
     """Return Σ_bound Π parts, what doesn't depend on the bound indices in front of the sum."""
     running = tuple(bound)
     inside = [part for part in parts if indices(part) & set(running)]
@@ -279,6 +314,6 @@ def scalars(expr: Expr) -> tuple[Symbol, ...]:
     found = {
         s
         for s in expr.free_symbols
-        if isinstance(s, Symbol) and not s.is_integer and s not in labels
+        if isinstance(s, Symbol) and not isinstance(s, Index) and s not in labels
     }
     return tuple(sorted(found, key=lambda symbol: symbol.name))

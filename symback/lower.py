@@ -4,7 +4,7 @@ A sum of products over shared indices becomes a `Contract` of two operands, whic
 as a matrix product where it is one; factors along the same axes are multiplied first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 
@@ -16,6 +16,7 @@ from symback import index as ix
 from symback import notation, program
 from symback.derivation import Derivation, Line, Term
 from symback.formula import numeric
+from symback.functions import Index
 from symback.graph import Equation, Recipe, name_of, subscripts
 from symback.program import (
     Apply,
@@ -102,16 +103,30 @@ def _shown_names(derivation: Derivation) -> dict[str, str]:
 def shown(term: Term, names: Mapping[str, str]) -> dict[str, str]:
     """Return how a term's letters are written: the tensors they stand for, and sizes."""
     letters = {letter: names.get(name, name) for letter, name in term.names}
-    sizes = {f"|{letter}|": str(dim).upper() for letter, dim in term.sizes}
+    sizes = {f"|{name}|": str(dim).upper() for name, dim in term.sizes}
     return letters | sizes
 
 
 def aligned(line: Line) -> tuple[Term, ...]:
-    """Return a line's terms, all in the letters of the first, without factors that are 1."""
-    first, *others = line.terms
-    target = first.equation.target
-    letters = subscripts(target)
-    return (first, *(_in_letters(other, letters) for other in others))
+    """Return a line's terms in the letters of the first; a letter means one size in all of them."""
+    letters = subscripts(line.terms[0].equation.target)
+    known: dict[str, Hashable] = {}
+    return tuple(_in_letters(term, letters, known) for term in line.terms)
+
+
+def _in_letters(term: Term, letters: tuple[Expr, ...], known: dict[str, Hashable]) -> Term:
+    """Return the term with its target's indices called as these, other indices out of the way."""
+    sizes = dict(term.sizes)
+    own = subscripts(term.equation.target)
+    swap = {
+        old: old.called(new.name)
+        for old, new in zip(own, letters, strict=True)
+        if isinstance(old, Index) and isinstance(new, Index)
+    }
+    target = ix.substitute(term.equation.target, swap)
+    rhs = ix.substitute(term.equation.rhs, swap)
+    rhs = ix.tidy(rhs, ix.indices(target), lambda letter: sizes[letter.range], known)
+    return replace(term, equation=Equation(target, rhs))
 
 
 def _statement(line: Line, names: Mapping[str, str], shapes: Shapes) -> Statement:
@@ -123,27 +138,6 @@ def _statement(line: Line, names: Mapping[str, str], shapes: Shapes) -> Statemen
     value = values[0] if len(values) == 1 else Apply("add", tuple(values))
     because = f"{notation.text(at, shown(terms[0], names))} = {' + '.join(said)}"
     return Statement(Lowering(terms[0], (), shapes).target(at), value, because)
-
-
-def _in_letters(term: Term, letters: tuple[Symbol, ...]) -> Term:
-    """Return the term with its target's indices renamed to these, other indices out of the way."""
-    own = subscripts(term.equation.target)
-    swap = dict(zip(own, letters, strict=True))
-    for letter in ix.letters(term.equation.rhs):
-        if letter not in swap:
-            clashes = letter in swap.values()
-            swap[letter] = ix.spare(letter, swap.values()) if clashes else letter
-    ranges = dict(term.sizes)
-    renamed = {new.name for old, new in swap.items() if old != new}
-    known = {
-        size: Integer(ranges[size.letter])
-        for size in term.equation.rhs.atoms(fn.Size)
-        if size.letter in renamed and isinstance(ranges[size.letter], int)
-    }
-    rhs = term.equation.rhs.xreplace(known).xreplace(swap)
-    target = term.equation.target.xreplace(swap)
-    sizes = ranges | {new.name: ranges[old.name] for old, new in swap.items()}
-    return replace(term, equation=Equation(target, rhs), sizes=tuple(sizes.items()))
 
 
 def _joined(statements: list[Statement], lines: Sequence[Line]) -> tuple[Statement, ...]:
@@ -187,13 +181,9 @@ class Lowering:
     def name(self, letter: str) -> str:
         return dict(self.term.names).get(letter, letter)
 
-    def dim(self, letter: str) -> Dim:
-        sizes = dict(self.term.sizes)
-        return sizes[letter] if letter in sizes else sizes[letter.rstrip("'")]
-
-    def size(self, letter: str) -> program.Expr:
-        dim = self.dim(letter)
-        return Number(dim) if isinstance(dim, int) else Size(dim)
+    def dim(self, expr: Expr) -> Dim:
+        """Return how many values an index takes, or the range that a size counts."""
+        return dict(self.term.sizes)[expr.range]
 
     def target(self, expr: Expr) -> Read | Split:
         """Return what a statement writes; a part of a tensor counts as all of it for now."""
@@ -207,29 +197,27 @@ class Lowering:
         name = self.name(name_of(expr))
         parts = expr.indices
         if any(isinstance(part, fn.Flat) for part in parts):
-            groups = tuple(
-                tuple(s.name for s in part.args) if isinstance(part, fn.Flat) else (part.name,)
-                for part in parts
+            groups = [part.args if isinstance(part, fn.Flat) else (part,) for part in parts]
+            return Split(
+                name,
+                tuple(tuple(letter.name for letter in group) for group in groups),
+                tuple((letter.name, self.dim(letter)) for group in groups for letter in group),
             )
-            letters = [letter for group in groups for letter in group]
-            return Split(name, groups, tuple((letter, self.dim(letter)) for letter in letters))
         if all(isinstance(part, Symbol) for part in parts) and not self.is_part(name, parts):
             return Read(name, tuple(part.name for part in parts))
         return self.slice(name, parts)
 
     def is_part(self, name: str, parts: Sequence[Expr]) -> bool:
         """Say whether an index runs over less than its axis; one renamed runs over all of it."""
-        sizes = dict(self.term.sizes)
-        dims = self.shapes.get(name, ())
-        pairs = zip(parts, dims, strict=False)
-        return any(sizes.get(part.name.rstrip("'"), dim) != dim for part, dim in pairs)
+        pairs = zip(parts, self.shapes.get(name, ()), strict=False)
+        return any(self.dim(part) != dim for part, dim in pairs)
 
     def slice(self, name: str, parts: Sequence[Expr]) -> Slice:
         axes: list[str] = []
         ranges: list[tuple[int, int] | None] = []
         for place, part in enumerate(parts):
             if isinstance(part, Symbol):
-                dim = self.dim(part.name)
+                dim = self.dim(part)
                 axes.append(part.name)
                 ranges.append((0, int(dim)) if dim != self.shapes[name][place] else None)
             elif isinstance(part, Integer):
@@ -237,13 +225,13 @@ class Lowering:
                 ranges.append((int(part), int(part) + 1))
             else:  # size(i) + j
                 start = sum(
-                    int(self.dim(s.letter)) if isinstance(s, fn.Size) else int(s)
+                    int(self.dim(s)) if isinstance(s, fn.Size) else int(s)
                     for s in part.args
                     if not isinstance(s, Symbol)
                 )
                 letter = next(s for s in part.args if isinstance(s, Symbol))
                 axes.append(letter.name)
-                ranges.append((start, start + int(self.dim(letter.name))))
+                ranges.append((start, start + int(self.dim(letter))))
         return Slice(name, tuple(axes), tuple(ranges))
 
     def value(self, expr: Expr) -> program.Expr:
@@ -252,12 +240,13 @@ class Lowering:
                 return _number(expr)
             case Indexed():
                 return self.read(expr)
-            case Symbol() if expr.is_integer:
-                return Position(expr.name, self.dim(expr.name))
+            case Index():
+                return Position(expr.name, self.dim(expr))
             case Symbol():
                 return Read(self.name(expr.name), ())
             case fn.Size():
-                return self.size(expr.letter)
+                dim = self.dim(expr)
+                return Number(dim) if isinstance(dim, int) else Size(dim)
             case Add():
                 return self.sum(expr)
             case Mul():
@@ -332,6 +321,9 @@ class Lowering:
 
     def total(self, expr: fn.SumOver) -> program.Expr:
         """Return Σ body as a contraction of two operands, or as a plain sum."""
+        constant = [letter for letter in expr.bound if letter not in expr.body.free_symbols]
+        if constant:  # Σ_i 1 is how many i there are
+            return self.value(ix.summed(ix.factors(expr.body), expr.bound))
         over = tuple(letter.name for letter in expr.bound)
         number, rest = expr.body.as_coeff_Mul()
         if not isinstance(rest, Mul) or any(p.is_Pow and p.exp < 0 for p in rest.args):

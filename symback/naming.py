@@ -87,6 +87,9 @@ def word_for(function: str, taken: Iterable[str]) -> str:
     return next(name for name in (first, *following) if name not in used)
 
 
+FREE_LETTERS = "ijklmopqrsuvwabcdefghnty"  # in the order in which an axis takes one
+
+
 def axis_letters(count: int, used: Iterable[str], batch: str = "n") -> tuple[str, ...]:
     """Return letters for axes without a letter yet: the batch's n, then i, j, k, …"""
     taken = set(used)

@@ -88,10 +88,12 @@ def _text(expr: Expr, names: Mapping[str, str]) -> tuple[str, Binds]:
             name = str(expr.base.label)
             inside = ",".join(text(part, names) for part in expr.indices)
             return f"{names.get(name, name)}[{inside}]", Binds.ATOM
+        case fn.Index():
+            return expr.name, Binds.ATOM
         case Symbol():
-            return names.get(expr.name, expr.name) if not expr.is_integer else expr.name, Binds.ATOM
+            return names.get(expr.name, expr.name), Binds.ATOM
         case fn.Size():
-            return names.get(f"|{expr.letter}|", f"|{expr.letter}|"), Binds.ATOM
+            return names.get(f"|{expr.range}|", f"|{expr.range}|"), Binds.ATOM
         case Add():
             return _sum(expr, names), Binds.SUM
         case Mul():

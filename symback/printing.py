@@ -315,7 +315,8 @@ def folded(text: str, width: int, indent: int = 0) -> tuple[str, ...]:
     head = found[0] if found else ""
     value = text[len(head) :].removesuffix(comma)
     start, stop = longest_brackets(value)
-    if stop - start < len(value) // 2:  # no bracket holds most of it
+    around = max(len(margin) + len(head) + start + 1, len(margin) + len(value) - stop)
+    if stop - start < len(value) // 2 or around > width:  # no bracket holds most of it
         parts = broken(value)
         if not parts:
             return (margin + text,)

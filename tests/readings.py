@@ -84,6 +84,12 @@ def ranges(root: ast.AST, shapes: Mapping[str, Sequence[int]]) -> dict[str, int]
     }
 
 
+def logsumexp_of(values: Sequence[float]) -> float:
+    """Return log Σ exp(v)."""
+    top = max(values)
+    return top + math.log(math.fsum(math.exp(value - top) for value in values))
+
+
 @dataclass(frozen=True)
 class Loops:
     """A formula's value number by number. `sizes`: the indices' ranges."""
@@ -161,17 +167,15 @@ class Loops:
             case "prod":
                 return math.prod(values)
             case "logsumexp":
-                return math.log(math.fsum(map(math.exp, values)))
+                return logsumexp_of(values)
             case "argmax":
                 return float(values.index(max(values)))
             case "argmin":
                 return float(values.index(min(values)))
             case "softmax":
-                whole = math.fsum(map(math.exp, values))
-                return math.exp(self.value(node.args[0], at)) / whole
+                return math.exp(self.value(node.args[0], at) - logsumexp_of(values))
             case "log_softmax":
-                whole = math.fsum(map(math.exp, values))
-                return self.value(node.args[0], at) - math.log(whole)
+                return self.value(node.args[0], at) - logsumexp_of(values)
         raise TypeError(word)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from sympy import Expr, Integer, KroneckerDelta
+from sympy import Expr, Integer, KroneckerDelta, preorder_traversal
 from sympy.core.parameters import distribute
 
 from symback import functions as fn
@@ -33,37 +33,80 @@ def shown(expr: Expr) -> str:
 @pytest.mark.parametrize(
     ("text", "renaming", "becomes"),
     [
-        ("x[n, i]", {n: i, i: n}, "x[i,n]"),
-        ("sum(W[k, i], i)", {k: j}, "Σ_i W[j,i]"),
-        ("sum(W[k, i], i)", {k: i}, "Σ_i' W[i,i']"),
-        ("sum(W[k, i], i)", {i: j}, "Σ_i W[k,i]"),
-        ("sum(W[k, i], i)", {k: i, i: j}, "Σ_i' W[i,i']"),
-        ("sum(v[i] * sum(W[k, j], j), i)", {k: j}, "Σ_i v[i]·Σ_j' W[j,j']"),
-        ("sum(v[i] * max(x[k, i], i), i)", {k: i}, "Σ_i' v[i']·(max_i' x[i,i'])"),
-        ("softmax(x[n, k], k)", {k: j}, "softmax_j(x[n,j])"),
-        ("size(k) * v[k]", {k: j}, "|k|·v[j]"),
-        ("where(k > 2, v[k], 0)", {k: i}, "{v[i] where i > 2}"),
+        ("x[n, i]", {"n": "i", "i": "n"}, "x[i,n]"),
+        ("sum(W[k, i], i)", {"k": "j"}, "Σ_i W[j,i]"),
+        ("sum(W[k, i], i)", {"i": "j"}, "Σ_i W[k,i]"),
+        ("sum(v[i] * sum(W[k, j], j), i)", {"k": "l"}, "Σ_i v[i]·Σ_j W[l,j]"),
+        ("softmax(x[n, k], k)", {"k": "j"}, "softmax_j(x[n,j])"),
+        ("size(k) * v[k]", {"k": "j"}, "|v:0|·v[j]"),
+        ("where(k > 2, v[k], 0)", {"k": "i"}, "{v[i] where i > 2}"),
+    ],
+)
+def test_substitution_renames_free_indices(
+    text: str, renaming: Mapping[str, str], becomes: str
+) -> None:
+    expr = read(text)
+    free = {letter.name: letter for letter in ix.indices(expr)}
+    swap = {free[old]: free[old].called(new) for old, new in renaming.items() if old in free}
+    assert shown(ix.substitute(expr, swap)) == becomes
+
+
+@pytest.mark.parametrize(
+    ("text", "renaming", "becomes"),
+    [
+        ("sum(W[k, i], i)", {"k": "i"}, "Σ_i' W[i,i']"),
+        ("sum(v[i] * sum(W[k, j], j), i)", {"k": "j"}, "Σ_i v[i]·Σ_j' W[j,j']"),
+        ("sum(v[i] * max(x[k, i], i), i)", {"k": "i"}, "Σ_i' v[i']·(max_j x[i,j])"),
     ],
 )
 def test_substitution_captures_nothing(
-    text: str, renaming: Mapping[Expr, Expr], becomes: str
+    text: str, renaming: Mapping[str, str], becomes: str
 ) -> None:
-    assert shown(ix.substitute(read(text), renaming)) == becomes
+    expr = read(text)
+    bound = {letter.name: letter for letter in ix.letters(expr)}
+    swap = {bound[old]: bound[new] for old, new in renaming.items()}
+    assert shown(ix.substitute(expr, swap)) == becomes
 
 
 @pytest.mark.parametrize(
     ("text", "free"),
     [
-        ("sum(W[k, i] * v[i], i)", {k}),
-        ("sum(W[k, i], i) * v[i]", {k, i}),
-        ("softmax(W[k, i], i)", {k, i}),
-        ("logsumexp(W[k, i], k, i)", set()),
-        ("size(k) * c", set()),
-        ("argmax(W[k, i], i) + n * v[n]", {k, n}),
+        ("sum(W[k, i] * v[i], i)", "k"),
+        ("sum(W[k, i], i) * v[i]", "ki"),
+        ("softmax(W[k, i], i)", "ki"),
+        ("logsumexp(W[k, i], k, i)", ""),
+        ("size(k) * c", ""),
+        ("argmax(W[k, i], i) + n * v[n]", "kn"),
     ],
 )
-def test_a_bound_index_is_not_free(text: str, free: set[Expr]) -> None:
-    assert ix.indices(read(text)) == free
+def test_a_bound_index_is_not_free(text: str, free: str) -> None:
+    assert {letter.name for letter in ix.indices(read(text))} == set(free)
+
+
+@pytest.mark.parametrize(
+    ("text", "becomes"),
+    [
+        ("sum(v[i] * sum(u[i], i), i)", "Σ_i v[i]·Σ_j u[j]"),
+        ("sum(v[i] + sum(v[i] * max(v[i], i), i), i)", None),
+        ("sum(v[k], k) + sum(W[k, i], k, i)", "Σ_{l,i} W[l,i] + Σ_k v[k]"),
+        ("sum(v[k], k) + sum(W[k, i] * v[k], k, i)", "Σ_{k,i} W[k,i]·v[k] + Σ_k v[k]"),
+        ("v[k] / sum(v[k], k)", "v[k]/Σ_l v[l]"),
+        ("sum(v[k], k) / size(k)", "Σ_k v[k]/|v:0|"),
+    ],
+)
+def test_a_letter_means_one_range_and_is_bound_once(text: str, becomes: str | None) -> None:
+    expr = read(text)
+    if becomes is not None:
+        assert shown(expr) == becomes
+    meant: dict[str, set[str]] = {}
+    for letter in ix.letters(expr):
+        meant.setdefault(letter.name, set()).add(letter.range)
+    assert all(len(ranges) == 1 for ranges in meant.values())
+    assert ix.tidy(expr) == expr
+    inside = [part for part in preorder_traversal(expr) if isinstance(part, fn.Reduction)]
+    for total in inside:
+        nested = total.body.atoms(fn.Reduction)
+        assert not any(set(total.bound) & set(other.bound) for other in nested)
 
 
 # ---------------------------------------------------------------- deltas

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 
-from sympy import Expr, Indexed, Integer, S, Symbol
+from sympy import Expr, Indexed, Integer, S
 
 from symback import functions as fn
 from symback import index as ix
@@ -25,17 +25,6 @@ def letters_of(equation: Equation, steps: tuple[Step, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-@lru_cache(maxsize=4096)
-def indexed_by(equation: Equation) -> tuple[tuple[str, str, int], ...]:
-    """Return (index, tensor, axis) for each plain index of an equation."""
-    return tuple(
-        (part.name, name_of(access), axis)
-        for access in (*ix.accesses(equation.rhs), *ix.accesses(equation.target))
-        for axis, part in enumerate(access.indices)
-        if isinstance(part, Symbol)
-    )
-
-
 def without_ones(
     equation: Equation, steps: tuple[Step, ...], sizes: Mapping[str, Dim]
 ) -> tuple[Equation, tuple[Step, ...]]:
@@ -44,7 +33,7 @@ def without_ones(
         size: Integer(1)
         for rhs in (equation.rhs, *(step.rhs for step in steps))
         for size in rhs.atoms(fn.Size)
-        if sizes.get(size.letter) == 1
+        if sizes.get(size.range) == 1
     }
     shorter = tuple(replace(step, rhs=step.rhs.xreplace(ones)) for step in steps)
     return Equation(equation.target, equation.rhs.xreplace(ones)), shorter
@@ -151,7 +140,7 @@ class Backward:
         number = "".join(c for c in node.target if c.isdigit()) if node.layer else ""
         name = self.namer.of(equation.name, int(number) if number else None)
         sizes = dict(self._sizes(node, equation, names))
-        shape = tuple(sizes[letter.name] for letter in subscripts(equation.target))
+        shape = tuple(sizes[letter.range] for letter in subscripts(equation.target))
         key = f"{node.layer}.{equation.name}"
         self.tensors[name] = Tensor(name, key, Role.VALUE, shape)
         return name
@@ -169,20 +158,13 @@ class Backward:
     def _sizes(
         self, node: Node, equation: Equation, names: dict[str, str]
     ) -> tuple[tuple[str, Dim], ...]:
-        """Return the range of every letter, new ones by the tensors they index."""
+        """Return how many values each range has; a new one is named for a tensor's axis."""
         sizes = dict(node.sizes)
-        for letter, tensor_letter, axis in indexed_by(equation):
-            shape = self._shape(names.get(tensor_letter, ""))
-            if not shape and tensor_letter.startswith("d"):  # an adjoint that isn't made yet
-                shape = self._shape(names.get(tensor_letter[1:], ""))
-            if letter not in sizes and axis < len(shape):
-                sizes[letter] = shape[axis]
+        for letter in (*ix.letters(equation.rhs), *ix.letters(equation.target)):
+            if letter.range not in sizes:
+                tensor, _, axis = letter.range.rpartition(":")
+                sizes[letter.range] = self.tensors[names[tensor]].shape[int(axis)]
         return tuple(sizes.items())
-
-    def _shape(self, name: str) -> tuple[Dim, ...]:
-        if name in self.tensors:
-            return self.tensors[name].shape
-        return next((self.tensors[n].shape for n, d in self.names.items() if d == name), ())
 
     def _finish(self, name: str) -> None:
         """Write ∂L/∂name: the sum of what every reader contributed."""

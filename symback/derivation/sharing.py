@@ -207,8 +207,6 @@ def canonical(expr: Expr) -> Expr:
             (int(letter.name[1:]) for letter in ix.letters(body) if letter.name[0] == "#"),
             default=0,
         )
-        swap = {
-            letter: Symbol(f"#{depth + k}", integer=True) for k, letter in enumerate(expr.bound)
-        }
+        swap = {letter: letter.called(f"#{depth + k}") for k, letter in enumerate(expr.bound)}
         return expr.func(body.xreplace(swap), *swap.values())
     return expr.func(*(canonical(arg) for arg in expr.args)) if expr.args else expr

@@ -1,17 +1,17 @@
 """One equation differentiated: ∂L/∂operand for each operand, every step kept."""
 
-from collections.abc import Sequence
 from functools import lru_cache
 
-from sympy import Expr, Indexed, S, Symbol
+from sympy import Expr, Indexed, S
 
 from symback import functions as fn
 from symback import index as ix
 from symback.derivation.sharing import shared
 from symback.derivation.types import Local, Slope, Step
 from symback.formula import tensor
+from symback.functions import Index
 from symback.graph import Equation, name_of, reads, subscripts
-from symback.naming import adjoint
+from symback.naming import FREE_LETTERS, adjoint
 
 
 @lru_cache(maxsize=4096)
@@ -32,8 +32,7 @@ def _slope(
     equation: Equation, operand: str, unit_sums: frozenset[str], seed: Expr | None, used: set[str]
 ) -> Slope:
     """Return ∂L/∂operand, with the ladder that leads to it."""
-    ranged = (*ix.letters(equation.rhs), *ix.letters(equation.target))
-    at = _first_access(equation.rhs, operand, ranged)
+    at = _first_access(equation, operand)
     letters = subscripts(at)
     target = tensor(adjoint(operand), *letters)
     out = ix.all_primed(equation.target)
@@ -42,11 +41,11 @@ def _slope(
     inner = ix.all_primed(equation.rhs).diff(at)
 
     def shown(expr: Expr) -> Expr:
-        return ix.unprimed(expr, letters, ranged)
+        return ix.tidy(expr, letters)
 
     def total(slope: Expr) -> Expr:
         whole = incoming * slope
-        return fn.SumOver(whole, *running) if running else whole
+        return fn.SumOver(whole, *running) if running and whole != 0 else whole
 
     steps = [
         Step("chain", shown(total(fn.Slope(out, at))), "the chain rule"),
@@ -67,17 +66,23 @@ def _adjoint_access(out: Expr) -> Expr:
     return tensor(adjoint(name_of(out)), *subscripts(out))
 
 
-def _first_access(rhs: Expr, operand: str, ranged: Sequence[Symbol]) -> Expr:
+def _first_access(equation: Equation, operand: str) -> Expr:
     """Return the operand with a letter of its own on each axis."""
-    for access in ix.accesses(rhs):
-        if name_of(access) == operand:
-            seen: list[Symbol] = []
-            for part in access.indices:
-                fresh = isinstance(part, Symbol) and part not in seen
-                letter = Symbol("i", integer=True)
-                seen.append(part if fresh else ix.spare(letter, (*seen, *ranged)))
-            return tensor(operand, *seen)
-    return tensor(operand)
+    read = [access for access in ix.accesses(equation.rhs) if name_of(access) == operand]
+    if not read:
+        return tensor(operand)
+    taken = {letter.name for letter in (*ix.letters(equation.rhs), *ix.letters(equation.target))}
+    seen: list[Index] = []
+    for place, part in enumerate(read[0].indices):
+        if isinstance(part, Index) and part not in seen:
+            seen.append(part)
+            continue
+        standing = [access.indices[place] for access in read]
+        ranges = [other.range for other in standing if isinstance(other, Index)]
+        choices = (Index(name, (*ranges, f"{operand}:{place}")[0]) for name in FREE_LETTERS)
+        seen.append(next(letter for letter in choices if letter.name not in taken))
+        taken.add(seen[-1].name)
+    return tensor(operand, *seen)
 
 
 def _merged(expr: Expr, incoming: Expr) -> Expr:

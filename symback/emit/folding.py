@@ -22,11 +22,9 @@ def broken(line: str) -> list[str]:
     indent = line[: len(line) - len(line.lstrip())]
     parts = split(line[opening + 1 : closing])
     comprehension = len(parts) > 1 and parts[-1].startswith("for ")
-    inner = [
-        row
-        for part in parts
-        for row in broken(f"{indent}    {part}" + ("" if comprehension else ","))
-    ]
+    grouping = len(parts) == 1 and re.search(r"((^|[^\w\])])\(|[\w\])]\[)$", line[: opening + 1])
+    comma = "" if comprehension or grouping else ","
+    inner = [row for part in parts for row in broken(f"{indent}    {part}{comma}")]
     if all(re.fullmatch(r"[-+.\de]+", part) for part in parts):
         first = indent + "    "
         inner = textwrap.wrap(

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sympy import Expr, Symbol
+from sympy import Expr
 
 from symback import catalog, formula
 from symback import functions as fn
@@ -111,22 +111,21 @@ def _entry_parameter(
 ) -> None:
     """Add a catalogue layer's parameter: its shape names options and indices."""
     shape: list[int] = []
-    for part, dim in zip(access.subscripts, parameter.shape, strict=True):
-        size = reading.numbers.get(dim, reading.sizes.get(dim))
+    known = {letter: size for letter, (_, size) in reading.known.items()}
+    for dim in parameter.shape:
+        size = reading.numbers.get(dim, known.get(dim))
         assert size is not None, (parameter.name, dim)
         if isinstance(size, str):
             message = f"`{layer.name}` needs a fixed size where its input has `{size}`"
             raise UserError(Mistake(message, reading.path))
         shape.append(int(size))
-        if isinstance(part, Symbol):
-            reading.sizes.setdefault(part.name, int(size))
     starts = dict(layer.init)
     init: Start = parameter.init
     if parameter.name in starts:
         init = starts[parameter.name]
     elif "" in starts and len(shape) > 1:
         init = starts[""]
-    sizes = {name: dim for name, dim in reading.sizes.items() if isinstance(dim, int)}
+    sizes = {letter: size for letter, size in known.items() if isinstance(size, int)}
     path = (*reading.path, "init", parameter.name)
     start = start_of(init, tuple(shape), sizes, path)
     _parameter(network, reading, parameter.letter, parameter.name, tuple(shape), start, path)

@@ -1,5 +1,6 @@
 """The loss and the metrics of a spec → nodes of the network."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from sympy import Expr, Integer, Symbol
@@ -14,8 +15,10 @@ from symback.graph.network import Network, Reading, target_of
 from symback.graph.start import option_numbers
 from symback.graph.types import Equation, Node, reads, subscripts
 from symback.naming import axis_letters
-from symback.program import Draw, Role, Tensor
+from symback.program import Dim, Draw, Role, Tensor
 from symback.spec import Choice, Loss
+
+_Value = tuple[Equation, Mapping[str, Dim], str]  # L, its letters' ranges, the mean's divisor
 
 
 def add_loss(network: Network, loss: Loss, output: str) -> tuple[str, str]:
@@ -25,24 +28,24 @@ def add_loss(network: Network, loss: Loss, output: str) -> tuple[str, str]:
     """
     reading = Reading("loss", ("loss",), None)
     if loss.choice is None:
-        value, divisor = _own_loss(network, loss, output, reading)
+        value, sizes, divisor = _own_loss(network, loss, output, reading)
     else:
-        value, divisor = _entry_loss(network, loss, loss.choice, output, reading)
+        value, sizes, divisor = _entry_loss(network, loss, loss.choice, output, reading)
     if (loss.l1 or loss.l2) and loss.reduction == "none":
         message = "a penalty is added to one number; `reduction: none` leaves one per element"
         hint = "take `reduction: mean` or `sum`, or leave l1 and l2 out"
         raise UserError(Mistake(message, reading.path, hint=hint))
     if loss.l1 or loss.l2:  # L = E + R: the error of the data and the penalty
         data = formula.tensor("E", *subscripts(value.target))
-        network.node(Equation(data, value.rhs), reading)
+        network.node(Equation(data, value.rhs), sizes, reading)
         reading.names["R"] = _penalty(network, loss)
         value = Equation(value.target, data + Symbol("R"))
-    name = network.node(value, reading)
+    name = network.node(value, sizes, reading)
     network.tensors[name] = replace(network.tensors[name], role=Role.LOSS, key="loss")
     return name, divisor
 
 
-def _own_loss(network: Network, loss: Loss, output: str, reading: Reading) -> tuple[Equation, str]:
+def _own_loss(network: Network, loss: Loss, output: str, reading: Reading) -> _Value:
     """Read a loss that the spec gives as a formula."""
     assert loss.formula is not None
     reading.path = ("loss", "formula")
@@ -50,20 +53,21 @@ def _own_loss(network: Network, loss: Loss, output: str, reading: Reading) -> tu
     reading.names = {**network.outputs, "y": output}
     formula.syntax(loss.formula, reading.path)
     reading.ellipsis = network.dots((loss.formula,), "y", output)
-    rhs = network.read(loss.formula, reading).rhs
+    read = network.read(loss.formula, reading)
+    rhs, sizes = read.rhs, dict(read.sizes)
     loose = sorted(letter.name for letter in ix.indices(rhs))
     if loose:
         message = f"the loss is one number; {', '.join(loose)} must be summed over"
         hint = "as mean((y[n, k] - t[n, k])**2, n, k)"
         raise UserError(Mistake(message, reading.path, hint=hint))
     batch = network.tensors[network.spec.inputs[0].name].shape[0]
-    averaged = any(reading.sizes.get(size.letter) == batch for size in rhs.atoms(fn.Size))
-    return Equation(Symbol("L"), rhs), str(batch) if averaged else ""
+    averaged = any(sizes.get(size.range) == batch for size in rhs.atoms(fn.Size))
+    return Equation(Symbol("L"), rhs), sizes, str(batch) if averaged else ""
 
 
 def _entry_loss(
     network: Network, loss: Loss, choice: Choice, output: str, reading: Reading
-) -> tuple[Equation, str]:
+) -> _Value:
     """Read a loss of the catalogue: its intermediates, the element loss, the reduction."""
     entry = catalog.find(Kind.LOSS, choice.name)
     assert entry is not None  # the spec's validation found it
@@ -72,15 +76,14 @@ def _entry_loss(
         _fitting(network, text, choice, reading)
     for text in entry.formulas[:-1]:
         _intermediate(network, _fitting(network, text, choice, reading), reading)
-    last = _fitting(network, entry.formulas[-1], choice, reading)
-    element = Equation(target_of(last), _inlined(last.rhs, reading))
+    last = _inlined(_fitting(network, entry.formulas[-1], choice, reading), reading)
     for fact in entry.assumes:
         holds = formula.parse(fact.where, Scope({}, reading.numbers)).rhs
         if formula.numeric(holds) and fact.letter in reading.names:
             network.facts.append((reading.names[fact.letter], fact.kind))
         elif fact.kind == "classes":  # labels outside the classes mean something
             network.open_labels.add(loss.target)
-    return _reduced(network, loss, entry, element, reading)
+    return _reduced(network, loss, entry, last, reading)
 
 
 def _bind(
@@ -129,58 +132,63 @@ def _intermediate(network: Network, read: Formula, reading: Reading) -> None:
 
     A log-softmax and its like isn't cut off: with it, the slope becomes p − t by itself.
     """
-    target, rhs = target_of(read), _inlined(read.rhs, reading)
-    if isinstance(rhs, fn.Along | fn.LogSumExp):
-        reading.inlined[target] = rhs
+    read = _inlined(read, reading)
+    if isinstance(read.rhs, fn.Along | fn.LogSumExp):
+        reading.inlined[target_of(read)] = read
     else:
-        network.equation(replace(read, rhs=rhs), reading)
+        network.equation(read, reading)
 
 
-def _inlined(rhs: Expr, reading: Reading) -> Expr:
-    """Put the intermediates that weren't cut off into an expression."""
+def _inlined(read: Formula, reading: Reading) -> Formula:
+    """Put the intermediates that weren't cut off into a formula."""
+    rhs, sizes = read.rhs, dict(read.sizes)
     for target, value in reading.inlined.items():
         for access in ix.accesses(rhs):
             if access.base == target.base:
                 swap = dict(zip(target.indices, access.indices, strict=True))
-                rhs = rhs.xreplace({access: ix.substitute(value, swap)})
-    return rhs
+                rhs = rhs.xreplace({access: ix.substitute(value.rhs, swap)})
+                sizes |= dict(value.sizes)
+    return replace(read, rhs=rhs, sizes=tuple(sizes.items()))
 
 
 def _reduced(
-    network: Network, loss: Loss, entry: Entry, element: Equation, reading: Reading
-) -> tuple[Equation, str]:
+    network: Network, loss: Loss, entry: Entry, element: Formula, reading: Reading
+) -> _Value:
     """Apply the reduction: mean, sum or none."""
-    letters = subscripts(element.target)
+    letters, sizes = subscripts(target_of(element)), dict(element.sizes)
     if loss.reduction == "none":
-        return Equation(formula.tensor("L", *letters), element.rhs), ""
+        return Equation(formula.tensor("L", *letters), element.rhs), sizes, ""
     total = ix.summed(ix.factors(element.rhs), letters)
     if loss.reduction == "sum":
-        return Equation(Symbol("L"), total), ""
-    divisor = network.read(entry.divisor or "size(...)", reading).rhs
-    batch = str(network.shape("y", reading)[0])
-    if reads(divisor):  # a sum of weights
-        network.node(Equation(Symbol("M"), divisor), reading)
-        divisor, batch = Symbol("M"), reading.names["M"]
-    return Equation(Symbol("L"), total / divisor), batch
+        return Equation(Symbol("L"), total), sizes, ""
+    divisor = network.read(entry.divisor or "size(...)", reading)
+    batch, sizes = str(network.shape("y", reading)[0]), sizes | dict(divisor.sizes)
+    if not reads(divisor.rhs):
+        return Equation(Symbol("L"), total / divisor.rhs), sizes, batch
+    network.node(Equation(Symbol("M"), divisor.rhs), sizes, reading)  # a sum of weights
+    return Equation(Symbol("L"), total / Symbol("M")), sizes, reading.names["M"]
 
 
 def _penalty(network: Network, loss: Loss) -> str:
     """Add R = λ₁·Σ|w| + λ₂·Σw² over the parameters penalised."""
     reading = Reading("penalty", ("loss",), None)
+    sizes: dict[str, Dim] = {}
     absolute: Expr = Integer(0)
     square: Expr = Integer(0)
     for tensor in list(network.tensors.values()):
         if tensor.role is not Role.PARAMETER or tensor.key not in (loss.penalise or [tensor.key]):
             continue
         reading.names[tensor.key] = tensor.name
-        names = axis_letters(len(tensor.shape), reading.sizes, "i")
-        reading.sizes |= dict(zip(names, tensor.shape, strict=True))
-        letters = [formula.index(name) for name in names]
+        letters = [
+            fn.Index(name, f"{tensor.key}:{axis}")
+            for axis, name in enumerate(axis_letters(len(tensor.shape), (), "i"))
+        ]
+        sizes |= {letter.range: dim for letter, dim in zip(letters, tensor.shape, strict=True)}
         access = formula.tensor(tensor.key, *letters)
         absolute = absolute + fn.SumOver(fn.abs_(access), *letters)
         square = square + fn.SumOver(access**2, *letters)
     total = fn.number(loss.l1) * absolute + fn.number(loss.l2) * square
-    return network.node(Equation(Symbol("R"), total), reading)
+    return network.node(Equation(Symbol("R"), total), sizes, reading)
 
 
 def metric_nodes(network: Network, name: str, output: str) -> tuple[Node, ...]:
@@ -196,5 +204,5 @@ def metric_nodes(network: Network, name: str, output: str) -> tuple[Node, ...]:
     reading = Reading(name, ("metrics",), None, numbers, {"y": output, "t": target})
     reading.ellipsis = network.dots(entry.formulas, "y", output)
     read = _fitting(network, entry.formulas[-1], Choice(entry.name), reading)
-    network.place(Equation(target_of(read), read.rhs), reading)
+    network.place(Equation(target_of(read), read.rhs), dict(read.sizes), reading)
     return network.taken_nodes()

@@ -1,13 +1,14 @@
 """The network while it is put together: tensors by name, and nodes as they come."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sympy import Expr, Indexed, Integer, Symbol
 
 from symback import catalog, formula, stable
 from symback import functions as fn
+from symback import index as ix
 from symback.catalog.entry import Kind
 from symback.errors import Mistake, UserError
 from symback.formula import Access, Definition, Formula
@@ -32,10 +33,10 @@ class Reading:
     names: dict[str, str] = field(default_factory=dict)  # letter → tensor
     ellipsis: tuple[str, ...] | None = None
     functions: Functions = ()  # beside the network's
-    sizes: dict[str, Dim] = field(default_factory=dict)  # index → how many values it takes
+    known: dict[str, tuple[str, Dim]] = field(default_factory=dict)  # letter → range and its size
     loose: frozenset[str] = frozenset()  # letters that are read before their shape is known
     parts: frozenset[str] = frozenset()  # letters that several formulas fill, part by part
-    inlined: dict[Expr, Expr] = field(default_factory=dict)
+    inlined: dict[Expr, Formula] = field(default_factory=dict)
 
 
 class Network:
@@ -94,13 +95,40 @@ class Network:
             read = parsed(text, ranks, tuple(reading.numbers.items()), functions, reading.ellipsis)
         except UserError as error:
             raise at_path(error, path or reading.path) from None
+        sizes: dict[str, Dim] = {}
         for access in read.reads:
             if access.name in reading.names:
-                self.fit(access, self.shape(access.name, reading), reading, path or reading.path)
-        return read
+                shape = self.shape(access.name, reading)
+                self.fit(access, shape, sizes, path or reading.path)
+        read = self.settled(read, sizes, reading)
+        return replace(read, sizes=tuple(sizes.items()))
 
-    def fit(self, access: Access, shape: Sequence[Dim], reading: Reading, path: Path) -> None:
-        """Let each index of an access run over its axis; refuse two ranges for one letter."""
+    def settled(self, read: Formula, sizes: dict[str, Dim], reading: Reading) -> Formula:
+        """Give letters that stand at no axis the range they have in the layer's other formulas."""
+        at = read.target.value if read.target else Integer(0)
+        swap: dict[Expr, Expr] = {}
+        for part in (read.rhs, at):
+            for letter in ix.letters(part):
+                if letter.range in sizes:
+                    known = (letter.range, sizes[letter.range])
+                    reading.known.setdefault(letter.name, known)
+                elif letter.name in reading.known:
+                    name, sizes[name] = reading.known[letter.name]
+                    swap[letter] = fn.Index(letter.name, name)
+            for size in part.atoms(fn.Size):
+                if size.range not in sizes and size.range in reading.known:
+                    name, sizes[name] = reading.known[size.range]
+                    swap[size] = fn.Size(Symbol(name))
+        if not swap:
+            return read
+        target = read.target
+        if target is not None:
+            parts = tuple(part.xreplace(swap) for part in target.subscripts)
+            target = replace(target, subscripts=parts)
+        return replace(read, rhs=read.rhs.xreplace(swap), target=target)
+
+    def fit(self, access: Access, shape: Sequence[Dim], sizes: dict[str, Dim], path: Path) -> None:
+        """Let each index of an access run over its axis; refuse two sizes for one range."""
         for part, dim in zip(access.subscripts, shape, strict=True):
             if isinstance(part, Integer):
                 if isinstance(dim, int) and int(part) >= dim:
@@ -108,9 +136,9 @@ class Network:
                         access, path, f"`{access.name}` has {dim} values here: 0 … {dim - 1}"
                     )
                 continue
-            if not isinstance(part, Symbol):
+            if not isinstance(part, fn.Index):
                 raise wrong_access(access, path, "computed indices can't be read yet")
-            known = reading.sizes.setdefault(part.name, dim)
+            known = sizes.setdefault(part.range, dim)
             if known != dim:
                 raise wrong_access(
                     access,
@@ -120,24 +148,25 @@ class Network:
                     "use another letter, or mend the shape",
                 )
 
-    def range_of(self, part: Expr, access: Access, reading: Reading, path: Path) -> Dim:
-        if isinstance(part, Symbol):
-            if part.name not in reading.sizes:
+    def range_of(self, part: Expr, access: Access, sizes: Mapping[str, Dim], path: Path) -> Dim:
+        """Return how long the axis is where an index stands left of `=`."""
+        if isinstance(part, fn.Index):
+            if part.range not in sizes:
                 raise wrong_access(
                     access,
                     path,
                     f"how many values does the index {part.name} take?",
                     f"it must stand in a tensor on the right, as x[n, {part.name}]",
                 )
-            return reading.sizes[part.name]
+            return sizes[part.range]
         if isinstance(part, fn.Flat):
-            dims = [self.range_of(arg, access, reading, path) for arg in part.args]
+            dims = [self.range_of(arg, access, sizes, path) for arg in part.args]
             if all(isinstance(dim, int) for dim in dims):
                 return math.prod(int(dim) for dim in dims)
         if part.is_Add:
-            offset = sum(int(reading.sizes[p.letter]) for p in part.args if isinstance(p, fn.Size))
-            letter = next(p for p in part.args if isinstance(p, Symbol))
-            return offset + int(self.range_of(letter, access, reading, path))
+            offset = sum(int(sizes[p.range]) for p in part.args if isinstance(p, fn.Size))
+            letter = next(p for p in part.args if isinstance(p, fn.Index))
+            return offset + int(self.range_of(letter, access, sizes, path))
         raise wrong_access(
             access, path, "left of `=` stands a tensor with plain indices", "as z[n, o]"
         )
@@ -154,10 +183,11 @@ class Network:
             letter = name_of(target)
             reading.names[letter] = reading.names[name_of(read.rhs)]
             return reading.names[letter]
-        return self.node(Equation(target, read.rhs), reading)
+        return self.node(Equation(target, read.rhs), dict(read.sizes), reading)
 
-    def node(self, equation: Equation, reading: Reading) -> str:
+    def node(self, equation: Equation, sizes: Mapping[str, Dim], reading: Reading) -> str:
         """Add the equation's node (behind its seams' nodes) and return its target's name."""
+        self.require_sizes(equation, sizes, reading.path)
         stabler = stable.rewritten(equation.rhs)
         for note in stabler.notes:
             self.rewrites[f"{reading.layer}: {note}"] = None
@@ -166,14 +196,24 @@ class Network:
             letter for letter, name in reading.names.items() if self.is_fixed(name)
         )
         for part in seams(equation, constants):
-            self.place(part, reading)
+            self.place(part, sizes, reading)
         return reading.names[equation.name]
 
-    def place(self, equation: Equation, reading: Reading) -> None:
+    def require_sizes(self, equation: Equation, sizes: Mapping[str, Dim], path: Path) -> None:
+        """Refuse an index whose range no tensor tells."""
+        ranges = {letter.range: letter.name for letter in ix.letters(equation.rhs)}
+        ranges |= {size.range: size.range for size in equation.rhs.atoms(fn.Size)}
+        for name in sorted(set(ranges) - set(sizes)):
+            message = f"how many values does the index {ranges[name]} take?"
+            hint = f"it must stand in a tensor, as x[n, {ranges[name]}]"
+            raise UserError(Mistake(message, path, hint=hint))
+
+    def place(self, equation: Equation, sizes: Mapping[str, Dim], reading: Reading) -> None:
+        """Add the node of one equation, and the tensor that it defines."""
         local = equation.name
         at = subscripts(equation.target)
         access = Access(local, at, 0, 1)
-        shape = tuple(self.range_of(part, access, reading, reading.path) for part in at)
+        shape = tuple(self.range_of(part, access, sizes, reading.path) for part in at)
         letters = tuple(part.name if isinstance(part, Symbol) else "" for part in at)
         if local not in reading.names or self.tensors[reading.names[local]].shape != shape:
             if local in reading.parts and local in reading.names:
@@ -192,8 +232,7 @@ class Network:
         )
         if all(self.is_fixed(name) for letter, name in names if letter != local):
             self.fixed.add(reading.names[local])
-        sizes = tuple(reading.sizes.items())
-        self.nodes.append(Node(reading.layer, equation, names, sizes))
+        self.nodes.append(Node(reading.layer, equation, names, tuple(sizes.items())))
 
     def is_fixed(self, name: str) -> bool:
         """Say whether a tensor depends on no parameter."""

@@ -121,7 +121,7 @@ def _drawn(
     for argument in node.args:
         part = ast.get_source_segment(text.strip(), argument) or ""
         read = parsed(part, (), numbers, (), None).rhs
-        value = read.xreplace({s: Integer(ranges[s.letter]) for s in read.atoms(fn.Size)})
+        value = read.xreplace({s: Integer(ranges[s.range]) for s in read.atoms(fn.Size)})
         found = formula.numeric(value)
         if found is None or not math.isfinite(found):
             raise UserError(Mistake(f"`{part}` is no number"))

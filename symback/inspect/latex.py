@@ -179,13 +179,13 @@ class Writer:
                 return self._number(expr)
             case Indexed():
                 return self._name(str(expr.base.label), self._subscript(expr.indices)), Binds.ATOM
-            case Symbol() if expr.is_integer:
+            case fn.Index():
                 return _index(expr.name), Binds.ATOM
             case Symbol():
                 return self._name(expr.name), Binds.ATOM
             case fn.Size():
-                size = self.sizes.get(f"|{expr.letter}|", "")
-                return (_word(size) if size.isalpha() else size) or f"|{expr.letter}|", Binds.ATOM
+                size = self.sizes.get(f"|{expr.range}|", "")
+                return (_word(size) if size.isalpha() else size) or f"|{expr.range}|", Binds.ATOM
             case Add():
                 return self._sum(expr), Binds.SUM
             case Mul():

@@ -11,6 +11,7 @@ from functools import reduce
 from math import prod
 
 from symback import printing
+from symback.naming import TAKEN
 from symback.printing import COMPARISONS, Code, Level, Line, natural, ordered
 from symback.program import (
     Apply,
@@ -204,7 +205,7 @@ def computed_before(expr: Expr, axes: tuple[str, ...], block: Block) -> Read:
 
 def fresh(name: str, block: Block) -> str:
     """Return the name, made longer until nothing else has it."""
-    taken = {*block.names.values(), *(tensor.name for tensor in block.program.tensors)}
+    taken = {*block.names.values(), *(tensor.name for tensor in block.program.tensors), *TAKEN}
     while name in taken:
         name += "_"
     return name

@@ -27,7 +27,6 @@ CACHED = (
     stable.rewritten,
     slopes.differentiate,
     backward.letters_of,
-    backward.indexed_by,
     index.accesses,
     index.scalars,
 )
