@@ -218,7 +218,9 @@ def _ranged(read: Formula) -> Formula:
     Indices at one axis of one tensor run over the same range. A sum within a sum over the same
     letter, and a letter that means two ranges, get another letter.
     """
-    own = [read.target] if read.target and any(a.name == read.target.name for a in read.reads) else []
+    own = (
+        [read.target] if read.target and any(a.name == read.target.name for a in read.reads) else []
+    )
     accesses = [*read.reads, *own]
     same: dict[str, str] = {}  # range → another of the same axis, up to the first
 

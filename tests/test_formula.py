@@ -25,7 +25,7 @@ from symback import functions as fn
 from symback.errors import UserError
 from symback.formula import Definition, Scope
 
-EXAMPLES = int(os.environ.get("SYMBACK_FORMULAS", "0"))
+EXAMPLES = int(os.environ.get("SYMBACK_FORMULAS", "100"))
 SCOPE = Scope(
     ranks={"x": 2, "W": 2, "b": 1, "s": 0, "f1.W": 2},
     numbers={"rate": fn.number(0.5), "flag": Integer(1)},
@@ -497,12 +497,8 @@ def compiled(case: Case, target: str, readable: bool) -> ModuleType:
         raise
 
 
-@pytest.mark.skipif(
-    not EXAMPLES,
-    reason="long run, SYMBACK_FORMULAS=2000: sums nested under one letter aren't all right yet",
-)
 @settings(
-    max_examples=max(EXAMPLES, 1),
+    max_examples=EXAMPLES,
     deadline=None,
     suppress_health_check=[
         HealthCheck.too_slow,

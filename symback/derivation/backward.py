@@ -68,13 +68,15 @@ class Backward:
                 if waiting[name] == 0 and name in self.wanted:
                     self._finish(name)
         keyed = [(self.tensors[name].key, name) for name in self.tensors if name in self.wanted]
+        forward, loss = self._forward(self.graph.layers), self._forward(self.graph.loss)
+        metrics = tuple((name, self._forward(nodes)) for name, nodes in self.graph.metrics)
         return Derivation(
             graph=self.graph,
-            tensors=tuple(self.tensors.values()),
-            forward=self._forward(self.graph.layers),
-            loss=self._forward(self.graph.loss),
+            tensors=tuple(self.tensors.values()),  # those that the lines made among them
+            forward=forward,
+            loss=loss,
             backward=tuple(self.lines),
-            metrics=tuple((name, self._forward(nodes)) for name, nodes in self.graph.metrics),
+            metrics=metrics,
             gradients=tuple((key, self.names[name]) for key, name in keyed if name in self.names),
             assumed=tuple(sorted(self.assumed)),
         )
