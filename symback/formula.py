@@ -45,14 +45,25 @@ COMPARISONS: Mapping[type[ast.cmpop], type[fn.Elementwise]] = {
 }
 
 
+# What to say of an index that is none.
+PLACE = (
+    "an index is a name, a whole number, or sums and multiples of them",
+    "as i, 0 and 2*i + p - 1 in x[n, i, 0, 2*i + p - 1], or labels, as in E[t[n], k]",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A tensor as written in a formula, `x[n, i]`, and where it stands in the text."""
+    """A tensor as written in a formula, `x[n, i]`, and where it stands in the text.
+
+    `labels` says that it stands itself where an index stands.
+    """
 
     name: str
     subscripts: tuple[Expr, ...]
     offset: int
     length: int
+    labels: bool = False
 
     @property
     def value(self) -> Expr:
@@ -325,7 +336,10 @@ def _letters(root: ast.AST) -> Iterator[str]:
         else:
             continue
         for place in places:
-            yield from (leaf.id for leaf in ast.walk(place) if isinstance(leaf, ast.Name))
+            within = list(ast.walk(place))
+            named = {id(n.value) for n in within if isinstance(n, ast.Subscript)}  # tensors
+            named |= {id(n.func) for n in within if isinstance(n, ast.Call)}
+            yield from (n.id for n in within if isinstance(n, ast.Name) and id(n) not in named)
 
 
 @dataclass(slots=True)
@@ -639,19 +653,38 @@ class _Reader:
         match node:
             case ast.Constant(value=value) if value is ...:
                 return tuple(self.letter(name) for name in self.dots(node))
-            case ast.Constant(value=int(value)) if (
-                not isinstance(value, bool) and 0 <= value <= LARGEST_INTEGER
-            ):
-                return (Integer(value),)
-            case ast.Name(id=word):
-                return (self.letter(word),)
-            case ast.BinOp(op=ast.Add(), left=ast.Call() as left, right=ast.Name(id=word)):
-                return (self.size(left) + self.letter(word),)
             case ast.Call(func=ast.Name(id="flat"), args=arguments):
                 names = [name for argument in arguments for name in self.index_names(argument)]
                 letters = [self.letter(name) for name in names]
                 return (fn.Flat(*letters),) if len(letters) > 1 else tuple(letters)
-        raise self.error(node, "an index is a name or a number", "as i and 0 in x[n, i, 0]")
+            case ast.Subscript():  # labels: E[tok[n, t], d]
+                access = self.access(node)
+                self.reads.append(replace(access, labels=True))
+                return (access.value,)
+        made = self.place(node)
+        if ix.affine(made) is None or (isinstance(made, Integer) and made < 0):
+            raise self.error(node, *PLACE)
+        return (made,)
+
+    def place(self, node: ast.expr) -> Expr:
+        """Return an index: a letter, a whole number, or sums and multiples of them."""
+        match node:
+            case ast.Constant(value=int(value)) if (
+                not isinstance(value, bool) and abs(value) <= LARGEST_INTEGER
+            ):
+                return Integer(value)
+            case ast.Name(id=word) if word in self.scope.numbers:
+                return self.scope.numbers[word]
+            case ast.Name(id=word) if word not in self.values:
+                return self.letter(word)
+            case ast.UnaryOp(op=ast.USub()):
+                return Integer(-1) * self.place(node.operand)
+            case ast.BinOp(op=ast.Add() | ast.Sub() | ast.Mult()):
+                left, right = self.place(node.left), self.place(node.right)
+                return ARITHMETIC[type(node.op)](left, right)
+            case ast.Call(func=ast.Name(id="size")):
+                return self.size(node)
+        raise self.error(node, *PLACE)
 
     def dots(self, node: ast.expr) -> tuple[str, ...]:
         if self.scope.ellipsis is None:

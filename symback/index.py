@@ -14,7 +14,18 @@ from functools import lru_cache
 from operator import attrgetter
 from string import ascii_lowercase
 
-from sympy import Add, Expr, Indexed, KroneckerDelta, Mul, Pow, S, Symbol, preorder_traversal
+from sympy import (
+    Add,
+    Expr,
+    Indexed,
+    Integer,
+    KroneckerDelta,
+    Mul,
+    Pow,
+    S,
+    Symbol,
+    preorder_traversal,
+)
 
 from symback import functions as fn
 from symback.functions import Index
@@ -46,6 +57,34 @@ def in_reading_order(expr: Expr, first: Iterable[Expr] = ()) -> tuple[Index, ...
     met = [letter for access in largest for letter in access.indices]
     rest = sorted(free, key=lambda letter: letter.name)
     return tuple(dict.fromkeys(letter for letter in (*first, *met, *rest) if letter in free))
+
+
+def affine(expr: Expr) -> tuple[Expr, dict[Index, int]] | None:
+    """Return (offset, coefficients) of an index as 2·i + p − 1; None where it isn't affine.
+
+    The offset holds integers and sizes; no coefficient is 0.
+    """
+    if isinstance(expr, Index):
+        return S.Zero, {expr: 1}
+    if isinstance(expr, Integer | fn.Size):
+        return expr, {}
+    if isinstance(expr, Add):
+        parts = [affine(arg) for arg in expr.args]
+        offset: Expr = S.Zero
+        found: dict[Index, int] = {}
+        for part in parts:
+            if part is None:
+                return None
+            offset = offset + part[0]
+            for letter, coefficient in part[1].items():
+                found[letter] = found.get(letter, 0) + coefficient
+        return offset, {letter: c for letter, c in found.items() if c}
+    if isinstance(expr, Mul):
+        number, rest = expr.as_coeff_Mul()
+        part = affine(rest) if isinstance(number, Integer) and number != 1 else None
+        if part is not None:
+            return number * part[0], {letter: int(number) * c for letter, c in part[1].items()}
+    return None
 
 
 # ---------------------------------------------------------------- binding
@@ -189,14 +228,18 @@ def product(parts: Iterable[Expr]) -> Expr:
     return made
 
 
-def contract(expr: Expr) -> Expr:
-    """Return the expression without Kronecker deltas: each has removed a bound index.
+def contract(expr: Expr, incoming: Expr | None = None) -> Expr:
+    """Return the expression with its Kronecker deltas used up: each has removed a bound index.
 
-    A delta between two free indices stays, as the comparison [i = j].
+    A delta between free indices becomes the comparison [i = j]. A delta stays where a sum over it
+    adds to a computed place: Σ_{i,p} δ(2·i + p, u)·f(i, p), or Σ_n δ(label[n], k)·f(n).
+
+    `incoming` is the adjoint that comes in, an access that reads 0 outside of its array. It allows
+    Σ_i δ(i + p, u)·∂L/∂z[i]·f(i) = ∂L/∂z[u − p]·f(u − p): what f is out there doesn't matter.
     """
     if not holds_delta(expr):
         return expr
-    return factored([_collapsed(term, bound) for term, bound in _terms(apart(expr), ())])
+    return factored([_collapsed(term, bound, incoming) for term, bound in _terms(apart(expr), ())])
 
 
 def _terms(expr: Expr, bound: tuple[Index, ...]) -> Iterator[tuple[list[Expr], tuple[Index, ...]]]:
@@ -244,21 +287,66 @@ def unify(total: Expr, renaming: Renaming) -> Expr:
     return total.func(substitute(total.body, renaming), *bound)
 
 
-def _collapsed(parts: list[Expr], bound: tuple[Index, ...]) -> Expr:
+def _collapsed(parts: list[Expr], bound: tuple[Index, ...], incoming: Expr | None) -> Expr:
     """Return Σ_bound Π parts with its deltas used up."""
     left, running = list(parts), list(bound)
-    while True:
-        delta = next((part for part in left if isinstance(part, KroneckerDelta)), None)
-        if delta is None:
-            return summed(left, running)
+    waiting = [part for part in left if isinstance(part, KroneckerDelta)]
+    while waiting:
+        found = next((solved for d in waiting if (solved := _solved(d, left, running))), None)
+        found = found or next(
+            (solved for d in waiting if (solved := _shifted(d, left, running, incoming))), None
+        )
+        if found is None:
+            break
+        delta, gone, stays = found
+        running.remove(gone)  # Σ_i δ(i,a)·f(i) = f(a)
         left.remove(delta)
-        first, second = delta.args
-        gone, stays = (first, second) if first in running else (second, first)
-        if gone in running:  # Σ_i δ(i,a)·f(i) = f(a)
-            running.remove(gone)
-            left = [f for part in left for f in factors(substitute(part, {gone: stays}))]
-        else:
-            left.append(fn.eq(*sorted((first, second), key=str)))
+        left = [f for part in left for f in factors(substitute(part, {gone: stays}))]
+        waiting = [part for part in left if isinstance(part, KroneckerDelta)]
+    for delta in waiting:
+        if not indices(delta) & set(running):
+            left[left.index(delta)] = fn.eq(*sorted(delta.args, key=str))
+    return summed(left, running)
+
+
+Solved = tuple[Expr, Index, Expr]  # the delta, the index that goes, what it is
+
+
+def _solved(delta: Expr, left: list[Expr], running: list[Index]) -> Solved | None:
+    """Solve a delta of plain indices: δ(i, a) for i, where i runs."""
+    first, second = delta.args
+    for gone, stays in ((first, second), (second, first)):
+        if gone in running and isinstance(stays, Index | Integer):
+            return delta, gone, stays
+    return None
+
+
+def _shifted(
+    delta: Expr, left: list[Expr], running: list[Index], incoming: Expr | None
+) -> Solved | None:
+    """Solve δ(i + p, u) for i, where the incoming adjoint at i takes care of its range."""
+    parts = [affine(side) for side in delta.args]
+    if parts[0] is None or parts[1] is None or incoming is None:
+        return None
+    (first, here), (second, there) = parts[0], parts[1]
+    total = {x: here.get(x, 0) - there.get(x, 0) for x in (*here, *there)}
+    masks = [part for part in left if isinstance(part, Indexed) and part.base == incoming.base]
+    for gone, coefficient in total.items():
+        masked = any(gone in mask.indices for mask in masks)
+        if gone in running and abs(coefficient) == 1 and masked and _harmless(gone, left, delta):
+            others = [-coefficient * c * x for x, c in total.items() if x != gone]
+            return delta, gone, Add(*others, -coefficient * first, coefficient * second)
+    return None
+
+
+def _harmless(letter: Index, left: list[Expr], delta: Expr) -> bool:
+    """Say whether every factor stays finite where the letter leaves its range and reads zeros."""
+    held = [part for part in left if part is not delta and letter in indices(part)]
+    return not any(
+        part.has(fn.Reduction, fn.Elementwise)
+        or any(not power.exp.is_positive for power in part.atoms(Pow))
+        for part in held
+    )
 
 
 def summed(parts: list[Expr], bound: Iterable[Index]) -> Expr:

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 
-from sympy import Add, Expr, Indexed, Integer, Mul, Pow, Rational, Symbol, pi
+from sympy import Add, Expr, Indexed, Integer, KroneckerDelta, Mul, Pow, Rational, Symbol, pi
 from sympy.core.parameters import distribute
 
 from symback import functions as fn
@@ -19,11 +19,13 @@ from symback.formula import numeric
 from symback.functions import Index
 from symback.graph import Equation, Recipe, name_of, subscripts
 from symback.program import (
+    Affine,
     Apply,
     Assumption,
     Concatenate,
     Contract,
     Dim,
+    Lookup,
     Metric,
     Number,
     Position,
@@ -31,6 +33,7 @@ from symback.program import (
     Read,
     Reduce,
     Role,
+    Scatter,
     Schedule,
     Size,
     Slice,
@@ -188,9 +191,9 @@ class Lowering:
     def target(self, expr: Expr) -> Read | Split:
         """Return what a statement writes; a part of a tensor counts as all of it for now."""
         made = self.access(expr)
-        return Read(made.name, made.axes) if isinstance(made, Slice) else made
+        return made if isinstance(made, Split) else Read(made.name, made.axes)
 
-    def access(self, expr: Expr) -> Read | Split | Slice:
+    def access(self, expr: Expr) -> program.Leaf:
         """Return a tensor access."""
         if not isinstance(expr, Indexed):
             return Read(self.name(str(expr)), ())
@@ -203,35 +206,56 @@ class Lowering:
                 tuple(tuple(letter.name for letter in group) for group in groups),
                 tuple((letter.name, self.dim(letter)) for group in groups for letter in group),
             )
-        if all(isinstance(part, Symbol) for part in parts) and not self.is_part(name, parts):
+        shape = self.shapes.get(name, ())
+        if all(isinstance(part, Index) for part in parts) and all(
+            self.dim(part) == dim for part, dim in zip(parts, shape, strict=False)
+        ):
             return Read(name, tuple(part.name for part in parts))
-        return self.slice(name, parts)
+        places = tuple(self.place(part) for part in parts)
+        inside = [place for place in places if isinstance(place, Affine)]
+        if len(inside) == len(places) and all(map(self.is_inside, inside, shape)):
+            return self.slice(name, inside)
+        letters = sorted(ix.indices(expr), key=str)
+        return Lookup(name, places, tuple((letter.name, self.dim(letter)) for letter in letters))
 
-    def is_part(self, name: str, parts: Sequence[Expr]) -> bool:
-        """Say whether an index runs over less than its axis; one renamed runs over all of it."""
-        pairs = zip(parts, self.shapes.get(name, ()), strict=False)
-        return any(self.dim(part) != dim for part, dim in pairs)
+    def place(self, part: Expr) -> Affine | Read:
+        """Return an index into an axis: affine in letters, or an array of labels."""
+        found = ix.affine(part)
+        if found is None:
+            labels = self.access(part)
+            assert isinstance(labels, Read), labels
+            return labels
+        offset, letters = found
+        dims = {size: Integer(self.dim(size)) for size in offset.atoms(fn.Size)}
+        extents = {
+            x: c * self.dim(x) if isinstance(self.dim(x), int) else 0 for x, c in letters.items()
+        }
+        order = sorted(letters, key=lambda x: (letters[x] < 0, -abs(extents[x]), x.name))
+        terms = tuple((letter.name, letters[letter]) for letter in order)
+        return Affine(int(offset.xreplace(dims)), terms)
 
-    def slice(self, name: str, parts: Sequence[Expr]) -> Slice:
+    def is_inside(self, place: Affine, dim: Dim) -> bool:
+        """Say whether an index takes values that follow each other, all within the axis."""
+        if not isinstance(dim, int):
+            return place.offset == 0 and [c for _, c in place.terms] == [1]
+        lowest, highest = place.reach({name: self.named(name) for name in place.axes})
+        return [c for _, c in place.terms] in ([], [1]) and lowest >= 0 and highest < dim
+
+    def named(self, letter: str) -> Dim:
+        """Return how many values the index of that name takes."""
+        rhs, target = self.term.equation.rhs, self.term.equation.target
+        letters = (*ix.letters(rhs), *ix.letters(target))
+        return next(self.dim(index) for index in letters if index.name == letter)
+
+    def slice(self, name: str, places: Sequence[Affine]) -> Slice:
+        """Return a part of an array; an axis read at one place has a letter that stands for it."""
         axes: list[str] = []
         ranges: list[tuple[int, int] | None] = []
-        for place, part in enumerate(parts):
-            if isinstance(part, Symbol):
-                dim = self.dim(part)
-                axes.append(part.name)
-                ranges.append((0, int(dim)) if dim != self.shapes[name][place] else None)
-            elif isinstance(part, Integer):
-                axes.append(f"_{place}")
-                ranges.append((int(part), int(part) + 1))
-            else:  # size(i) + j
-                start = sum(
-                    int(self.dim(s)) if isinstance(s, fn.Size) else int(s)
-                    for s in part.args
-                    if not isinstance(s, Symbol)
-                )
-                letter = next(s for s in part.args if isinstance(s, Symbol))
-                axes.append(letter.name)
-                ranges.append((start, start + int(self.dim(letter))))
+        for axis, (place, dim) in enumerate(zip(places, self.shapes[name], strict=True)):
+            size = self.named(place.axes[0]) if place.axes else 1
+            axes.append(place.axes[0] if place.axes else f"_{axis}")
+            whole = place.axes and size == dim
+            ranges.append(None if whole else (place.offset, place.offset + int(size)))
         return Slice(name, tuple(axes), tuple(ranges))
 
     def value(self, expr: Expr) -> program.Expr:
@@ -321,6 +345,8 @@ class Lowering:
 
     def total(self, expr: fn.SumOver) -> program.Expr:
         """Return Σ body as a contraction of two operands, or as a plain sum."""
+        if ix.holds_delta(expr):
+            return self.scattered(expr)
         constant = [letter for letter in expr.bound if letter not in expr.body.free_symbols]
         if constant:  # Σ_i 1 is how many i there are
             return self.value(ix.summed(ix.factors(expr.body), expr.bound))
@@ -335,6 +361,45 @@ class Lowering:
         if number == -1:
             return Apply("negative", (made,))
         return _times([_number(number), made]) or made
+
+    def scattered(self, expr: fn.SumOver) -> program.Expr:
+        """Return Σ δ(place, u)·body as values added up at places of an array along u.
+
+        A delta that isn't of this form stands for the comparison [place = u].
+        """
+        parts, places, running = [], {}, set(expr.bound)
+        for part in ix.factors(expr.body):
+            if not isinstance(part, KroneckerDelta):
+                parts.append(part)
+                continue
+            first, second = part.args
+            at, place = (first, second) if ix.indices(second) & running else (second, first)
+            if isinstance(at, Index) and at not in running and at not in places:
+                places[at] = place
+            else:
+                parts.append(fn.eq(*part.args))
+        outside = [part for part in parts if ix.indices(part) & places.keys()]
+        inside = [part for part in parts if part not in outside]
+        moving = {letter for place in places.values() for letter in ix.indices(place)}
+        if any(ix.indices(part) & running for part in outside):
+            raise NotImplementedError("a factor at the place itself, under the sum")
+        others = [letter for letter in expr.bound if letter not in moving]
+        body = self.value(ix.summed(inside, others))
+        kept = [letter for part in inside for letter in ix.in_reading_order(part)]
+        letters = [*self.order, *kept, *places]
+        axes = tuple(
+            dict.fromkeys(x for x in letters if x in places or (x in kept and x not in running))
+        )
+        sizes = sorted({*moving, *(x for x in axes if x not in places)}, key=str)
+        made = Scatter(
+            body,
+            tuple(letter.name for letter in axes),
+            tuple(self.dim(letter) for letter in axes),
+            tuple(self.place(places.get(letter, letter)) for letter in axes),
+            tuple((letter.name, self.dim(letter)) for letter in sizes),
+        )
+        factors = [self.value(part) for part in outside]
+        return _whole([*factors, made])
 
     def contracted(self, groups: list[Expr], over: tuple[str, ...]) -> program.Expr:
         """Contract groups of factors, two at a time, the pair with the smallest result first."""
@@ -376,7 +441,7 @@ class Lowering:
             for one, other in ((first, second), (second, first))
         )
         both = tuple(axis for axis in over if axis in first.axes and axis in second.axes)
-        if self.place(second) < self.place(first):
+        if self.standing(second) < self.standing(first):
             first, second = second, first
         if not both:
             return Apply("multiply", (first, second))
@@ -384,7 +449,7 @@ class Lowering:
             return Reduce("sum", Apply("multiply", (first, second)), both)
         return Contract(first, second, both)
 
-    def place(self, operand: program.Expr) -> int:
+    def standing(self, operand: program.Expr) -> int:
         """Return where the operand's own indices begin in the target."""
         order = [str(letter) for letter in self.order]
         places = [order.index(axis) for axis in operand.axes if axis in order]

@@ -12,6 +12,7 @@ from symback.program import (
     Dim,
     Draw,
     Expr,
+    Leaf,
     Number,
     Position,
     Program,
@@ -280,12 +281,12 @@ def all_names(program: Program) -> frozenset[str]:
 
 def names(expr: Expr) -> frozenset[str]:
     """Return the names of the arrays an expression reads."""
-    return frozenset(node.name for node in walk(expr) if isinstance(node, Read | Slice | Split))
+    return frozenset(node.name for node in walk(expr) if isinstance(node, Leaf))
 
 
 def simple(expr: Expr) -> bool:
     """Tell whether an expression can stand as an operand: an array, or a number to be computed."""
-    if isinstance(expr, Read | Slice | Split | Number | Size | Position):
+    if isinstance(expr, Leaf | Number | Size | Position):
         return True
     plain = not any(isinstance(node, Reduce | Contract | Concatenate) for node in walk(expr))
     return plain and not expr.axes

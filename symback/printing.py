@@ -4,23 +4,26 @@ import ast
 import builtins
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import reduce
 from math import isfinite
 
 from symback.program import (
+    Affine,
     Apply,
     Concatenate,
     Contract,
     Dim,
     Expr,
+    Lookup,
     Number,
     Position,
     Program,
     Read,
     Reduce,
+    Scatter,
     Size,
     Slice,
     Split,
@@ -168,6 +171,15 @@ def _formula(expr: Expr) -> Code:
                 for axis, part in zip(axes, parts, strict=True)
             )
             return Code(f"{name}[{','.join(places)}]", Level.ATOM)
+        case Lookup(name, places):
+            return Code(f"{name}[{','.join(map(_place, places))}]", Level.ATOM)
+        case Scatter(body, axes, _, places):
+            marks = [
+                f"[{_place(place)} = {axis}]"
+                for axis, place in zip(axes, places, strict=True)
+                if place != Affine(0, ((axis, 1),))
+            ]
+            return Code(f"Σ {'·'.join([_formula(body).at(Level.PRODUCT), *marks])}", Level.SUM)
         case Concatenate(parts, _, letter):
             return call(f"join_{letter}", map(_formula, parts))
         case Reduce(name, body, over):
@@ -178,6 +190,25 @@ def _formula(expr: Expr) -> Code:
             return Code(f"Σ_{','.join(over)} {product.text}", Level.SUM)
         case Apply(name, args):
             return _applied(name, [_formula(arg) for arg in args])
+
+
+def _place(place: Affine | Read) -> str:
+    return _formula(place).text if isinstance(place, Read) else index(place)
+
+
+def index(place: Affine, called: Callable[[str], str] = str) -> str:
+    """Return an affine index's text, 2*i + p - 1; `called` says what a letter is called."""
+    shown = ""
+    for letter, coefficient in place.terms:
+        size = abs(coefficient)
+        term = called(letter) if size == 1 else f"{size}*{called(letter)}"
+        sign = "-" if coefficient < 0 else "+"
+        shown = f"{shown} {sign} {term}" if shown else f"-{term}" if coefficient < 0 else term
+    if not shown:
+        return str(place.offset)
+    if place.offset:
+        shown += f" {'-' if place.offset < 0 else '+'} {abs(place.offset)}"
+    return shown
 
 
 def _applied(name: str, args: list[Code]) -> Code:
@@ -211,6 +242,10 @@ def children(expr: Expr) -> tuple[Expr, ...]:
             return (left, right)
         case Concatenate(parts=parts):
             return parts
+        case Lookup(places=places):
+            return tuple(place for place in places if isinstance(place, Read))
+        case Scatter(body=body, places=places):
+            return (body, *(place for place in places if isinstance(place, Read)))
     return ()
 
 
@@ -250,6 +285,10 @@ def ranges(statement: Statement, program: Program) -> Mapping[str, Dim]:
                     found[axis] = dim if part is None else part[1] - part[0]
             case Position(axis=axis, size=size):
                 found[axis] = size
+            case Lookup(sizes=sizes):
+                found |= dict(sizes)
+            case Scatter(axes=axes, shape=dims, sizes=sizes):
+                found |= dict(zip(axes, dims, strict=True)) | dict(sizes)
     return found
 
 

@@ -126,6 +126,63 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
+class Affine:
+    """The index offset + Σ coefficient·letter into an axis.
+
+    Of two letters the first is the one that moves a window, the second runs inside of it.
+    """
+
+    offset: int
+    terms: tuple[tuple[str, int], ...]
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        return tuple(letter for letter, _ in self.terms)
+
+    def reach(self, sizes: Mapping[str, Dim]) -> tuple[int, int]:
+        """Return the smallest and the largest value, given each letter's range."""
+        ends = [c * (int(sizes[letter]) - 1) for letter, c in self.terms]
+        lowest = self.offset + sum(end for end in ends if end < 0)
+        return lowest, self.offset + sum(end for end in ends if end > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """An array read at computed indices, one for each axis: zero outside of the array.
+
+    A place is affine in letters, x[n,c,2·i + p − 1], or an array of labels, E[tok[n,t],d].
+    `sizes` are the letters' ranges. The letters stand in the places' order, those that run inside
+    of windows behind all others.
+    """
+
+    name: str
+    places: "tuple[Affine | Read, ...]"
+    sizes: tuple[tuple[str, Dim], ...]
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        outer = [p.axes[:1] if isinstance(p, Affine) else p.axes for p in self.places]
+        inner = [p.axes[1:] for p in self.places if isinstance(p, Affine)]
+        return merged(*outer, *inner)
+
+
+@dataclass(frozen=True, slots=True)
+class Scatter:
+    """Values added up at computed places of an array that is zero elsewhere: Lookup's adjoint.
+
+    result[places] += body, for all values of the body's letters; what falls outside of the array
+    is left out. `axes` are the result's letters, `shape` its sizes; `places` has an index into
+    each of its axes, in the body's letters (each stands in some place), `sizes` their ranges.
+    """
+
+    body: "Expr"
+    axes: tuple[str, ...]
+    shape: tuple[Dim, ...]
+    places: "tuple[Affine | Read, ...]"
+    sizes: tuple[tuple[str, Dim], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Concatenate:
     """The parts one after another along one axis; `letters[k]` is that axis's letter in part k.
 
@@ -184,7 +241,8 @@ class Contract:
         return tuple(axis for axis in both if axis not in self.over)
 
 
-Expr = Number | Size | Position | Read | Split | Slice | Concatenate | Apply | Reduce | Contract
+Leaf = Read | Split | Slice | Lookup
+Expr = Number | Size | Position | Leaf | Scatter | Concatenate | Apply | Reduce | Contract
 
 
 def merged(*axes: tuple[str, ...]) -> tuple[str, ...]:

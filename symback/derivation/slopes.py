@@ -51,7 +51,7 @@ def _slope(
         Step("chain", shown(total(fn.Slope(out, at))), "the chain rule"),
         Step("raw", shown(total(inner)), "SymPy's derivative, with its deltas"),
     ]
-    contracted = shown(_merged(ix.contract(total(inner)), incoming))
+    contracted = shown(_merged(ix.contract(total(inner), incoming), incoming))
     if contracted != steps[-1].rhs:
         words = "each δ(i, a) is zero unless i = a, so its sum collapses"
         steps.append(Step("contracted", contracted, words))

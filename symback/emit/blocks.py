@@ -7,7 +7,7 @@ from symback.emit.arrays import cached, names, scores
 from symback.emit.folding import WIDTH
 from symback.emit.reading import incoming, reads, writes
 from symback.emit.target import Boxes, Target
-from symback.emit.templates import source
+from symback.emit.templates import sources
 from symback.emit.text import quoted
 from symback.program import Program, Role, Statement, Tensor
 
@@ -191,8 +191,7 @@ class Block:
         rules = [*program.update.scalars, *program.update.elements]
         rules += program.schedule.statements if program.schedule else ()
         network = self.target.helpers(statements, self.network)
-        called = sorted({*network, *self.target.helpers(rules, self.rule)})
-        return tuple(source(f"{name}/functions/{function}.py") for function in called)
+        return sources(name, {*network, *self.target.helpers(rules, self.rule)})
 
 
 def unpacking(source: str, wanted: Sequence[str]) -> str:

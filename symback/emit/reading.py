@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from symback.program import Program, Read, Slice, Split, Statement
+from symback.program import Leaf, Program, Statement
 
 
 def children(node: Any) -> Iterable[Any]:
@@ -18,7 +18,7 @@ def children(node: Any) -> Iterable[Any]:
 
 def read_names(node: Any) -> Iterable[str]:
     """Return the names an expression reads, in order, again where it reads them again."""
-    if isinstance(node, Read | Split | Slice):
+    if isinstance(node, Leaf):
         yield node.name
     for part in children(node):
         yield from read_names(part)

@@ -1,5 +1,7 @@
 """Where the templates are, and how they are read; each is parsed once."""
 
+import re
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -35,3 +37,22 @@ def source(path: str) -> str:
     """Return the text of a file of the templates, without its last line end."""
     found, _, _ = loader().get_source(environment(), path)
     return found.rstrip("\n")
+
+
+@cache
+def functions(target: str) -> frozenset[str]:
+    """Return the names of a target's helper functions."""
+    paths = (Path(path) for path in loader().list_templates())
+    return frozenset(p.stem for p in paths if p.parent == Path(target, "functions"))
+
+
+def sources(target: str, called: Iterable[str]) -> tuple[str, ...]:
+    """Return the source of helper functions, and of those that they call themselves."""
+    found: dict[str, str] = {}
+    waiting = set(called)
+    while waiting:
+        name = waiting.pop()
+        found[name] = source(f"{target}/functions/{name}.py")
+        words = set(re.findall(r"\b(\w+)\(", found[name]))
+        waiting |= (words & functions(target)) - found.keys()
+    return tuple(found[name] for name in sorted(found))

@@ -95,12 +95,15 @@ class Network:
             read = parsed(text, ranks, tuple(reading.numbers.items()), functions, reading.ellipsis)
         except UserError as error:
             raise at_path(error, path or reading.path) from None
+        where = path or reading.path
         sizes: dict[str, Dim] = {}
         for access in read.reads:
             if access.name in reading.names:
-                shape = self.shape(access.name, reading)
-                self.fit(access, shape, sizes, path or reading.path)
+                self.fit(access, self.shape(access.name, reading), sizes, where)
         read = self.settled(read, sizes, reading)
+        for access in read.reads:
+            if access.name in reading.names:
+                self.fit_computed(access, sizes, reading, where)
         return replace(read, sizes=tuple(sizes.items()))
 
     def settled(self, read: Formula, sizes: dict[str, Dim], reading: Reading) -> Formula:
@@ -121,23 +124,23 @@ class Network:
                     swap[size] = fn.Size(Symbol(name))
         if not swap:
             return read
-        target = read.target
-        if target is not None:
-            parts = tuple(part.xreplace(swap) for part in target.subscripts)
-            target = replace(target, subscripts=parts)
-        return replace(read, rhs=read.rhs.xreplace(swap), target=target)
+
+        def placed(access: Access) -> Access:
+            return replace(access, subscripts=tuple(p.xreplace(swap) for p in access.subscripts))
+
+        target = placed(read.target) if read.target else None
+        reads_ = tuple(placed(access) for access in read.reads)
+        return replace(read, rhs=read.rhs.xreplace(swap), target=target, reads=reads_)
 
     def fit(self, access: Access, shape: Sequence[Dim], sizes: dict[str, Dim], path: Path) -> None:
         """Let each index of an access run over its axis; refuse two sizes for one range."""
         for part, dim in zip(access.subscripts, shape, strict=True):
-            if isinstance(part, Integer):
-                if isinstance(dim, int) and int(part) >= dim:
-                    raise wrong_access(
-                        access, path, f"`{access.name}` has {dim} values here: 0 … {dim - 1}"
-                    )
-                continue
+            if isinstance(part, Integer) and isinstance(dim, int) and int(part) >= dim:
+                raise wrong_access(
+                    access, path, f"`{access.name}` has {dim} values here: 0 … {dim - 1}"
+                )
             if not isinstance(part, fn.Index):
-                raise wrong_access(access, path, "computed indices can't be read yet")
+                continue
             known = sizes.setdefault(part.range, dim)
             if known != dim:
                 raise wrong_access(
@@ -147,6 +150,45 @@ class Network:
                     f"{dim} in `{access.name}` of shape ({', '.join(map(str, shape))})",
                     "use another letter, or mend the shape",
                 )
+
+    def fit_computed(
+        self, access: Access, sizes: dict[str, Dim], reading: Reading, path: Path
+    ) -> None:
+        """Check labels that stand as indices; let a window move as far as its axis allows."""
+        tensor = self.tensors[reading.names[access.name]]
+        if access.labels and tensor.classes is None:
+            hint = f"give it classes: {{shape: [{', '.join(map(str, tensor.shape))}], classes: …}}"
+            raise wrong_access(access, path, f"`{access.name}` holds numbers, not labels", hint)
+        for part, dim in zip(access.subscripts, tensor.shape, strict=True):
+            if isinstance(part, fn.Index | Integer | fn.Flat):
+                continue
+            if isinstance(part, Indexed):
+                labels = self.tensors[reading.names[name_of(part)]]
+                if labels.classes is not None and isinstance(dim, int) and dim < labels.classes:
+                    message = f"`{labels.key}` has {labels.classes} classes, this axis {dim} values"
+                    raise wrong_access(access, path, message)
+            elif isinstance(dim, int):
+                self.fit_window(part, dim, sizes)
+            else:
+                message = f"at the axis of {dim} values stands a plain index, as `{dim}`"
+                raise wrong_access(access, path, message)
+
+    def fit_window(self, part: Expr, dim: int, sizes: dict[str, Dim]) -> None:
+        """Find the one range of an affine index that isn't known: it stays within its axis.
+
+        Where it begins before the axis it may end as far behind it: padding is the same on both
+        sides.
+        """
+        offset, letters = ix.affine(part) or (Integer(0), {})
+        open_ = [letter for letter in letters if letter.range not in sizes]
+        if len(open_) != 1 or letters[open_[0]] < 1:
+            return
+        start = int(offset.xreplace({s: Integer(sizes[s.range]) for s in offset.atoms(fn.Size)}))
+        others = [c * (int(sizes[x.range]) - 1) for x, c in letters.items() if x not in open_]
+        lowest = start + sum(reach for reach in others if reach < 0)
+        highest = start + sum(reach for reach in others if reach > 0)
+        room = dim - 1 + max(0, -lowest) - highest
+        sizes[open_[0].range] = max(0, room // letters[open_[0]] + 1)
 
     def range_of(self, part: Expr, access: Access, sizes: Mapping[str, Dim], path: Path) -> Dim:
         """Return how long the axis is where an index stands left of `=`."""
@@ -163,10 +205,11 @@ class Network:
             dims = [self.range_of(arg, access, sizes, path) for arg in part.args]
             if all(isinstance(dim, int) for dim in dims):
                 return math.prod(int(dim) for dim in dims)
-        if part.is_Add:
-            offset = sum(int(sizes[p.range]) for p in part.args if isinstance(p, fn.Size))
-            letter = next(p for p in part.args if isinstance(p, fn.Index))
-            return offset + int(self.range_of(letter, access, sizes, path))
+        offset, letters = ix.affine(part) or (Integer(0), {})
+        parts = offset.as_ordered_terms()
+        if list(letters.values()) == [1] and all(isinstance(p, fn.Size) for p in parts):
+            begins = sum(int(sizes[size.range]) for size in parts)  # size(i) + j: behind another
+            return begins + int(self.range_of(next(iter(letters)), access, sizes, path))
         raise wrong_access(
             access, path, "left of `=` stands a tensor with plain indices", "as z[n, o]"
         )

@@ -12,16 +12,19 @@ from functools import reduce
 from symback import printing
 from symback.printing import COMPARISONS, Code, Level, Line, number, ordered
 from symback.program import (
+    Affine,
     Apply,
     Concatenate,
     Contract,
     Dim,
     Expr,
+    Lookup,
     Number,
     Position,
     Program,
     Read,
     Reduce,
+    Scatter,
     Size,
     Slice,
     Split,
@@ -226,6 +229,10 @@ def shown(expr: Expr, order: Sequence[str], scope: Scope) -> Array:
             parts = [":" if part is None else f"{part[0]}:{part[1]}" for part in ranges]
             whole = array_read(Read(name, axes), scope)
             return transposed(replace(whole, text=name + index(parts)), order)
+        case Lookup():
+            return transposed(looked_up(expr, scope), order)
+        case Scatter():
+            return transposed(scattered(expr, scope), order)
         case Concatenate():
             return joined(expr, order, scope)
         case Apply():
@@ -311,6 +318,130 @@ def index(parts: list[str]) -> str:
     while parts and parts[-1] == ":":
         parts = parts[:-1]
     return f"[{', '.join(parts)}]" if parts else ""
+
+
+# ---------------------------------------------------------------- computed places
+
+
+def looked_up(expr: Lookup, scope: Scope) -> Array:
+    """Return an array at computed indices: by labels, as windows, or element by element."""
+    whole = array_read(Read(expr.name, ()), scope)
+    kind = Kind.FLOAT if whole.kind is Kind.PLAIN else whole.kind
+    places = expr.places
+    labels = [place for place in places if isinstance(place, Read)]
+    if is_one_gather(places, expr.sizes, scope.tensors[expr.name].shape):
+        at = [place.name if isinstance(place, Read) else ":" for place in places]
+        axes = merged(*(place.axes for place in places))
+        return Array(f"{expr.name}{index(at)}", Level.ATOM, axes, kind)
+    if not labels and are_windows(places):
+        fixed = "".join(", 0" if not place.axes else ", :" for place in places)
+        kept = f"[{fixed.rstrip(', :').removeprefix(', ')}]" if ", 0" in fixed else ""
+        shape = scope.tensors[expr.name].shape
+        text = f"windows({expr.name}, {window_ranges(places, expr.sizes, shape)}){kept}"
+        return Array(text, Level.ATOM, expr.axes, kind)
+    at = [element_place(place, expr.axes, scope) for place in places]
+    return Array(f"taken({expr.name}, {', '.join(at)})", Level.ATOM, expr.axes, kind)
+
+
+def scattered(expr: Scatter, scope: Scope) -> Array:
+    """Return values added up at computed places of an array that is zero elsewhere."""
+    places = expr.places
+    dims = tuple_text(map(str, expr.shape))
+    if is_one_gather(places, (*expr.sizes, *zip(expr.axes, expr.shape, strict=True)), expr.shape):
+        at, labels = next((k, p) for k, p in enumerate(places) if isinstance(p, Read))
+        others = tuple(axis for axis in expr.axes if axis != expr.axes[at])
+        values = whole(expr.body, (*labels.axes, *others), scope)
+        text = f"scatter_add({values}, {labels.name}, {expr.shape[at]})"
+        return Array(text, Level.ATOM, (expr.axes[at], *others), Kind.FLOAT)
+    affine = [place for place in places if isinstance(place, Affine)]
+    if len(affine) == len(places) and are_windows(places):
+        fixed = {f"_{k}": 1 for k, place in enumerate(affine) if not place.axes}
+        outer = [place.axes[0] if place.axes else f"_{k}" for k, place in enumerate(affine)]
+        inner = [axis for place in affine for axis in place.axes[1:]]
+        inside = replace(scope, ranges={**scope.ranges, **fixed})
+        values = whole(expr.body, (*outer, *inner), inside)
+        ranges = window_ranges(places, expr.sizes, expr.shape)
+        text = f"overlap_add({values}, {dims}, {ranges})"
+        return Array(text, Level.ATOM, expr.axes, Kind.FLOAT)
+    letters = tuple(letter for letter, _ in expr.sizes)
+    at_ = [element_place(place, letters, scope) for place in places]
+    text = f"added_at({whole(expr.body, letters, scope)}, {dims}, {', '.join(at_)})"
+    return Array(text, Level.ATOM, expr.axes, Kind.FLOAT)
+
+
+def whole(expr: Expr, axes: tuple[str, ...], scope: Scope) -> str:
+    """Return a value's text, spread over all of the axes, in this order."""
+    value = scope.cast(shown(expr, axes, scope))
+    return (value if value.axes == axes else filled(value, Read("", axes), scope)).text
+
+
+def is_one_gather(
+    places: Sequence[Affine | Read], sizes: Iterable[tuple[str, Dim]], shape: Sequence[Dim]
+) -> bool:
+    """Tell whether labels stand at one axis, other letters by themselves at the others."""
+    dims = dict(sizes)
+    labels = [place for place in places if isinstance(place, Read)]
+    others = [place for place in places if isinstance(place, Affine)]
+    letters = [axis for place in places for axis in place.axes]
+    return (
+        len(labels) == 1
+        and len(set(letters)) == len(letters)
+        and all(place == Affine(0, ((axis, 1),)) for place in others for axis in place.axes)
+        and all(len(place.axes) == 1 for place in others)
+        and all(
+            dims.get(place.axes[0], dim) == dim
+            for place, dim in zip(places, shape, strict=True)
+            if isinstance(place, Affine)
+        )
+    )
+
+
+def are_windows(places: Sequence[Affine | Read]) -> bool:
+    """Tell whether each place moves a window, no letter standing at two of them."""
+    letters = [axis for place in places for axis in place.axes]
+    return len(set(letters)) == len(letters) and all(len(place.axes) <= 2 for place in places)
+
+
+def window_ranges(
+    places: Sequence[Affine | Read], sizes: Iterable[tuple[str, Dim]], shape: Sequence[Dim]
+) -> str:
+    """Return the ranges whose sums are the indices, for each axis that isn't read as it is."""
+    dims = dict(sizes)
+    parts = []
+    for axis, (place, dim) in enumerate(zip(places, shape, strict=True)):
+        assert isinstance(place, Affine)
+        if place.axes and place == Affine(0, ((place.axes[0], 1),)) and dims[place.axes[0]] == dim:
+            continue
+        ranges = [place_range(dims.get(a, 1), c) for a, c in place.terms] or ["range(1)"]
+        if place.offset:
+            first = place.terms[0] if place.terms else ("", 1)
+            ranges[0] = place_range(dims.get(first[0], 1), first[1], place.offset)
+        parts.append(f"{axis}: {tuple_text(ranges)}")
+    return "{" + ", ".join(parts) + "}"
+
+
+def place_range(count: Dim, step: int, start: int = 0) -> str:
+    """Return range(start, stop, step) of so many values."""
+    if step == 1:
+        stop = f"{start} + {count}" if start and isinstance(count, str) else count
+        stop = start + count if isinstance(count, int) else stop
+        return f"range({start}, {stop})" if start else f"range({stop})"
+    assert isinstance(count, int)
+    return f"range({start}, {start + step * count}, {step})"
+
+
+def element_place(place: Affine | Read, axes: tuple[str, ...], scope: Scope) -> str:
+    """Return an index array that broadcasts over the axes."""
+    if isinstance(place, Read):
+        return spread(shown(place, axes, scope), axes).text
+    terms = []
+    for letter, coefficient in place.terms:
+        steps = Array(f"np.arange({scope.ranges[letter]})", Level.ATOM, (letter,), Kind.INT)
+        text = spread(steps, axes).text
+        terms.append(text if coefficient == 1 else f"{coefficient} * {text}")
+    if place.offset or not terms:
+        terms.append(str(place.offset))
+    return " + ".join(terms).replace("+ -", "- ")
 
 
 # ---------------------------------------------------------------- elementwise
