@@ -227,10 +227,11 @@ class Lowering:
             return labels
         offset, letters = found
         dims = {size: Integer(self.dim(size)) for size in offset.atoms(fn.Size)}
-        extents = {
-            x: c * self.dim(x) if isinstance(self.dim(x), int) else 0 for x, c in letters.items()
-        }
-        order = sorted(letters, key=lambda x: (letters[x] < 0, -abs(extents[x]), x.name))
+        extents: dict[Index, int] = {}
+        for letter, coefficient in letters.items():
+            dim = self.dim(letter)
+            extents[letter] = abs(coefficient) * (dim if isinstance(dim, int) else 1)
+        order = sorted(letters, key=lambda x: (letters[x] < 0, -extents[x], x.name))
         terms = tuple((letter.name, letters[letter]) for letter in order)
         return Affine(int(offset.xreplace(dims)), terms)
 

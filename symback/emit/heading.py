@@ -20,6 +20,7 @@ IMPORTS = {
     "zipfile": "import zipfile",
     "np": "import numpy as np",
     "Callable": "from collections.abc import Callable",
+    "Iterable": "from collections.abc import Iterable",
     "Iterator": "from collections.abc import Iterator",
     "Mapping": "from collections.abc import Mapping",
     "Sequence": "from collections.abc import Sequence",

@@ -139,8 +139,10 @@ def in_place(target: Read, value: Expr, scope: Scope) -> str:
             found = found or matrix_operands(sides[1], sides[0], over, axes)
             if found:
                 return f"np.matmul({found[0].text}, {found[1].text}, out={name})"
-            letters = einsum_letters([side.axes for side in sides], axes)
-            return f"np.einsum({letters}, {sides[0].text}, {sides[1].text}, out={name})"
+            made = contracted(value, axes, scope)
+            if made.text.startswith("np.einsum("):
+                return f"{made.text[:-1]}, out={name})"
+            return f"np.copyto({name}, {made.text})"
         case Reduce() if ordered(value.axes, printing.natural(value.body)) == axes:
             return f"{reduced(value, scope).text[:-1]}, out={name})"
         case Concatenate():
@@ -600,6 +602,7 @@ def contracted(expr: Contract, order: Sequence[str], scope: Scope) -> Array:
         or inner_product(expr, want, scope)
         or tensor_product(left, right, expr.over, want)
         or tensor_product(right, left, expr.over, want)
+        or turned_product(left, right, expr.over, want)
     )
     if found is None:
         letters = einsum_letters((left.axes, right.axes), want)
@@ -673,6 +676,24 @@ def tensor_product(
         at = tuple_text(places)
     text = f"np.tensordot({left.text}, {right.text}, {at})"
     return Array(text, Level.ATOM, want, Kind.FLOAT)
+
+
+def turned_product(
+    left: Array, right: Array, over: tuple[str, ...], want: tuple[str, ...]
+) -> Array | None:
+    """Return a matrix product, one for each value of the axes of both, its axes turned as wanted."""
+    batch = tuple(axis for axis in want if axis in left.axes and axis in right.axes)
+    rows = tuple(axis for axis in want if axis not in right.axes)
+    columns = tuple(axis for axis in want if axis not in left.axes)
+    if not batch:
+        found = tensor_product(left, right, over, rows + columns)
+        return found and transposed(found, want)
+    if not len(rows) == len(columns) == len(over) == 1:
+        return None
+    first = transposed(left, batch + rows + over)
+    second = transposed(right, batch + over + columns)
+    text = f"{first.at(Level.PRODUCT)} @ {second.at(Level.SIGN)}"
+    return transposed(Array(text, Level.PRODUCT, batch + rows + columns, Kind.FLOAT), want)
 
 
 def einsum_letters(operands: Sequence[tuple[str, ...]], want: tuple[str, ...]) -> str:

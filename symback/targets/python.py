@@ -14,16 +14,19 @@ from symback import printing
 from symback.naming import TAKEN
 from symback.printing import COMPARISONS, Code, Level, Line, natural, ordered
 from symback.program import (
+    Affine,
     Apply,
     Concatenate,
     Contract,
     Dim,
     Expr,
+    Lookup,
     Number,
     Position,
     Program,
     Read,
     Reduce,
+    Scatter,
     Size,
     Slice,
     Split,
@@ -42,7 +45,7 @@ CHEAP = {
 }
 CHOOSING = {"where", "maximum", "minimum", "relu"}  # their result is one of their arguments
 
-Leaf = Read | Slice | Split | Position
+Leaf = Read | Slice | Split | Lookup | Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ def floated(value: Expr) -> Expr:
 def fractional(expr: Expr, program: Program) -> bool:
     """Tell whether the printed expression is a float: a truth value or a count isn't."""
     match expr:
-        case Read(name=name) | Slice(name=name) | Split(name=name):
+        case Read(name=name) | Slice(name=name) | Split(name=name) | Lookup(name=name):
             return all(t.classes is None for t in program.tensors if t.name == name)
         case Apply(function, args):
             if function in COMPARISONS or function in {"and", "or", "not", "floor"}:
@@ -115,6 +118,8 @@ def fractional(expr: Expr, program: Program) -> bool:
             return not function.startswith("arg") and fractional(body, program)
         case Contract(left, right):
             return fractional(left, program) or fractional(right, program)
+        case Scatter():
+            return True
         case Concatenate(parts):
             return all(fractional(part, program) for part in parts)
         case Number(value):
@@ -125,6 +130,10 @@ def fractional(expr: Expr, program: Program) -> bool:
 def assignment(name: str, groups: tuple[tuple[str, ...], ...], value: Expr, block: Block) -> str:
     """Return name = value, computed along groups of letters, each group one axis."""
     order = tuple(axis for group in groups for axis in group)
+    if isinstance(value, Scatter):
+        if order != value.axes:
+            return assignment(name, groups, computed_before(value, value.axes, block), block)
+        return f"{name} = {scattered(value, block)}"
     if isinstance(value, Concatenate):
         parts = []
         for part, letter in zip(value.parts, value.letters, strict=True):
@@ -157,9 +166,11 @@ def prepared(expr: Expr, order: tuple[str, ...], loops: tuple[str, ...], block: 
 
     `loops` are the letters of the loops around the place, `order` all letters in their order.
     """
-    if isinstance(expr, Read | Split | Slice):
+    if isinstance(expr, Read | Split | Slice | Lookup):
         return turned(expr, order, block)
-    if isinstance(expr, Concatenate) or (costly(expr) and not set(loops) <= set(expr.axes)):
+    if isinstance(expr, Concatenate | Scatter) or (
+        costly(expr) and not set(loops) <= set(expr.axes)
+    ):
         return computed_before(expr, ordered(expr.axes, order), block)
     match expr:
         case Apply(function, args):
@@ -211,10 +222,11 @@ def fresh(name: str, block: Block) -> str:
     return name
 
 
-def turned(leaf: Read | Split | Slice, order: tuple[str, ...], block: Block) -> Expr:
+def turned(leaf: Read | Split | Slice | Lookup, order: tuple[str, ...], block: Block) -> Expr:
     """Return the array, or one with its axes turned round, so that loops in order run over it."""
     axes = ordered(leaf.axes, order)
-    if axes == leaf.axes and len(set(axes)) == len(axes):
+    plain = not isinstance(leaf, Lookup)
+    if plain and axes == leaf.axes and len(set(axes)) == len(axes):
         return leaf
     if (leaf, axes) not in block.names:
         swapped = isinstance(leaf, Read) and axes == leaf.axes[::-1] and len(axes) == 2
@@ -236,9 +248,19 @@ def counter(axis: str, block: Block) -> str:
     return f"{axis}_" if axis in printing.run_time_sizes(block.program) else axis
 
 
-def element(leaf: Read | Split | Slice, block: Block) -> str:
+def element(leaf: Read | Split | Slice | Lookup, block: Block) -> str:
     """Return one number of an array by its indices."""
     match leaf:
+        case Lookup(name, looked_up, sizes):
+            shape = next(t.shape for t in block.program.tensors if t.name == name)
+            places = [place_text(place, block) for place in looked_up]
+            found = name + "".join(f"[{place}]" for place in places)
+            rules = [
+                rule
+                for place, at, dim in zip(looked_up, places, shape, strict=True)
+                if (rule := within(place, at, dict(sizes), dim))
+            ]
+            return f"({found} if {' and '.join(rules)} else 0.0)" if rules else found
         case Split(name, groups, sizes):
             dims = dict(sizes)
             places = []
@@ -255,6 +277,54 @@ def element(leaf: Read | Split | Slice, block: Block) -> str:
         case Read(name, axes):
             places = [counter(axis, block) for axis in axes]
     return name + "".join(f"[{place}]" for place in places)
+
+
+def place_text(place: Affine | Read, block: Block) -> str:
+    """Return an index into an axis."""
+    if isinstance(place, Read):
+        return element(place, block)
+    return printing.index(place, lambda letter: counter(letter, block)).replace("*", " * ")
+
+
+def within(place: Affine | Read, text: str, sizes: Mapping[str, Dim], dim: Dim) -> str:
+    """Return the condition that an index stands within its axis, "" where it always does."""
+    if isinstance(place, Read) or (place.offset == 0 and [c for _, c in place.terms] == [1]):
+        if isinstance(place, Read) or sizes[place.axes[0]] == dim:
+            return ""
+    lowest, highest = place.reach(sizes)
+    inside = [lowest >= 0, highest < int(dim)]
+    if all(inside):
+        return ""
+    if inside[0]:
+        return f"{text} < {dim}"
+    return f"{text} >= 0" if inside[1] else f"0 <= {text} < {dim}"
+
+
+def scattered(value: Scatter, block: Block) -> str:
+    """Return values added up at computed places, one at a time."""
+    letters = tuple(letter for letter, _ in value.sizes)
+    order = ordered(natural(value.body), letters) if value.body.axes else ()
+    order = (*(a for a in order if a in letters), *(a for a in letters if a not in order))
+    body = prepared(value.body, order, order, block)
+    counted = {a for p in value.places if isinstance(p, Affine) for a in p.axes}
+    counters = [Position(axis, block.ranges[axis]) for axis in order if axis in counted]
+    labels = {p: turned(p, order, block) for p in value.places if isinstance(p, Read)}
+    read = [*leaves(body), *counters, *(one for p in labels.values() for one in leaves(p))]
+    cursors: Cursors = {leaf: Cursor(outer_name(leaf), leaf.axes) for leaf in read}
+    clauses = []
+    for axis in order:
+        clause, cursors = entered(axis, read, cursors, block)
+        clauses.append(clause)
+    at = [
+        scalar(labels[place], cursors, block).text
+        if isinstance(place, Read)
+        else place_text(place, block)
+        for place in value.places
+    ]
+    inner = scalar(body, cursors, block)
+    places = f"({at[0]},)" if len(at) == 1 else f"({', '.join(at)})"
+    shape = f"({value.shape[0]},)" if len(at) == 1 else f"({', '.join(map(str, value.shape))})"
+    return f"added_at({shape}, (({places}, {inner.text}) {' '.join(clauses)}))"
 
 
 # ---------------------------------------------------------------- loops
@@ -349,7 +419,7 @@ def scalar(expr: Expr, cursors: Cursors, block: Block) -> Code:
             return reduced(name, body, over, cursors, block)
         case Contract(left, right, over):
             return contracted(left, right, over, cursors, block)
-        case Read() | Slice() | Split() | Position():
+        case Read() | Slice() | Split() | Lookup() | Position():
             return Code(cursors[expr].text, Level.ATOM)
     raise ValueError(f"a joined array inside of an expression: {expr}")
 
