@@ -326,7 +326,7 @@ def _shifted(
 ) -> Solved | None:
     """Solve δ(i + p, u) for i, where the incoming adjoint at i takes care of its range."""
     parts = [affine(side) for side in delta.args]
-    if parts[0] is None or parts[1] is None or incoming is None:
+    if parts[0] is None or parts[1] is None or not isinstance(incoming, Indexed):
         return None
     (first, here), (second, there) = parts[0], parts[1]
     total = {x: here.get(x, 0) - there.get(x, 0) for x in (*here, *there)}

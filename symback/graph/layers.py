@@ -165,6 +165,7 @@ def _own_layer(
     numbers: dict[str, Expr] = {name: fn.number(value) for name, value in layer.constants}
     names = _own_names(network, layer, sources)
     reading = Reading(layer.name, path, number, numbers, names)
+    reading.known = {letter: (letter, size) for letter, size in layer.sizes}
     for own in layer.parameters:
         where: Path = (*path, "parameters", own.name, "init")
         start = start_of(own.init, own.shape, {}, where)

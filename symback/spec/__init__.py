@@ -130,6 +130,7 @@ def _layer(name: str, form: written.LayerForm) -> Layer:
             for letter, each in form.parameters.items()
         ),
         constants=tuple(form.constants.items()),
+        sizes=tuple(form.sizes.items()),
         activation=form.activation,
         sources=tuple(form.sources),
         init=tuple(form.init.items()),

@@ -58,6 +58,7 @@ class Layer:
     formulas: tuple[str, ...] = ()
     parameters: tuple[OwnParameter, ...] = ()
     constants: tuple[tuple[str, float], ...] = ()
+    sizes: tuple[tuple[str, int], ...] = ()  # how many values an index takes that no axis tells
     activation: Choice | None = None
     sources: tuple[str, ...] = ()  # none: the layer before
     init: tuple[tuple[str, Start], ...] = ()  # by PyTorch's parameter name; "": all weights

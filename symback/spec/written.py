@@ -386,10 +386,11 @@ class LayerForm(KindForm):
 
     model_config = _with_entries(Kind.LAYER)
     kind = Kind.LAYER
-    of_formula = ("parameters", "constants")
+    of_formula = ("parameters", "constants", "sizes")
     formula: Texts = Field(default_factory=list)
     parameters: dict[Name, ParameterForm] = Field(default_factory=dict)
     constants: Constants = Field(default_factory=dict)
+    sizes: dict[Name, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     activation: Annotated[
         Choice | None,
         PlainValidator(_activation),

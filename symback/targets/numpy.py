@@ -681,7 +681,7 @@ def tensor_product(
 def turned_product(
     left: Array, right: Array, over: tuple[str, ...], want: tuple[str, ...]
 ) -> Array | None:
-    """Return a matrix product, one for each value of the axes of both, its axes turned as wanted."""
+    """Return a matrix product for each value of the axes of both, its axes turned as wanted."""
     batch = tuple(axis for axis in want if axis in left.axes and axis in right.axes)
     rows = tuple(axis for axis in want if axis not in right.axes)
     columns = tuple(axis for axis in want if axis not in left.axes)

@@ -288,9 +288,11 @@ def place_text(place: Affine | Read, block: Block) -> str:
 
 def within(place: Affine | Read, text: str, sizes: Mapping[str, Dim], dim: Dim) -> str:
     """Return the condition that an index stands within its axis, "" where it always does."""
-    if isinstance(place, Read) or (place.offset == 0 and [c for _, c in place.terms] == [1]):
-        if isinstance(place, Read) or sizes[place.axes[0]] == dim:
-            return ""
+    if isinstance(place, Read):
+        return ""
+    plain = place.offset == 0 and [c for _, c in place.terms] == [1]
+    if plain and sizes[place.axes[0]] == dim:
+        return ""
     lowest, highest = place.reach(sizes)
     inside = [lowest >= 0, highest < int(dim)]
     if all(inside):
