@@ -283,6 +283,12 @@ def tensors(text: str, path: tuple[str | int, ...] = ()) -> Iterator[str]:
             yield _dotted(node.value)
 
 
+def read_names(text: str) -> tuple[str, ...]:
+    """Return the names before brackets right of `=`."""
+    nodes = ast.walk(syntax(text).value)
+    return tuple(_dotted(node.value) for node in nodes if isinstance(node, ast.Subscript))
+
+
 def target_name(text: str) -> str:
     """Return the name left of `=`, "" for a mere expression."""
     statement = syntax(text)

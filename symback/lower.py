@@ -12,8 +12,8 @@ from sympy import Add, Expr, Indexed, Integer, KroneckerDelta, Mul, Pow, Rationa
 from sympy.core.parameters import distribute
 
 from symback import functions as fn
+from symback import graph, notation, program
 from symback import index as ix
-from symback import notation, program
 from symback.derivation import Derivation, Line, Term
 from symback.formula import numeric
 from symback.functions import Index
@@ -113,8 +113,21 @@ def shown(term: Term, names: Mapping[str, str]) -> dict[str, str]:
 def aligned(line: Line) -> tuple[Term, ...]:
     """Return a line's terms in the letters of the first; a letter means one size in all of them."""
     letters = subscripts(line.terms[0].equation.target)
+    if line.loop is not None:
+        letters = _along(letters, line.loop, line.axis)
     known: dict[str, Hashable] = {}
     return tuple(_in_letters(term, letters, known) for term in line.terms)
+
+
+def _along(letters: tuple[Expr, ...], loop: graph.Loop, axis: int) -> tuple[Expr, ...]:
+    """Return the letters with the recurrence's at its axis; another of that name is primed."""
+    return tuple(
+        part.called(loop.letter)
+        if place == axis
+        else (ix.primed(part) if part.name == loop.letter else part)
+        for place, part in enumerate(letters)
+        if isinstance(part, Index)
+    )
 
 
 def _in_letters(term: Term, letters: tuple[Expr, ...], known: dict[str, Hashable]) -> Term:
@@ -136,11 +149,16 @@ def _statement(line: Line, names: Mapping[str, str], shapes: Shapes) -> Statemen
     terms = aligned(line)
     at = terms[0].equation.target
     letters = subscripts(at)
+    loop = None
+    if line.loop is not None:
+        letter = letters[line.axis]
+        size = dict(terms[0].sizes)[letter.range]
+        loop = program.Loop(line.loop.group, line.loop.letter, int(size), line.loop.step)
     values = [Lowering(term, letters, shapes).value(term.equation.rhs) for term in terms]
     said = [notation.text(term.equation.rhs, shown(term, names)) for term in terms]
     value = values[0] if len(values) == 1 else Apply("add", tuple(values))
     because = f"{notation.text(at, shown(terms[0], names))} = {' + '.join(said)}"
-    return Statement(Lowering(terms[0], (), shapes).target(at), value, because)
+    return Statement(Lowering(terms[0], (), shapes).target(at), value, because, loop=loop)
 
 
 def _joined(statements: list[Statement], lines: Sequence[Line]) -> tuple[Statement, ...]:

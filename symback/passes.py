@@ -70,6 +70,9 @@ class Workspace:
         """Return a block's statements in place; a group's first statement carries its formula."""
         done: list[Statement] = []
         for statement in block:
+            if statement.loop is not None:  # step by step, in arrays of its own
+                done.append(statement)
+                continue
             self.written = []
             self.dims = dict(ranges(statement, self.program))
             self.rewrite(statement)

@@ -18,6 +18,7 @@ from symback.program import (
     Dim,
     Expr,
     Lookup,
+    Loop,
     Number,
     Position,
     Program,
@@ -254,6 +255,42 @@ def walk(expr: Expr) -> Iterator[Expr]:
     yield expr
     for child in children(expr):
         yield from walk(child)
+
+
+def free(expr: Expr) -> frozenset[str]:
+    """Return the letters that an expression reads arrays at, apart from those it sums over."""
+    match expr:
+        case Reduce(body=body, over=over):
+            return free(body) - set(over)
+        case Contract(left=left, right=right, over=over):
+            return (free(left) | free(right)) - set(over)
+        case Scatter(axes=axes):
+            return frozenset(axes)
+        case Read() | Split() | Slice() | Lookup():
+            inside = (free(place) for place in children(expr))
+            return frozenset(expr.axes).union(*inside)
+    return frozenset(expr.axes).union(*map(free, children(expr)))
+
+
+def farthest(name: str, statements: Iterable[Statement], loop: Loop) -> int:
+    """Return how many steps away a recurrence reads an array."""
+    return max(
+        (
+            abs(place.offset)
+            for statement in statements
+            for node in walk(statement.value)
+            if isinstance(node, Lookup) and node.name == name
+            for place in node.places
+            if isinstance(place, Affine) and loop.letter in place.axes
+        ),
+        default=0,
+    )
+
+
+def counter(letter: str, program: Program) -> str:
+    """Return the variable that counts along a letter, apart from arrays and sizes of that name."""
+    taken = {tensor.name for tensor in program.tensors} | run_time_sizes(program)
+    return f"{letter}_" if letter in taken else letter
 
 
 def natural(expr: Expr) -> tuple[str, ...]:

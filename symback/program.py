@@ -251,6 +251,21 @@ def merged(*axes: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class Loop:
+    """A recurrence: statements that follow each other with one loop run together, step by step.
+
+    `letter` takes its `size` values upwards (step 1) or downwards (step -1). Each statement
+    computes its target where the letter stands, an axis of its own; steps outside of the range
+    are zero (a Lookup reads them).
+    """
+
+    group: str
+    letter: str
+    size: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """target ← value; `because` is the formula it stands for, and becomes the comment.
 
@@ -262,6 +277,7 @@ class Statement:
     value: Expr
     because: str
     in_place: bool = False
+    loop: Loop | None = None
 
 
 # ---------------------------------------------------------------- around the network

@@ -1,9 +1,10 @@
 """The whole network: nodes walked backward, what each contributes gathered by tensor."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from itertools import groupby
 
 from sympy import Expr, Indexed, Integer, S
 
@@ -11,7 +12,7 @@ from symback import functions as fn
 from symback import index as ix
 from symback.derivation.slopes import differentiate
 from symback.derivation.types import Derivation, Line, Local, Step, Term
-from symback.graph import Equation, Graph, Node, name_of, subscripts
+from symback.graph import Equation, Graph, Loop, Node, name_of, reads, subscripts
 from symback.naming import Namer, adjoint
 from symback.program import Dim, Role, Tensor
 
@@ -61,9 +62,12 @@ class Backward:
 
     def derivation(self) -> Derivation:
         waiting = Counter(name for node in self.nodes for name in self._operands(node))
-        for node in reversed(self.nodes):
-            self._visit(node)
-            for name in self._operands(node):
+        for group in _together(tuple(reversed(self.nodes))):
+            if group[0].loop is None:
+                self._visit(group[0])
+            else:
+                self._visit_recurrence(group, group[0].loop)
+            for name in (name for node in group for name in self._operands(node)):
                 waiting[name] -= 1
                 if waiting[name] == 0 and name in self.wanted:
                     self._finish(name)
@@ -85,19 +89,16 @@ class Backward:
         """Return the tensors that a change of what is wanted would change."""
         found = set(self.wanted)
         for node in self.nodes:
-            reads = [name for letter, name in node.names if letter != node.equation.name]
-            if found.intersection(reads):
+            others = [name for letter, name in node.names if letter != node.equation.name]
+            if found.intersection(others):
                 found.add(node.target)
         return frozenset(found)
 
     def _operands(self, node: Node) -> tuple[str, ...]:
         """Return the tensors that the node reads and that gradients flow to, parameters first."""
-        reads = [
-            name
-            for letter, name in node.names
-            if letter != node.equation.name and name in self.varying
-        ]
-        return tuple(sorted(reads, key=lambda name: name not in self.wanted))
+        read = {name_of(access) for access in reads(node.equation.rhs)}
+        found = [name for letter, name in node.names if letter in read and name in self.varying]
+        return tuple(sorted(found, key=lambda name: name not in self.wanted))
 
     def _visit(self, node: Node) -> None:
         if node.target not in self.varying:
@@ -110,6 +111,52 @@ class Backward:
         local, names = self._differentiated(node, seed)
         for equation in local.backward:
             self.lines.append(Line(names[equation.name], (self._term(node, equation, names),)))
+        self._contribute(node, local, names)
+
+    def _visit_recurrence(self, group: tuple[Node, ...], loop: Loop) -> None:
+        """Derive the formulas of a recurrence, last one first; they run the other way round.
+
+        ∂L/∂h[t] needs what h[t+1] contributed, so all adjoints are computed in one loop, from the
+        last step to the first.
+        """
+        if not any(self.terms.get(node.target) for node in group):
+            return  # the loss doesn't depend on it
+        back = replace(loop, step=-loop.step)
+        group = self._reaching(group)
+        adjoints = {node.target: adjoint(node.target) for node in group}
+        self.names |= adjoints
+        within: dict[str, list[Line]] = {}
+        for node in group:
+            local, names = self._differentiated(node, None)
+            for equation in local.backward:
+                line = Line(names[equation.name], (self._term(node, equation, names),))
+                met = {names.get(name_of(read)) for read in reads(equation.rhs)}
+                axes = _axes(equation, loop)
+                if axes and met & set(adjoints.values()):
+                    line = replace(line, loop=back, axis=axes[0])
+                    within.setdefault(node.target, []).append(line)
+                else:
+                    self.lines.append(line)
+            self._contribute(node, local, names)
+        for node in group:
+            terms = tuple(self.terms.pop(node.target))
+            self._add_adjoint(node.target)
+            axis = _axes(node.equation, loop)[0]
+            self.lines.append(Line(adjoints[node.target], terms, back, axis))
+            self.lines += within.get(node.target, [])
+
+    def _reaching(self, group: tuple[Node, ...]) -> tuple[Node, ...]:
+        """Return the nodes of a recurrence that the loss depends on, and that something varies."""
+        live = {node.target for node in group if self.terms.get(node.target)}
+        while True:
+            read = {name for n in group if n.target in live for name in self._operands(n)}
+            more = live | (read & {node.target for node in group})
+            if more == live:
+                return tuple(n for n in group if n.target in live and n.target in self.varying)
+            live = more
+
+    def _contribute(self, node: Node, local: Local, names: dict[str, str]) -> None:
+        """Note what a node adds to the adjoint of each tensor that it reads."""
         for slope in local.slopes:
             operand = names[slope.operand]
             if slope.equation.rhs.is_Number and not self.tensors[operand].shape:
@@ -178,11 +225,14 @@ class Backward:
             if same:  # ∂L/∂name is another adjoint, element for element
                 self.names[name] = same
                 return
+        self._add_adjoint(name)
+        self.lines.append(Line(adjoint(name), tuple(terms)))
+
+    def _add_adjoint(self, name: str) -> None:
         self.names[name] = adjoint(name)
         shape = self.tensors[name].shape
         key = f"∂L/∂{self.tensors[name].key}"
         self.tensors[adjoint(name)] = Tensor(adjoint(name), key, Role.ADJOINT, shape)
-        self.lines.append(Line(adjoint(name), tuple(terms)))
 
     def _same(self, term: Term, name: str) -> str:
         """Return the adjoint that a term is, with the same indices and shape, "" for any other."""
@@ -193,10 +243,28 @@ class Backward:
         return other if self.tensors[other].shape == self.tensors[name].shape else ""
 
     def _forward(self, nodes: tuple[Node, ...]) -> tuple[Line, ...]:
-        lines = []
-        for node in nodes:
-            local, names = self._differentiated(node, None)
-            for equation in local.forward:
-                term = self._term(node, equation, names)
-                lines.append(Line(names[equation.name], (term,)))
+        lines: list[Line] = []
+        for group in _together(nodes):
+            made: list[Line] = []
+            for node in group:
+                local, names = self._differentiated(node, None)
+                for equation in local.forward:
+                    term = self._term(node, equation, names)
+                    line = Line(names[equation.name], (term,))
+                    axes = _axes(equation, node.loop) if node.loop else []
+                    made.append(replace(line, loop=node.loop, axis=axes[0]) if axes else line)
+            lines += sorted(made, key=lambda line: line.loop is not None)
         return tuple(lines)
+
+
+def _together(nodes: tuple[Node, ...]) -> Iterator[tuple[Node, ...]]:
+    """Yield nodes one by one, those of a recurrence together."""
+    for loop, group in groupby(enumerate(nodes), lambda pair: pair[1].loop or pair[0]):
+        del loop
+        yield tuple(node for _, node in group)
+
+
+def _axes(equation: Equation, loop: Loop) -> list[int]:
+    """Return the axes of the equation's target at which the recurrence's letter stands."""
+    at = enumerate(subscripts(equation.target))
+    return [k for k, part in at if isinstance(part, fn.Index) and part.name == loop.letter]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sympy import Expr
 
-from symback.graph import Equation, Graph
+from symback.graph import Equation, Graph, Loop
 from symback.program import Dim, Tensor
 
 
@@ -49,10 +49,15 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One tensor computed: the sum of its terms (one for each layer that reads it, backward)."""
+    """One tensor computed: the sum of its terms (one for each layer that reads it, backward).
+
+    In a recurrence it is computed step by step along `loop`'s letter, which stands at `axis`.
+    """
 
     target: str
     terms: tuple[Term, ...]
+    loop: Loop | None = None
+    axis: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from symback import functions as fn
 from symback.catalog import entry as entries
 from symback.catalog.entry import Entry, Kind
 from symback.errors import Mistake, UserError, near_miss
-from symback.formula import Access, Definition
+from symback.formula import Access, Definition, Formula
 from symback.graph.network import Network, Reading, formula_paths, wrong_access
+from symback.graph.recurrence import add_formulas
 from symback.graph.start import Path, draw, option_numbers, start_of
 from symback.naming import axis_letters
 from symback.program import Draw, Role, Tensor
@@ -82,10 +83,10 @@ def _entry_layer(
         access = next((a for a in accesses if a.name == parameter.letter), None)
         if access is not None:
             _entry_parameter(network, reading, layer, parameter, access)
-    output = ""
-    for text in entry.formulas:
-        output = network.equation(network.read(text, reading), reading)
-    return output
+    reading.loose = frozenset()
+    return add_formulas(
+        network, reading, entry.formulas, lambda k: network.read(entry.formulas[k], reading)
+    )
 
 
 def _random(network: Network, reading: Reading, letter: str, keep: Draw, like: str) -> None:
@@ -170,23 +171,29 @@ def _own_layer(
         where: Path = (*path, "parameters", own.name, "init")
         start = start_of(own.init, own.shape, {}, where)
         _parameter(network, reading, own.name, own.name, own.shape, start, where)
-    output = ""
-    for text, where in zip(layer.formulas, formula_paths(layer.formulas, path), strict=True):
-        reading.path = where
-        formula.syntax(text, where)
+    wheres = formula_paths(layer.formulas, path)
+
+    def read(place: int) -> Formula:
+        text = layer.formulas[place]
+        reading.path = wheres[place]
         reading.ellipsis = network.letters[sources[0]]
         for letter, source in names.items():
             dots = network.dots((text,), letter, source)
             reading.ellipsis = dots if dots is not None else reading.ellipsis
-        read = network.read(text, reading)
-        if read.target is None:
+        return network.read(text, reading)
+
+    taken = dict.fromkeys(reading.names, "")
+    for text, where in zip(layer.formulas, wheres, strict=True):
+        formula.syntax(text, where)
+        target = formula.target_name(text)
+        if not target:
             hint = f"h[n, k] = {text}"
             raise UserError(Mistake("a layer's formula names its result", where, hint=hint))
-        if read.target.name in reading.names:
-            message = f"`{read.target.name}` is taken"
-            raise wrong_access(read.target, where, message, "use another letter")
-        output = network.equation(read, reading)
-    return output
+        if target in taken:
+            at = Access(target, (), max(0, text.find(target)), len(target))
+            raise wrong_access(at, where, f"`{target}` is taken", "use another letter")
+        taken[target] = ""
+    return add_formulas(network, reading, layer.formulas, read)
 
 
 def _own_names(network: Network, layer: Layer, sources: Sequence[str]) -> dict[str, str]:

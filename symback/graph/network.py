@@ -14,7 +14,7 @@ from symback.errors import Mistake, UserError
 from symback.formula import Access, Definition, Formula
 from symback.graph.seams import seams
 from symback.graph.start import Functions, Path, at_path, option_numbers, parsed
-from symback.graph.types import Equation, Node, name_of, reads, subscripts
+from symback.graph.types import Equation, Loop, Node, name_of, reads, subscripts
 from symback.naming import Namer, axis_letters
 from symback.program import Dim, Role, Tensor
 from symback.spec import OwnFunction, Spec
@@ -49,6 +49,7 @@ class Network:
         self.letters: dict[str, tuple[str, ...]] = {}
         self.outputs: dict[str, str] = {}  # input's, layer's or parameter's key → tensor
         self.nodes: list[Node] = []
+        self.loop: Loop | None = None  # the recurrence whose formulas are being added
         self.facts: list[tuple[str, str]] = []
         self.open_labels: set[str] = set()  # targets that may hold labels outside their classes
         self.rewrites: dict[str, None] = {}
@@ -275,7 +276,8 @@ class Network:
         )
         if all(self.is_fixed(name) for letter, name in names if letter != local):
             self.fixed.add(reading.names[local])
-        self.nodes.append(Node(reading.layer, equation, names, tuple(sizes.items())))
+        loop = self.loop if self.loop and self.loop.letter in letters else None
+        self.nodes.append(Node(reading.layer, equation, names, tuple(sizes.items()), loop))
 
     def is_fixed(self, name: str) -> bool:
         """Say whether a tensor depends on no parameter."""

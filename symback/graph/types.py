@@ -22,16 +22,27 @@ class Equation:
 
 
 @dataclass(frozen=True, slots=True)
+class Loop:
+    """A recurrence: the letter its formulas are computed along, upwards (step 1) or downwards."""
+
+    group: str
+    letter: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One equation at work: which tensor each of its letters stands for, and the indices' ranges.
 
-    Equal layers share one equation; only `names` tells them apart.
+    Equal layers share one equation; only `names` tells them apart. `loop` is the recurrence that
+    the equation is a part of.
     """
 
     layer: str
     equation: Equation
     names: tuple[tuple[str, str], ...]
     sizes: tuple[tuple[str, Dim], ...]
+    loop: Loop | None = None
 
     @property
     def target(self) -> str:

@@ -5,9 +5,10 @@ place wants, and what it lacks is broadcast, by itself on the left and as `[:, N
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import reduce
+from itertools import groupby
 
 from symback import printing
 from symback.printing import COMPARISONS, Code, Level, Line, number, ordered
@@ -19,6 +20,7 @@ from symback.program import (
     Dim,
     Expr,
     Lookup,
+    Loop,
     Number,
     Position,
     Program,
@@ -96,6 +98,17 @@ class Scope:
 
 def lines(statements: Sequence[Statement], program: Program, width: int = 96) -> tuple[str, ...]:
     """Return the statements' code, each line with its formula."""
+    rows: list[str] = []
+    for loop, group in groupby(statements, lambda statement: statement.loop):
+        if loop is None:
+            rows += straight(tuple(group), program, width)
+        else:
+            rows += looped(tuple(group), loop, program, width)
+    return tuple(rows)
+
+
+def straight(statements: Sequence[Statement], program: Program, width: int) -> tuple[str, ...]:
+    """Return the code of statements that each compute a whole array."""
     block: list[Line] = []
     in_group = False
     for statement in statements:
@@ -110,6 +123,8 @@ def lines(statements: Sequence[Statement], program: Program, width: int = 96) ->
 
 def code(statement: Statement, program: Program) -> str:
     """Return one statement's code without its formula."""
+    if statement.loop is not None:
+        return Step(statement.loop, program).code(statement)
     scope = Scope(
         tensors={tensor.name: tensor for tensor in (*program.tensors, *program.buffers)},
         ranges=printing.ranges(statement, program),
@@ -118,6 +133,139 @@ def code(statement: Statement, program: Program) -> str:
     if statement.in_place and isinstance(statement.target, Read):
         return in_place(statement.target, statement.value, scope)
     return f"{statement.target.name} = {assigned(statement, scope)}"
+
+
+# ---------------------------------------------------------------- recurrences
+
+
+def looped(
+    statements: Sequence[Statement], loop: Loop, program: Program, width: int
+) -> tuple[str, ...]:
+    """Return a loop that computes its statements step by step.
+
+    An array that is read at another step has so many steps more at its end. They stay zero, and
+    are what a step before the first (-1 counts from the end) and one behind the last read.
+    """
+    step = Step(loop, program)
+    block = [
+        Line(printing.folded(step.code(statement), width - 4), statement.because)
+        for statement in statements
+    ]
+    cast = "" if program.float_type == "float64" else f", np.{program.float_type}"
+    before, after = [], []
+    for statement in statements:
+        name, axis = statement.target.name, statement.target.axes.index(loop.letter)
+        dims = [str(dim) for dim in program.tensor(name).shape]
+        more = printing.farthest(name, statements, loop)
+        if more:
+            after.append(f"{name} = {name}{index([*[':'] * axis, f':{loop.size}'])}")
+            dims[axis] = f"{loop.size} + {more}"
+        before.append(f"{name} = np.zeros({tuple_text(dims)}{cast})")
+    steps = f"range({loop.size})" if loop.step > 0 else f"reversed(range({loop.size}))"
+    body = (f"    {row}" for row in printing.beside(block, width - 4))
+    return (*step.shifted.values(), *before, f"for {step.counter} in {steps}:", *body, *after)
+
+
+@dataclass(slots=True)
+class Step:
+    """The statements of a recurrence at one step: what they read of arrays is the step's part."""
+
+    loop: Loop
+    program: Program
+    shifted: dict[tuple[str, int], str] = field(default_factory=dict)  # lines before the loop
+    parts: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def counter(self) -> str:
+        """The variable that counts the steps, apart from the arrays of the same letter."""
+        return printing.counter(self.loop.letter, self.program)
+
+    def code(self, statement: Statement) -> str:
+        """Return a statement's code at the step."""
+        target, value = self.read(statement.target), self.at(statement.value)
+        plain = Statement(target, value, "")
+        tensors = {tensor.name: tensor for tensor in self.program.tensors}
+        ranges = printing.ranges(statement, self.program)
+        scope = Scope(tensors | self.parts, ranges, self.program.float_type)
+        return f"{target.name} = {assigned(plain, scope)}"
+
+    def at(self, expr: Expr) -> Expr:
+        """Return an expression at the step."""
+        if self.loop.letter not in printing.free(expr):
+            return expr
+        match expr:
+            case Position():
+                return Read(self.counter, ())
+            case Read():
+                return self.read(expr)
+            case Slice(name, axes, ranges):
+                parts = []
+                for axis, part in zip(axes, ranges, strict=True):
+                    whole = f"{part[0]}:{part[1]}" if part else ":"
+                    at_step = self.place(part[0] if part else 0)
+                    parts.append(at_step if axis == self.loop.letter else whole)
+                return self.part(name, parts, tuple(a for a in axes if a != self.loop.letter))
+            case Lookup():
+                return self.lookup(expr)
+            case Apply(function, args):
+                return Apply(function, tuple(self.at(arg) for arg in args))
+            case Reduce(function, body, over):
+                return Reduce(function, self.at(body), over)
+            case Contract(left, right, over):
+                return Contract(self.at(left), self.at(right), over)
+        raise NotImplementedError(f"a {type(expr).__name__} in a recurrence")
+
+    def read(self, expr: Read | Split) -> Read:
+        """Return the part of an array at the step: h1[:, t]."""
+        parts = [self.counter if axis == self.loop.letter else ":" for axis in expr.axes]
+        axes = tuple(axis for axis in expr.axes if axis != self.loop.letter)
+        return self.part(expr.name, parts, axes)
+
+    def part(self, name: str, parts: list[str], axes: tuple[str, ...]) -> Read:
+        text = f"{name}{index(parts)}"
+        tensor = next((t for t in self.program.tensors if t.name == name), None)
+        if tensor is not None:
+            self.parts[text] = replace(tensor, name=text)
+        return Read(text, axes)
+
+    def place(self, offset: int) -> str:
+        """Return the step so far away: t - 1."""
+        return printing.index(Affine(offset, ((self.loop.letter, 1),)), lambda _: self.counter)
+
+    def lookup(self, expr: Lookup) -> Expr:
+        """Return an array at computed places, at the step."""
+        letter = self.loop.letter
+        axis = next(k for k, place in enumerate(expr.places) if letter in place.axes)
+        place = expr.places[axis]
+        if isinstance(place, Read):
+            places = tuple(self.read(p) if isinstance(p, Read) else p for p in expr.places)
+            sizes = tuple((name, size) for name, size in expr.sizes if name != letter)
+            return Lookup(expr.name, places, sizes)
+        whole = [p == Affine(0, ((a, 1),)) for p in expr.places for a in p.axes if p is not place]
+        if not all(whole) or place.terms != ((letter, 1),):
+            raise NotImplementedError("a window that moves with a recurrence")
+        axes = tuple(a for p in expr.places if p is not place for a in p.axes)
+        parts = [":"] * len(expr.places)
+        own = expr.name in self.own
+        parts[axis] = self.place(place.offset) if own else self.counter
+        if own:
+            return self.part(expr.name, parts, axes)
+        name = f"{expr.name}_{'before' if place.offset < 0 else 'after'}"
+        name += str(abs(place.offset)) if abs(place.offset) > 1 else ""
+        steps = place_range(self.loop.size, 1, place.offset)
+        self.shifted[expr.name, place.offset] = (
+            f"{name} = windows({expr.name}, {{{axis}: ({steps},)}})"
+        )
+        tensor = self.program.tensor(expr.name)
+        self.parts[f"{name}{index(parts)}"] = tensor
+        return Read(f"{name}{index(parts)}", axes)
+
+    @property
+    def own(self) -> frozenset[str]:
+        """The arrays that the recurrence computes."""
+        blocks = (self.program.forward, self.program.loss, self.program.backward)
+        found = (s.target.name for block in blocks for s in block if s.loop == self.loop)
+        return frozenset(found)
 
 
 def in_place(target: Read, value: Expr, scope: Scope) -> str:
@@ -740,6 +888,8 @@ def imports(statements: Sequence[Statement], program: Program) -> tuple[str, ...
 
 def bare(statements: Sequence[Statement], program: Program) -> tuple[str, ...]:
     """Return the code without the formulas."""
+    if any(statement.loop for statement in statements):
+        return lines(statements, program)
     return tuple(code(statement, program) for statement in statements)
 
 
