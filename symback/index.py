@@ -215,6 +215,11 @@ def deltas(expr: Expr) -> list[Expr]:
     return list(dict.fromkeys(found))
 
 
+def compared(expr: Expr) -> Expr:
+    """Return the expression with its deltas as comparisons, [i = j]."""
+    return expr.xreplace({delta: fn.eq(*delta.args) for delta in deltas(expr)})
+
+
 def factors(expr: Expr) -> list[Expr]:
     """Return the factors of a product, numbers first."""
     return list(Mul.make_args(expr))
@@ -342,10 +347,11 @@ def _shifted(
 def _harmless(letter: Index, left: list[Expr], delta: Expr) -> bool:
     """Say whether every factor stays finite where the letter leaves its range and reads zeros."""
     held = [part for part in left if part is not delta and letter in indices(part)]
-    return not any(
-        part.has(fn.Reduction, fn.Elementwise)
-        or any(not power.exp.is_positive for power in part.atoms(Pow))
+    functions = (f for part in held for f in part.atoms(fn.Reduction, fn.Elementwise))
+    return not any(f.has(Indexed) and letter in indices(f) for f in functions) and not any(
+        power.has(letter) and not power.exp.is_positive
         for part in held
+        for power in part.atoms(Pow)
     )
 
 

@@ -397,6 +397,7 @@ class Lowering:
                 places[at] = place
             else:
                 parts.append(fn.eq(*part.args))
+        parts = [ix.compared(part) for part in parts]
         outside = [part for part in parts if ix.indices(part) & places.keys()]
         inside = [part for part in parts if part not in outside]
         moving = {letter for place in places.values() for letter in ix.indices(place)}

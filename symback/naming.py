@@ -79,11 +79,14 @@ def adjoint(name: str) -> str:
     return f"d{name}"
 
 
-def word_for(function: str, taken: Iterable[str]) -> str:
-    """Return a letter for the value of an unnamed part of a formula."""
+def word_for(function: str, taken: Iterable[str], inside: str = "a") -> str:
+    """Return a letter for the value of an unnamed part of a formula.
+
+    A second z is zf where it stands inside of what is called f.
+    """
     used = set(taken)
     first = WORDS.get(function, function)
-    following = (f"{first}{letter}" for letter in ascii_lowercase)
+    following = (f"{first}{letter}" for letter in (inside, *ascii_lowercase))
     return next(name for name in (first, *following) if name not in used)
 
 

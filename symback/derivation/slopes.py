@@ -123,6 +123,8 @@ def reads_tensor(part: Expr, access: Expr) -> bool:
 def _is_masked(part: Expr, mask: Expr, incoming: Expr) -> bool:
     if part is mask or part.is_Number or isinstance(part, fn.SumOver) or not ix.indices(part):
         return False
+    if ix.holds_delta(part):
+        return False
     return bool(incoming.is_Number) or not reads_tensor(part, incoming)
 
 

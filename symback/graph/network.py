@@ -36,6 +36,7 @@ class Reading:
     known: dict[str, tuple[str, Dim]] = field(default_factory=dict)  # letter → range and its size
     loose: frozenset[str] = frozenset()  # letters that are read before their shape is known
     parts: frozenset[str] = frozenset()  # letters that several formulas fill, part by part
+    awaited: frozenset[str] = frozenset()  # letters of a recurrence, whose tensors are there
     inlined: dict[Expr, Formula] = field(default_factory=dict)
 
 
@@ -239,7 +240,8 @@ class Network:
         constants = frozenset(
             letter for letter, name in reading.names.items() if self.is_fixed(name)
         )
-        for part in seams(equation, constants):
+        known = frozenset(reading.names) - {name_of(read) for read in reads(equation.rhs)}
+        for part in seams(equation, constants, known):
             self.place(part, sizes, reading)
         return reading.names[equation.name]
 
@@ -259,14 +261,13 @@ class Network:
         access = Access(local, at, 0, 1)
         shape = tuple(self.range_of(part, access, sizes, reading.path) for part in at)
         letters = tuple(part.name if isinstance(part, Symbol) else "" for part in at)
-        if local not in reading.names or self.tensors[reading.names[local]].shape != shape:
-            if local in reading.parts and local in reading.names:
-                known = self.tensors[reading.names[local]]
-                self.tensors[known.name] = replace(known, shape=shape)
-            else:
-                name = self.namer.of(local, reading.number)
-                key = f"{reading.layer}.{local}"
-                reading.names[local] = self.add(Tensor(name, key, Role.VALUE, shape), letters)
+        if local in reading.parts and local in reading.names:
+            known = self.tensors[reading.names[local]]
+            self.tensors[known.name] = replace(known, shape=shape)
+        elif local not in reading.awaited:
+            name = self.namer.of(local, reading.number)
+            key = f"{reading.layer}.{local}"
+            reading.names[local] = self.add(Tensor(name, key, Role.VALUE, shape), letters)
         if not all(letters):
             fresh = axis_letters(len(shape), (), str(shape[0]) if shape else "n")
             self.letters[reading.names[local]] = fresh

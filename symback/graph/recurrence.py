@@ -89,11 +89,11 @@ def _recurrence(
         formulas.append((found, reading.path))
     loop = _loop([found for found, _ in formulas], [path for _, path in formulas], group)
     loop = replace(loop, group=f"{reading.layer}.{min(group)}")
-    network.loop = loop
+    network.loop, reading.awaited = loop, frozenset(group)
     kept, network.nodes = network.nodes, []
     for found, reading.path in formulas:
         network.node(Equation(target_of(found), found.rhs), dict(found.sizes), reading)
-    network.loop = None
+    network.loop, reading.awaited = None, frozenset()
     apart = [node for node in network.nodes if node.loop is None]
     network.nodes = [*kept, *apart, *(node for node in network.nodes if node.loop is not None)]
     return reading.names[target_of(formulas[-1][0]).base.label.name]

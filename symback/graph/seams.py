@@ -13,15 +13,17 @@ from symback.naming import word_for
 
 
 @lru_cache(maxsize=4096)
-def seams(equation: Equation, constants: frozenset[str]) -> tuple[Equation, ...]:
+def seams(
+    equation: Equation, constants: frozenset[str], known: frozenset[str] = frozenset()
+) -> tuple[Equation, ...]:
     """Give every sum that stands inside something curved an equation of its own.
 
     h = sin(Σ_i W·x + b) becomes z = Σ_i W·x + b and h = sin(z), so that ∂L/∂z is computed once
     for W, x and b. A reduction in a straight place (a term of a sum, or times constants) stays.
-    `constants` are the letters that no parameter changes.
+    `constants` are the letters that no parameter changes, `known` those that mean something else.
     """
-    taken = {name_of(read) for read in reads(equation.rhs)} | {equation.name}
-    splitter = _Splitter(constants, taken, subscripts(equation.target))
+    taken = {name_of(read) for read in reads(equation.rhs)} | {equation.name, *known}
+    splitter = _Splitter(constants, taken, equation)
     rhs = splitter.straight(equation.rhs)
     return (*splitter.made, Equation(equation.target, rhs))
 
@@ -30,7 +32,7 @@ def seams(equation: Equation, constants: frozenset[str]) -> tuple[Equation, ...]
 class _Splitter:
     constants: frozenset[str]
     taken: set[str]
-    first: tuple[Expr, ...]  # the indices of the equation's target
+    whole: Equation
     made: list[Equation] = field(default_factory=list)
 
     def straight(self, expr: Expr) -> Expr:
@@ -61,7 +63,7 @@ class _Splitter:
             return expr
         number, rest = expr.as_coeff_Mul()
         inner = self.straight(rest)
-        letters = ix.in_reading_order(rest, self.first)
+        letters = ix.in_reading_order(rest, subscripts(self.whole.target))
         word = self.word(rest)
         self.taken.add(word)
         target = formula.tensor(word, *letters)
@@ -73,7 +75,7 @@ class _Splitter:
             return word_for(expr.word, self.taken)
         if expr.is_Mul and all(isinstance(a, fn.SumOver) or a.has(fn.Size) for a in expr.args):
             return word_for("mu", self.taken)
-        return word_for("z", self.taken)
+        return word_for("z", self.taken, self.whole.name)
 
     def is_constant(self, expr: Expr) -> bool:
         return all(name_of(access) in self.constants for access in reads(expr))

@@ -5,9 +5,10 @@ order is turned round first (`W1_T`), and what doesn't change in an inner loop i
 the statement, so that every loop runs by itself over rows, without index arithmetic.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
+from itertools import groupby
 from math import prod
 
 from symback import printing
@@ -21,6 +22,7 @@ from symback.program import (
     Dim,
     Expr,
     Lookup,
+    Loop,
     Number,
     Position,
     Program,
@@ -74,25 +76,126 @@ class Block:
 
 def lines(statements: Sequence[Statement], program: Program, width: int = 96) -> tuple[str, ...]:
     """Return the statements' code, each line with its formula."""
-    block = [
-        Line(printing.folded(code, width), because) for code, because in coded(statements, program)
-    ]
-    return printing.beside(block, width)
-
-
-def coded(statements: Sequence[Statement], program: Program) -> tuple[tuple[str, str], ...]:
-    """Return each line's code and formula."""
     block = Block(program)
-    floats = {tensor.name for tensor in program.tensors if tensor.classes is None}
+    rows: list[str] = []
+    for loop, group in groupby(statements, lambda statement: statement.loop):
+        if loop is None:
+            rows += printing.beside(printed(coded(tuple(group), block), width), width)
+        else:
+            rows += looped(tuple(group), loop, block, width)
+    return tuple(rows)
+
+
+def printed(codes: Iterable[tuple[str, str]], width: int) -> list[Line]:
+    """Return code folded to the width, each with its formula."""
+    return [Line(printing.folded(code, width), because) for code, because in codes]
+
+
+def coded(statements: Sequence[Statement], block: Block) -> tuple[tuple[str, str], ...]:
+    """Return each line's code and formula."""
+    block.lines = []
     for statement in statements:
-        block.ranges = printing.ranges(statement, program)
-        target, value = statement.target, statement.value
-        groups = target.groups if isinstance(target, Split) else tuple((a,) for a in target.axes)
-        if target.name in floats and not fractional(value, program):
-            value = Number(float(value.value)) if isinstance(value, Number) else floated(value)
-        code = assignment(target.name, groups, value, block)
+        block.ranges = printing.ranges(statement, block.program)
+        code = one(statement.target, statement.value, block)
         block.lines.append((code, statement.because))
     return tuple(block.lines)
+
+
+def one(target: Read | Split, value: Expr, block: Block) -> str:
+    """Return the assignment of one statement; what it needs before is in the block's lines."""
+    groups = target.groups if isinstance(target, Split) else tuple((a,) for a in target.axes)
+    labels = {tensor.name for tensor in block.program.tensors if tensor.classes is not None}
+    if target.name not in labels and not fractional(value, block.program):
+        value = Number(float(value.value)) if isinstance(value, Number) else floated(value)
+    return assignment(target.name, groups, value, block)
+
+
+# ---------------------------------------------------------------- recurrences
+
+
+def looped(
+    statements: Sequence[Statement], loop: Loop, block: Block, width: int
+) -> tuple[str, ...]:
+    """Return a loop that computes its statements step by step.
+
+    What doesn't change from step to step is computed before.
+    """
+    count = printing.counter(loop.letter, block.program)
+    block.lines = []
+    made = {count}
+    for statement in statements:
+        block.ranges = printing.ranges(statement, block.program)
+        axis = statement.target.axes.index(loop.letter)
+        value = at_step(statement.value, loop, made, block)
+        name = f"{statement.target.name}_{loop.letter}"
+        target = Read(name, tuple(a for a in statement.target.axes if a != loop.letter))
+        block.lines.append((one(target, value, block), statement.because))
+        put = f"put_step({statement.target.name}, {axis}, {count}, {name})"
+        block.lines.append((put, ""))
+        made |= {name, statement.target.name}
+    before, within = [], []
+    for code, because in block.lines:
+        assigned = code.partition(" = ")[0]
+        if printing.read([code]) & made:
+            made.add(assigned)
+            within.append((code, because))
+        else:
+            before.append((code, because))
+    dims = {statement.target.name: statement.target for statement in statements}
+    for name in dims:
+        shape = ", ".join(map(str, block.program.tensor(name).shape))
+        before.append((f"{name} = zeros(({shape}))", ""))
+    steps = f"range({loop.size})" if loop.step > 0 else f"reversed(range({loop.size}))"
+    body = printing.beside(printed(within, width - 4), width - 4)
+    return (
+        *printing.beside(printed(before, width), width),
+        f"for {count} in {steps}:",
+        *(f"    {row}" for row in body),
+    )
+
+
+def at_step(expr: Expr, loop: Loop, made: set[str], block: Block) -> Expr:
+    """Return an expression at a step of a recurrence; arrays' parts are taken in lines before."""
+
+    def part(name: str, axis: int, offset: int, axes: tuple[str, ...]) -> Read:
+        word = "" if not offset else "before" if offset < 0 else "after"
+        far = str(abs(offset)) if abs(offset) > 1 else ""
+        found = f"{name}_{word}{far}" if word else f"{name}_{loop.letter}"
+        if found not in made:
+            count = printing.counter(loop.letter, block.program)
+            place = printing.index(Affine(offset, ((loop.letter, 1),)), lambda _: count)
+            block.lines.append((f"{found} = at_step({name}, {axis}, {place})", ""))
+            made.add(found)
+        return Read(found, axes)
+
+    if loop.letter not in printing.free(expr):
+        return expr
+    match expr:
+        case Position():
+            return Read(printing.counter(loop.letter, block.program), ())
+        case Read(name, axes):
+            kept = tuple(axis for axis in axes if axis != loop.letter)
+            return part(name, axes.index(loop.letter), 0, kept)
+        case Lookup(name, places, sizes):
+            axis = next(k for k, place in enumerate(places) if loop.letter in place.axes)
+            place = places[axis]
+            if isinstance(place, Read):
+                kept = tuple(a for a in place.axes if a != loop.letter)
+                labels = part(place.name, place.axes.index(loop.letter), 0, kept)
+                return Lookup(name, (*places[:axis], labels, *places[axis + 1 :]), sizes)
+            others = tuple(a for p in places if p is not place for a in p.axes)
+            whole = [p == Affine(0, ((a, 1),)) for p in places for a in p.axes if p is not place]
+            if not all(whole) or place.terms != ((loop.letter, 1),):
+                raise NotImplementedError("a window that moves with a recurrence")
+            return part(name, axis, place.offset, others)
+        case Apply(function, args):
+            return Apply(function, tuple(at_step(arg, loop, made, block) for arg in args))
+        case Reduce(function, body, over):
+            return Reduce(function, at_step(body, loop, made, block), over)
+        case Contract(left, right, over):
+            first, second = (at_step(side, loop, made, block) for side in (left, right))
+            return Contract(first, second, over)
+    raise NotImplementedError(f"a {type(expr).__name__} in a recurrence")
 
 
 def floated(value: Expr) -> Expr:
@@ -532,7 +635,9 @@ def imports(statements: Sequence[Statement], program: Program) -> tuple[str, ...
 
 def bare(statements: Sequence[Statement], program: Program) -> tuple[str, ...]:
     """Return the code without the formulas."""
-    return tuple(code for code, _ in coded(statements, program))
+    if any(statement.loop for statement in statements):
+        return lines(statements, program)
+    return tuple(code for code, _ in coded(statements, Block(program)))
 
 
 def initial(tensor: Tensor, program: Program) -> str:
