@@ -46,7 +46,8 @@ class Network:
     adjoints: tuple[str, ...]  # fast form: 'dW1 = grads["f1.weight"]', what backward writes into
     written: tuple[str, ...]  # fast form: 'grads["f.scale"][...] = dscale', for single numbers
     gradients: tuple[str, ...]  # '"f1.weight": dW1,'
-    beyond: str  # that there are gradients by more than the parameters
+    beyond: tuple[str, ...]  # '"x": x', the inputs that there are gradients by
+    inert: tuple[str, ...]  # the parameters that the loss doesn't depend on
     metrics: tuple[str, ...]  # names
     metric_values: tuple[str, ...]  # what they are called in the lines
     metric_lines: tuple[str, ...]
@@ -58,7 +59,7 @@ def network(block: Block) -> Network:
     program, target, boxes = block.program, block.target, block.boxes
     inputs, targets = program.with_role(Role.INPUT), program.with_role(Role.TARGET)
     parameters, random = program.with_role(Role.PARAMETER), program.with_role(Role.RANDOM)
-    known = {tensor.key for tensor in parameters}
+    known = dict.fromkeys(tensor.key for tensor in parameters)
     held, scored = cached(program), scores(program)
     weight = weighing(program)
     gradients = tuple((key, program.tensor(name)) for key, name in program.gradients)
@@ -69,9 +70,11 @@ def network(block: Block) -> Network:
             for name, layer in dict(program.layers).items()
             if name in names(held)
         ),
-        shapes=tuple(f"{quoted(t.key)}: {shape_text(t)}," for t in parameters)
-        if program.buffers
-        else (),
+        shapes=tuple(
+            f"{quoted(t.key)}: {shape_text(t)},"
+            for t in parameters
+            if program.buffers and t.key in dict(gradients)
+        ),
         buffers=tuple(
             f"self.{b.name} = np.{'ones' if b.draw else 'empty'}({shape_text(b)}, dtype)"
             for b in block.arrays
@@ -126,7 +129,10 @@ def network(block: Block) -> Network:
         gradients=tuple(
             f"{quoted(key)}: {boxes.boxed(tensor, tensor.name)}," for key, tensor in gradients
         ),
-        beyond="inputs" if {key for key, _ in gradients} - known else "",
+        beyond=tuple(
+            f"{quoted(t.key)}: {t.name}" for t in (*inputs, *targets) if t.key in dict(gradients)
+        ),
+        inert=tuple(quoted(key) for key in known if key not in dict(gradients)),
         metrics=tuple(metric.name for metric in program.metrics),
         metric_values=tuple(metric.statements[-1].target.name for metric in program.metrics),
         metric_lines=block.metrics(),
