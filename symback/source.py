@@ -395,8 +395,10 @@ def _syntax(error: yaml.YAMLError, document: Document) -> Mistake:
     context, problem = getattr(error, "context", ""), getattr(error, "problem", "")
     said = f"{context or ''}: {problem or ''}"
     mark = getattr(error, "problem_mark", None)
-    if "quoted scalar" in said or mark is None:  # where the quotes open says more than the end
-        mark = getattr(error, "context_mark", None)
+    opened = getattr(error, "context_mark", None)
+    unclosed = "quoted scalar" in said or ("expected ',' or" in said and mark.line != opened.line)
+    if unclosed or mark is None:  # where the quotes or the bracket open says more than the end
+        mark = opened
     message, hint = f"this is no YAML: {said}", ""
     for fragment, meaning, advice in ADVICE:
         if fragment in said:

@@ -80,7 +80,9 @@ def _spec(document: Document, source: str, folder: Path) -> Spec:
         raise UserError(*_placed(document, wrongs))
     spec = Spec(
         model=form.model,
-        inputs=tuple(Input(name, each.shape, each.classes) for name, each in form.inputs.items()),
+        inputs=tuple(  # whatever the spec calls the batch, from here on it is n
+            Input(name, ("n", *each.shape[1:]), each.classes) for name, each in form.inputs.items()
+        ),
         functions=tuple(
             OwnFunction(name, tuple(each.args), each.formula)
             for name, each in form.functions.items()
