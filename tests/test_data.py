@@ -103,6 +103,7 @@ def test_standardised_by_the_training_rows(tmp_path: Path) -> None:
 
 CELLS = [  # a row of the file, what is said
     ("1,two,0", "column `b`: the text `two`, not a number"),
+    ("1,1_0,0", "column `b`: the text `1_0`, not a number"),
     ("1,,0", "column `b`: an empty cell"),
     ("1,nan,0", "column `b`: nan; numbers must be finite"),
     ("1,-inf,0", "column `b`: -inf; numbers must be finite"),
@@ -117,6 +118,7 @@ CELLS = [  # a row of the file, what is said
 def test_a_wrong_cell_is_shown_with_row_and_column(tmp_path: Path, row: str, message: str) -> None:
     (mistake,) = refused(tmp_path, TEXT + row + "\n")
     assert mistake.message == message
+    assert mistake.hint
     assert (mistake.line, mistake.row) == (6, row)
     assert mistake.column == (5 if "label" in message else 3)
     assert mistake.source.endswith("d.csv")
@@ -134,6 +136,10 @@ FILES = [  # a file, what is said
     ("b,a,label\n1,2,0\n", "write b:a"),
     ("a,c,b,label\n1,2,3,0\n", "`data` gives it 3"),
     ('a,b,label\n"1,2,0\n', "this is no CSV"),
+    ("a;b;label\n1;2;0\n", "save the file with commas"),
+    ("a\tb\tlabel\n1\t2\t0\n", "here stands a tab"),
+    ("a;b;label\n1,5;2;0\n", "here stands ;"),
+    ("1,2,0\n1,3,0\n", "the first row must hold the columns' names"),
 ]
 
 
