@@ -41,6 +41,8 @@ class Shaped(Protocol):
     def shape(self) -> tuple[Dim, ...]: ...
     @property
     def classes(self) -> int | None: ...
+    @property
+    def ignored(self) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +162,10 @@ def _rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     header = [name.strip() for name in header]
     other = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), "")
     if other:
-        told = f"cells are divided by commas; here stands {'a tab' if other == chr(9) else other}"
-        raise UserError(Mistake(told, hint="save the file with commas", source=source, line=1))
+        message = (
+            f"cells are divided by commas; here stands {'a tab' if other == chr(9) else other}"
+        )
+        raise UserError(Mistake(message, hint="save the file with commas", source=source, line=1))
     quotes = "a cell that holds a comma needs quotes"
     ragged = [
         Mistake(
@@ -224,7 +228,7 @@ def _wrong_cells(
     texts = {place: _texts(rows, place) for place, tensor in used if tensor.classes is not None}
     for line, cells in rows:
         for place, tensor in used:
-            why = wrong(cells[place], tensor.classes)
+            why = wrong(cells[place], tensor.classes, tensor.ignored)
             if not why:
                 continue
             row, before = ",".join(cells), sum(len(cell) + 1 for cell in cells[:place])
@@ -240,14 +244,14 @@ def _wrong_cells(
             )
 
 
-def wrong(cell: str, classes: int | None) -> str:
+def wrong(cell: str, classes: int | None, ignored: int | None = None) -> str:
     """Return what is wrong with a cell, "" where it is a finite number (or a label)."""
     number = _number(cell)
     if number is None:
         return f"the text `{cell[:40]}`, not a number" if cell.strip() else "an empty cell"
     if not math.isfinite(number):
         return f"{cell.strip()}; numbers must be finite"
-    return _wrong_label(number, classes)
+    return "" if number == ignored else _wrong_label(number, classes)
 
 
 def advice(cell: str, classes: int | None) -> str:
@@ -308,7 +312,7 @@ def _npz(path: Path, wanted: Sequence[tuple[Shaped, Columns]]) -> "dict[str, Arr
             continue
         check_shape(tensor, raw.shape, str(path))
         array = raw.astype(np.float64)
-        mistakes += _wrong_values(columns.names[0], array, tensor.classes)
+        mistakes += _wrong_values(columns.names[0], array, tensor)
         if not mistakes:
             arrays[tensor.name] = array if tensor.classes is None else array.astype(np.int64)
     lengths = {name: len(array) for name, array in arrays.items()}
@@ -348,15 +352,14 @@ def _arrays(path: Path, names: Iterable[str]) -> "dict[str, NDArray[Any]]":
         raise UserError(Mistake(why, hint=hint, source=str(path))) from None
 
 
-def _wrong_values(
-    name: str, array: "NDArray[np.float64]", classes: int | None
-) -> Iterator[Mistake]:
+def _wrong_values(name: str, array: "NDArray[np.float64]", tensor: Shaped) -> Iterator[Mistake]:
     import numpy as np
 
-    right = np.isfinite(array)
+    right, classes = np.isfinite(array), tensor.classes
     if classes is not None:
         with np.errstate(invalid="ignore"):
             right &= (array == np.floor(array)) & (array >= 0) & (array < classes)
+            right |= array == (math.nan if tensor.ignored is None else tensor.ignored)
     for at in np.argwhere(~right)[: MOST_MISTAKES + 1]:
         place, number = tuple(int(k) for k in at), float(array[tuple(at)])
         why = _wrong_label(number, classes) if math.isfinite(number) else f"{number} isn't finite"

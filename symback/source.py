@@ -396,8 +396,10 @@ def _syntax(error: yaml.YAMLError, document: Document) -> Mistake:
     said = f"{context or ''}: {problem or ''}"
     mark = getattr(error, "problem_mark", None)
     opened = getattr(error, "context_mark", None)
-    unclosed = "quoted scalar" in said or ("expected ',' or" in said and mark.line != opened.line)
-    if unclosed or mark is None:  # where the quotes or the bracket open says more than the end
+    apart = mark is not None and opened is not None and mark.line != opened.line
+    if (
+        mark is None or "quoted scalar" in said or (apart and "expected ',' or" in said)
+    ):  # where the quotes or the bracket open says more than the end
         mark = opened
     message, hint = f"this is no YAML: {said}", ""
     for fragment, meaning, advice in ADVICE:

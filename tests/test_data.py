@@ -148,6 +148,19 @@ def test_a_wrong_file_is_refused(tmp_path: Path, text: str, words: str) -> None:
     assert words in "\n".join(map(str, refused(tmp_path, text)))
 
 
+def test_an_ignored_label_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text(TEXT + "1,2,-100\n")
+    wanted = (X, Input("t", ("n",), 3, ignored=-100))
+    assert read(data(), wanted, tmp_path).train["t"].tolist() == [0, 1, 2, 0, -100]
+    np.savez(tmp_path / "d.npz", x=np.ones((2, 2)), t=np.array([1, -100]))
+    columns = (Columns("x", ("x",)), Columns("t", ("t",)))
+    arrays = data(path="d.npz", format="npz", columns=columns)
+    assert read(arrays, wanted, tmp_path).train["t"].tolist() == [1, -100]
+    (tmp_path / "d.csv").write_text(TEXT + "1,2,-99\n")
+    with pytest.raises(UserError, match="the label -99, outside"):
+        read(data(), wanted, tmp_path)
+
+
 def test_labels_in_words_come_with_advice(tmp_path: Path) -> None:
     mistakes = refused(tmp_path, "a,b,label\n1,2,dog\n1,2,cat\n1,2,dog\n")
     assert len(mistakes) == 3
