@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import math
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -714,3 +715,37 @@ def test_free_text_stays_text() -> None:
     namespace: dict[str, str] = {}
     exec(f"text = {quoted(hostile)}", namespace)
     assert namespace["text"] == hostile
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_ctrl_c_in_a_script_keeps_what_was_learnt(target: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.py"
+    path.write_text(emitted(small(epochs=10**7, batch_size=8), target), encoding="utf-8")
+    command = [sys.executable, "-u", str(path), "--save", "w.npz", "--history", "h.csv"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        next(process.stdout)
+        process.send_signal(signal.SIGINT)
+        *rows, last = process.stdout
+        assert (last, process.stderr.read()) == ("interrupted\n", "")
+    assert process.returncode == 0
+    with np.load(tmp_path / "w.npz", allow_pickle=False) as stored:
+        assert set(stored) == {"f1.weight", "f1.bias", "f2.weight", "f2.bias"}
+    assert len((tmp_path / "h.csv").read_text().splitlines()) == len(rows) + 2
+
+
+@pytest.mark.parametrize("option", ["--save", "--history"])
+@pytest.mark.parametrize("place", ["folder", "missing/w.npz"])
+def test_a_script_refuses_an_impossible_place_before_it_trains(
+    option: str, place: str, tmp_path: Path
+) -> None:
+    (tmp_path / "folder").mkdir()
+    path = tmp_path / "model.py"
+    path.write_text(emitted(small(), "numpy"), encoding="utf-8")
+    command = [sys.executable, str(path), option, place]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"model.py: {place} is no place for a file; name one in a folder")
