@@ -40,9 +40,10 @@ class Report:
     """What the check of a module found, over the seeds tried."""
 
     model: str
-    parameters: tuple[str, ...]
+    parameters: tuple[str, ...]  # and the inputs that there are gradients by
     seeds: tuple[int, ...]
     mismatches: tuple[Mismatch, ...]
+    inert: tuple[str, ...] = ()  # parameters that the loss doesn't depend on
 
     @property
     def right(self) -> bool:
@@ -51,7 +52,9 @@ class Report:
 
     def __str__(self) -> str:
         if self.right:
-            return f"the gradients by {', '.join(self.parameters)} are right"
+            right = f"the gradients by {', '.join(self.parameters)} are right"
+            idle = f"; the loss doesn't depend on {', '.join(self.inert)}: nothing trains them"
+            return right + idle if self.inert else right
         shown = [f"  {wrong}" for wrong in self.mismatches[:MOST_SHOWN]]
         more = len(self.mismatches) - len(shown)
         told = [f"{self.model}: {len(self.mismatches)} gradients are wrong", *shown]
@@ -76,11 +79,14 @@ def check(module: ModuleType, seeds: Sequence[int] = (0,)) -> Report:
     try:
         with np.errstate(all="ignore"):  # what isn't finite agrees with nothing
             found = tuple(_mismatch(wrong) for seed in seeds for wrong in own(seed))
-        parameters = tuple(start(0))
+            params, examples = start(0), module.sample(5)
+            data = examples if isinstance(examples, tuple) else (examples,)
+            _, grads = module.value_and_grad(params, *data)
     except Exception as error:  # a module that was changed by hand may fail in any way
         told = f"the gradients of {module.__name__} can't be computed"
         raise UserError(Mistake(f"{told}: {type(error).__name__}: {error}")) from error
-    return Report(module.__name__, parameters, tuple(seeds), found)
+    inert = tuple(name for name in params if name not in grads)
+    return Report(module.__name__, tuple(grads), tuple(seeds), found, inert)
 
 
 def _mismatch(wrong: Any) -> Mismatch:

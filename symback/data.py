@@ -41,6 +41,8 @@ class Shaped(Protocol):
     def shape(self) -> tuple[Dim, ...]: ...
     @property
     def classes(self) -> int | None: ...
+    @property
+    def ignored(self) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +153,24 @@ def _rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
             told = Mistake(f"this is no CSV: {error}", source=source, line=reader.line_num)
             raise UserError(told) from None
         except UnicodeDecodeError:
-            raise UserError(Mistake("this file isn't UTF-8 text", source=source)) from None
+            told = Mistake("this file isn't UTF-8 text", hint="save it as UTF-8", source=source)
+            raise UserError(told) from None
     if len(lines) < 2:
         empty = "the file is empty" if not lines else "the file has a header and no rows"
         raise UserError(Mistake(empty, hint="a row of column names, then the data", source=source))
     (_, header), *rows = lines
     header = [name.strip() for name in header]
+    other = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), "")
+    if other:
+        message = (
+            f"cells are divided by commas; here stands {'a tab' if other == chr(9) else other}"
+        )
+        raise UserError(Mistake(message, hint="save the file with commas", source=source, line=1))
+    quotes = "a cell that holds a comma needs quotes"
     ragged = [
-        Mistake(f"a row of {len(cells)} cells below a header of {len(header)}", line=line)
+        Mistake(
+            f"a row of {len(cells)} cells below a header of {len(header)}", hint=quotes, line=line
+        )
         for line, cells in rows
         if len(cells) != len(header)
     ]
@@ -180,6 +192,8 @@ def _places(header: list[str], columns: Columns, path: Path) -> list[int]:
             if header.count(end) != 1:
                 told = f"`{columns.tensor}` reads the column `{end}`, which the file hasn't"
                 hint = near_miss(end, header) or f"it has: {_some(header)}"
+                if all(map(_is_number, header)):
+                    hint = f"the first row must hold the columns' names; it is {_some(header)}"
                 if end in header:
                     told, hint = f"two columns are called `{end}`", "give each its own name"
                 mistakes.append(Mistake(told, hint=hint, line=1))
@@ -214,14 +228,14 @@ def _wrong_cells(
     texts = {place: _texts(rows, place) for place, tensor in used if tensor.classes is not None}
     for line, cells in rows:
         for place, tensor in used:
-            why = wrong(cells[place], tensor.classes)
+            why = wrong(cells[place], tensor.classes, tensor.ignored)
             if not why:
                 continue
             row, before = ",".join(cells), sum(len(cell) + 1 for cell in cells[:place])
             brief = len(row) <= WIDEST_ROW
             yield Mistake(
                 f"column `{header[place]}`: {why}",
-                hint=texts.get(place, ""),
+                hint=texts.get(place) or advice(cells[place], tensor.classes),
                 source=str(path),
                 line=line,
                 column=before + 1 if brief else None,
@@ -230,15 +244,24 @@ def _wrong_cells(
             )
 
 
-def wrong(cell: str, classes: int | None) -> str:
+def wrong(cell: str, classes: int | None, ignored: int | None = None) -> str:
     """Return what is wrong with a cell, "" where it is a finite number (or a label)."""
-    try:
-        number = float(cell)
-    except ValueError:
+    number = _number(cell)
+    if number is None:
         return f"the text `{cell[:40]}`, not a number" if cell.strip() else "an empty cell"
     if not math.isfinite(number):
         return f"{cell.strip()}; numbers must be finite"
-    return _wrong_label(number, classes)
+    return "" if number == ignored else _wrong_label(number, classes)
+
+
+def advice(cell: str, classes: int | None) -> str:
+    """Return what to do about a wrong cell."""
+    number = _number(cell)
+    if cell.strip() and number is None:
+        return "numbers are written like 1234.5 or 1e-3"
+    if number is None or not math.isfinite(number):
+        return "write a number, or leave the row out"
+    return f"labels are 0 to {classes - 1}; `classes` says how many there are" if classes else ""
 
 
 def _wrong_label(number: float, classes: int | None) -> str:
@@ -259,11 +282,15 @@ def _texts(rows: list[tuple[int, list[str]]], place: int) -> str:
 
 
 def _is_number(cell: str) -> bool:
+    return _number(cell) is not None
+
+
+def _number(cell: str) -> float | None:
+    """Return a cell's number; 1_000 is one of Python's, not of a table's."""
     try:
-        float(cell)
+        return None if "_" in cell else float(cell)
     except ValueError:
-        return False
-    return True
+        return None
 
 
 # ---------------------------------------------------------------- NPZ
@@ -285,7 +312,7 @@ def _npz(path: Path, wanted: Sequence[tuple[Shaped, Columns]]) -> "dict[str, Arr
             continue
         check_shape(tensor, raw.shape, str(path))
         array = raw.astype(np.float64)
-        mistakes += _wrong_values(columns.names[0], array, tensor.classes)
+        mistakes += _wrong_values(columns.names[0], array, tensor)
         if not mistakes:
             arrays[tensor.name] = array if tensor.classes is None else array.astype(np.int64)
     lengths = {name: len(array) for name, array in arrays.items()}
@@ -325,15 +352,14 @@ def _arrays(path: Path, names: Iterable[str]) -> "dict[str, NDArray[Any]]":
         raise UserError(Mistake(why, hint=hint, source=str(path))) from None
 
 
-def _wrong_values(
-    name: str, array: "NDArray[np.float64]", classes: int | None
-) -> Iterator[Mistake]:
+def _wrong_values(name: str, array: "NDArray[np.float64]", tensor: Shaped) -> Iterator[Mistake]:
     import numpy as np
 
-    right = np.isfinite(array)
+    right, classes = np.isfinite(array), tensor.classes
     if classes is not None:
         with np.errstate(invalid="ignore"):
             right &= (array == np.floor(array)) & (array >= 0) & (array < classes)
+            right |= array == (math.nan if tensor.ignored is None else tensor.ignored)
     for at in np.argwhere(~right)[: MOST_MISTAKES + 1]:
         place, number = tuple(int(k) for k in at), float(array[tuple(at)])
         why = _wrong_label(number, classes) if math.isfinite(number) else f"{number} isn't finite"
@@ -351,7 +377,7 @@ def _split(data: Data, arrays: "Mapping[str, Array]", source: str) -> Table:
     count = round(data.test * rows)
     if count >= rows:
         told = f"a test part of {data.test:g} takes all {rows} rows; none is left to train on"
-        raise UserError(Mistake(told, source=source))
+        raise UserError(Mistake(told, hint="write a smaller `test`", source=source))
     order = np.random.default_rng(data.seed).permutation(rows)
     test, train = np.sort(order[:count]), np.sort(order[count:])
     parts = {name: (array[train], array[test]) for name, array in arrays.items()}

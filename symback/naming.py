@@ -42,17 +42,17 @@ MODULE_NAMES = frozenset(
     column column_places columns content contextmanager count csv csv_rows d_p data_file
     dataclass derived direction drawn_labels dtype end ends epoch epochs erf erfc error evaluate
     expect figures file filled first fits fitted flat fmean form forward found g g_p gradient
-    grads have header held here history holds index init init_state islice joined kept
-    kept_params key kink label labels last left line load log_sigmoid loss losses lower lr m_p
-    main math means measured metric metrics mismatches mixed moved mul n name nested nonfinite
-    norm norms np number numbers objective one_epoch one_step order otherwise outputs packed
-    pairs pairwise params parser part parts path patience place place_of places position predict
-    printed pstdev rate read read_columns read_npz reader replacing report require require_unit
-    right rng row rows rows_of rule run sample save scale scales schedule seed self settle
-    settled shape shape_of share shifted sigmoid sign single size sizes softplus standardised
-    start state stds step stored struct stuck sums suppress sys test text to_csv tolerance total
-    train training u_p update v_p validation value value_and_grad values vector view w w_p
-    waiting want wanted weight whole wrong zipfile
+    grads have header held here history holds ignored index init init_state islice joined kept
+    kept_params key kink known label labels labels_or last left line load log_sigmoid loss
+    losses lower lr m_p main math means measured metric metrics mismatches mixed more moved mul
+    n name nested nonfinite norm norms np number numbers objective one_epoch one_step order
+    otherwise outputs packed pairs pairwise params parser part parts path patience place
+    place_of places position predict printed product pstdev rate read read_columns read_npz
+    reader replacing report require require_unit right rng row rows rows_of rule run sample save
+    scale scales schedule seed self settle settled shape shape_of shaped share shifted sigmoid
+    sign single size sizes softplus standardised start state stds step steps stored struct stuck
+    sums suppress sys test text to_csv tolerance total train training u_p update v_p validation
+    value value_and_grad values vector view w w_p waiting want wanted weight whole wrong zipfile
     """.split()
 )
 TAKEN = MODULE_NAMES | {"x", "t", "y"} | set(dir(builtins)) | set(keyword.kwlist)

@@ -52,6 +52,7 @@ class Tensor:
     role: Role
     shape: tuple[Dim, ...]
     classes: int | None = None  # integer labels 0 … classes-1, where the array holds labels
+    ignored: int | None = None  # a label beside them, of examples that the loss leaves out
     draw: Draw | None = None  # PARAMETER: its start; RANDOM: its values in training (1 otherwise);
     # CONSTANT: its values
 

@@ -395,8 +395,12 @@ def _syntax(error: yaml.YAMLError, document: Document) -> Mistake:
     context, problem = getattr(error, "context", ""), getattr(error, "problem", "")
     said = f"{context or ''}: {problem or ''}"
     mark = getattr(error, "problem_mark", None)
-    if "quoted scalar" in said or mark is None:  # where the quotes open says more than the end
-        mark = getattr(error, "context_mark", None)
+    opened = getattr(error, "context_mark", None)
+    apart = mark is not None and opened is not None and mark.line != opened.line
+    if (
+        mark is None or "quoted scalar" in said or (apart and "expected ',' or" in said)
+    ):  # where the quotes or the bracket open says more than the end
+        mark = opened
     message, hint = f"this is no YAML: {said}", ""
     for fragment, meaning, advice in ADVICE:
         if fragment in said:

@@ -60,7 +60,8 @@ def examples(spec: Spec, module: ModuleType, target: str) -> Examples:
     Raises UserError with the mistakes in the file.
     """
     if spec.data is None:
-        return Examples(tuple(module.sample(DRAWN)), (), drawn=True)
+        drawn = module.sample(DRAWN)
+        return Examples(drawn if isinstance(drawn, tuple) else (drawn,), (), drawn=True)
     table = data.read(spec.data, spec.inputs, spec.folder)
 
     def arrays(part: Mapping[str, Any]) -> tuple[Any, ...]:

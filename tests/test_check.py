@@ -111,6 +111,44 @@ def test_right_modules_pass_from_every_start(name: str, target: str) -> None:
     assert len(report.parameters) >= 2
 
 
+@pytest.mark.parametrize(
+    ("target", "readable"), [("numpy", True), ("numpy", False), ("python", True)]
+)
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_a_wrong_gradient_by_the_input_is_found(
+    activation: str, target: str, readable: bool
+) -> None:
+    layers = [{"f1": {"dense": 4, "activation": activation}}, {"f2": {"dense": 4}}]
+    spec: dict[str, Any] = SQUARE | {"layers": layers}
+    module = pipeline.generate(spec, target, readable=readable, wrt=("x",))
+    report = found(module)
+    assert report.right, str(report)
+    assert set(report.parameters) == {"f1.weight", "f1.bias", "f2.weight", "f2.bias", "x"}
+    [mutant] = mutants(module, (r'"x": dx', '"x": dz1'))
+    wrong = found(mutant).mismatches
+    assert {mismatch.parameter for mismatch in wrong} == {"x"}
+    assert any(mismatch.place is not None and len(mismatch.place) == 2 for mismatch in wrong)
+
+
+@pytest.mark.parametrize(
+    ("target", "readable"), [("numpy", True), ("numpy", False), ("python", True)]
+)
+def test_a_parameter_without_a_gradient_is_told(target: str, readable: bool) -> None:
+    layers = [{"f1": {"dense": 4}}, {"f2": {"dense": 4, "from": "x"}}]
+    module = pipeline.generate(SQUARE | {"layers": layers}, target, readable=readable)
+    report = found(module)
+    assert report.right, str(report)
+    assert report.parameters == ("f2.weight", "f2.bias")
+    assert "the loss doesn't depend on f1.weight, f1.bias" in str(report)
+
+
+def test_a_gradient_that_was_left_out_is_found() -> None:
+    layers = [{"f1": {"dense": 4}}, {"f2": {"dense": 4, "from": "x"}}]
+    module = pipeline.generate(SQUARE | {"layers": layers}, readable=True)
+    [mutant] = mutants(module, (r'^        "f2.bias": db2,\n', ""))
+    assert {wrong.parameter for wrong in found(mutant).mismatches} == {"f2.bias"}
+
+
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "hardtanh", "softshrink"])
 @pytest.mark.parametrize("loss", ["l1", "huber", "hinge"])
 def test_kinks_raise_no_false_alarm(activation: str, loss: str) -> None:

@@ -306,6 +306,23 @@ def test_train_without_data_draws_a_sample(folder: Path) -> None:
     assert f"{training.DRAWN} examples drawn at random" in shown
 
 
+@pytest.mark.parametrize("data", ["", "data: {csv: one.csv, x: [a, b], test: 0.25}\n"])
+@pytest.mark.parametrize("target", ["numpy", "python"])
+def test_a_network_without_a_target_trains(target: str, data: str, folder: Path) -> None:
+    """An autoencoder: the loss reads the input alone, and the module has one array of data."""
+    text = "model: one\ninputs: {x: [n, 2]}\nlayers: [f1: {dense: 2}]\noptimizer: adam\n"
+    text += 'loss: {formula: "mean((y[n, k] - x[n, k])**2, n, k)"}\n'
+    (folder / "one.yaml").write_text(text + "train: {epochs: 2, validation: 0.25}\n" + data)
+    (folder / "one.csv").write_text("a,b\n" + "".join(f"{k},{k * k}\n" for k in range(12)))
+    done = run("train", "one.yaml", "--target", target)
+    assert done.exit_code == 0, done.output
+    script = subprocess.run(
+        [sys.executable, "one.py", "--epochs", "2"], capture_output=True, text=True, check=False
+    )
+    assert (script.returncode, script.stderr) == (0, "")
+    assert "val_loss" in script.stdout
+
+
 def test_train_says_what_is_wrong_with_the_data(folder: Path) -> None:
     (folder / "xor.yaml").write_text(example("xor").read_text())
     assert "there is no such file" in refused("train", "xor.yaml")

@@ -103,6 +103,7 @@ def test_standardised_by_the_training_rows(tmp_path: Path) -> None:
 
 CELLS = [  # a row of the file, what is said
     ("1,two,0", "column `b`: the text `two`, not a number"),
+    ("1,1_0,0", "column `b`: the text `1_0`, not a number"),
     ("1,,0", "column `b`: an empty cell"),
     ("1,nan,0", "column `b`: nan; numbers must be finite"),
     ("1,-inf,0", "column `b`: -inf; numbers must be finite"),
@@ -117,6 +118,7 @@ CELLS = [  # a row of the file, what is said
 def test_a_wrong_cell_is_shown_with_row_and_column(tmp_path: Path, row: str, message: str) -> None:
     (mistake,) = refused(tmp_path, TEXT + row + "\n")
     assert mistake.message == message
+    assert mistake.hint
     assert (mistake.line, mistake.row) == (6, row)
     assert mistake.column == (5 if "label" in message else 3)
     assert mistake.source.endswith("d.csv")
@@ -134,12 +136,29 @@ FILES = [  # a file, what is said
     ("b,a,label\n1,2,0\n", "write b:a"),
     ("a,c,b,label\n1,2,3,0\n", "`data` gives it 3"),
     ('a,b,label\n"1,2,0\n', "this is no CSV"),
+    ("a;b;label\n1;2;0\n", "save the file with commas"),
+    ("a\tb\tlabel\n1\t2\t0\n", "here stands a tab"),
+    ("a;b;label\n1,5;2;0\n", "here stands ;"),
+    ("1,2,0\n1,3,0\n", "the first row must hold the columns' names"),
 ]
 
 
 @pytest.mark.parametrize(("text", "words"), FILES, ids=[words for _, words in FILES])
 def test_a_wrong_file_is_refused(tmp_path: Path, text: str, words: str) -> None:
     assert words in "\n".join(map(str, refused(tmp_path, text)))
+
+
+def test_an_ignored_label_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text(TEXT + "1,2,-100\n")
+    wanted = (X, Input("t", ("n",), 3, ignored=-100))
+    assert read(data(), wanted, tmp_path).train["t"].tolist() == [0, 1, 2, 0, -100]
+    np.savez(tmp_path / "d.npz", x=np.ones((2, 2)), t=np.array([1, -100]))
+    columns = (Columns("x", ("x",)), Columns("t", ("t",)))
+    arrays = data(path="d.npz", format="npz", columns=columns)
+    assert read(arrays, wanted, tmp_path).train["t"].tolist() == [1, -100]
+    (tmp_path / "d.csv").write_text(TEXT + "1,2,-99\n")
+    with pytest.raises(UserError, match="the label -99, outside"):
+        read(data(), wanted, tmp_path)
 
 
 def test_labels_in_words_come_with_advice(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """The emitted module: what it is made of, what it refuses, and its loop, on programs by hand."""
 
+import ast
 import importlib.util
 import math
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -326,6 +328,166 @@ def test_wrong_data_are_refused(load: Load, target: str) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("classes", [None, 3])
+def test_every_function_refuses_another_shape(load: Load, target: str, classes: int | None) -> None:
+    """(n,) against (n, 1) would broadcast in silence; so would one target for all examples."""
+    wanted: Any = {"shape": ["n"], "classes": 3} if classes else ["n", 1]
+    spec = {
+        "model": "shapes",
+        "inputs": {"x": ["n", 2], "t": wanted},
+        "layers": [{"f1": {"dense": classes or 1}}],
+        "loss": {"cross_entropy" if classes else "mse": "t"},
+        "optimizer": "sgd",
+    }
+    module = load(pipeline.program(spec), target)
+    params = module.init()
+    x = [[0.5, 1.0], [1.5, -1.0], [0.0, 2.0]]
+    right: list[Any] = [0, 2, 1] if classes else [[0.5], [1.0], [2.0]]
+    if classes:
+        shapes = [("[[0], [2], [1]]", r"t has the shape \(3, 1\), not \((n|3),\)")]
+        shapes += [("[1]", r"(t has the shape \(1,\), not \(3,\)|differ)")]
+    else:
+        shapes = [("[0.5, 1.0, 2.0]", r"t has the shape \(3,\), not \((n|3), 1\)")]
+        shapes += [("[[0.5]]", r"(t has the shape \(1, 1\), not \(3, 1\)|differ)")]
+    _, cache = module.forward(params, x)
+    assert math.isfinite(module.loss(params, x, right))
+    for text, message in shapes:
+        wrong = ast.literal_eval(text)
+        with pytest.raises(ValueError, match=message):
+            module.loss(params, x, wrong)
+        with pytest.raises(ValueError, match=message):
+            module.value_and_grad(params, x, wrong)
+        with pytest.raises(ValueError, match=message):
+            module.backward(params, cache, wrong)
+        with pytest.raises(ValueError, match=message):
+            module.evaluate(params, x, wrong)
+    for bad, message in (
+        ([[0.5], [1.0], [2.0]], r"x has the shape \(3, 1\), not \(n, 2\)"),
+        ([0.5, 1.0], r"x has the shape \(2,\), not \(n, 2\)"),
+        ([], "x holds no examples"),
+    ):
+        for call in (module.forward, module.predict):
+            with pytest.raises(ValueError, match=message):
+                call(params, bad)
+        with pytest.raises(ValueError, match=message):
+            module.loss(params, bad, right)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_label_outside_the_classes_has_no_loss(load: Load, target: str) -> None:
+    module = load(small(), target)
+    params, (x, t) = module.init(), clusters(target, 6)
+    for label in (-1, 3, 0.5):
+        wrong = [*list(t)[:5], label]
+        with pytest.raises(ValueError, match=rf"t\[5\] is {label}"):
+            module.loss(params, x, wrong)
+        with pytest.raises(ValueError, match=rf"t\[5\] is {label}"):
+            module.value_and_grad(params, x, wrong)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "nll"])
+def test_an_ignored_label_trains_as_if_it_were_not_there(
+    load: Load, loss: str, reduction: str, target: str
+) -> None:
+    options = {"target": "t", "ignore_index": -100, "reduction": reduction}
+    spec = {
+        "model": "ignoring",
+        "inputs": {"x": ["n", 4], "t": {"shape": ["n"], "classes": 3}},
+        "layers": [{"f1": {"dense": 3, "activation": "log_softmax" if loss == "nll" else "tanh"}}],
+        "loss": {loss: options},
+        "optimizer": {"sgd": {"lr": 0.1}},
+        "train": {"batch_size": "all", "shuffle": False, "epochs": 3},
+    }
+    module = load(pipeline.program(spec), target)
+    x, t = clusters("numpy", 12)
+    t[[2, 7]] = -100
+    kept = t >= 0
+    whole, part = module.init(), module.init()
+    rows = [(x, t), (x[kept], t[kept])]
+    pairs = [(a.tolist(), b.tolist()) for a, b in rows] if target == "python" else rows
+    one = module.train(whole, *pairs[0])
+    other = module.train(part, *pairs[1])
+    np.testing.assert_allclose(flat(whole), flat(part), rtol=1e-12)
+    assert one[-1].loss == pytest.approx(other[-1].loss, rel=1e-12)
+    assert module.evaluate(whole, *pairs[0])["loss"] == pytest.approx(
+        module.evaluate(part, *pairs[1])["loss"], rel=1e-12
+    )
+    for wrong in (-1, 3):
+        t[0] = wrong
+        with pytest.raises(ValueError, match=rf"t\[0\] is {wrong}.*0 … 2, or -100"):
+            module.loss(whole, x, t)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_arrays_and_lists_are_the_same_data(load: Load, target: str) -> None:
+    module = load(small(), target)
+    x, t = clusters("numpy", 12)
+    found = []
+    for rows, kinds in (
+        (x, t),
+        (x.tolist(), t.tolist()),
+        (tuple(x.tolist()), tuple(t.tolist())),
+        (x, t + 0.0),
+    ):
+        found.append(module.train(module.init(), rows, kinds, epochs=2)[-1])
+    assert len(set(found)) == 1
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_impossible_counts_are_refused(load: Load, target: str) -> None:
+    module = load(small(), target)
+    impossible: list[dict[str, Any]] = [{"epochs": -1}, {"batch_size": 0}, {"batch_size": -2}]
+    for wrong in impossible:
+        with pytest.raises(ValueError, match="0 and 1 are the least"):
+            module.train(module.init(), *clusters(target, 6), **wrong)
+    history = module.train(module.init(), *clusters(target, 6), epochs=0)
+    assert (list(history), history.stopped) == ([], "all epochs done")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_is_no_file_of_parameters_is_refused(load: Load, target: str, tmp_path: Path) -> None:
+    module = load(small(), target)
+    right = {key: np.array(w) for key, w in module.init().items()}
+    path = tmp_path / "w.npz"
+    for content in (b"", b"hello", b"PK\x03\x04"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"w\.npz"):
+            module.load(path)
+    files: list[dict[str, Any]] = [
+        {key: w.astype(str) for key, w in right.items()},
+        {key: w.astype(object) for key, w in right.items()},
+        {key: w + 0j for key, w in right.items()},
+        {key: w for key, w in right.items() if key != "f2.bias"},
+        right | {"f3.weight": np.ones(2)},
+    ]
+    for changed in files:
+        np.savez(path, **changed)
+        with pytest.raises(ValueError, match=r"w\.npz"):
+            module.load(path)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_parameters_of_other_types_and_orders_are_read(
+    load: Load, target: str, tmp_path: Path
+) -> None:
+    module = load(small(), target)
+    right = {key: np.round(9 * np.array(w)) for key, w in module.init().items()}
+    files: list[dict[str, Any]] = [
+        {key: w.astype(np.float32) for key, w in right.items()},
+        {key: w.astype(np.int16) for key, w in right.items()},
+        {key: np.asfortranarray(w) for key, w in right.items()},
+    ]
+    for number, changed in enumerate(files):
+        np.savez(tmp_path / f"{number}.npz", **changed)
+        params = module.load(tmp_path / f"{number}.npz")
+        np.testing.assert_array_equal(flat(params), flat(right))
+        assert target == "python" or params["f1.weight"].dtype == np.float64
+        module.train(params, *clusters(target, 6), epochs=1)
+
+
+@pytest.mark.parametrize("target", TARGETS)
 def test_assumptions_are_checked(load: Load, target: str) -> None:
     program = small()
     free = replace(
@@ -553,3 +715,37 @@ def test_free_text_stays_text() -> None:
     namespace: dict[str, str] = {}
     exec(f"text = {quoted(hostile)}", namespace)
     assert namespace["text"] == hostile
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_ctrl_c_in_a_script_keeps_what_was_learnt(target: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.py"
+    path.write_text(emitted(small(epochs=10**7, batch_size=8), target), encoding="utf-8")
+    command = [sys.executable, "-u", str(path), "--save", "w.npz", "--history", "h.csv"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        next(process.stdout)
+        process.send_signal(signal.SIGINT)
+        *rows, last = process.stdout
+        assert (last, process.stderr.read()) == ("interrupted\n", "")
+    assert process.returncode == 0
+    with np.load(tmp_path / "w.npz", allow_pickle=False) as stored:
+        assert set(stored) == {"f1.weight", "f1.bias", "f2.weight", "f2.bias"}
+    assert len((tmp_path / "h.csv").read_text().splitlines()) == len(rows) + 2
+
+
+@pytest.mark.parametrize("option", ["--save", "--history"])
+@pytest.mark.parametrize("place", ["folder", "missing/w.npz"])
+def test_a_script_refuses_an_impossible_place_before_it_trains(
+    option: str, place: str, tmp_path: Path
+) -> None:
+    (tmp_path / "folder").mkdir()
+    path = tmp_path / "model.py"
+    path.write_text(emitted(small(), "numpy"), encoding="utf-8")
+    command = [sys.executable, str(path), option, place]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"model.py: {place} is no place for a file; name one in a folder")

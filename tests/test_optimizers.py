@@ -154,3 +154,49 @@ def test_defaults_are_pytorchs(entry: Entry) -> None:
             theirs |= dict(zip(names, theirs[pair], strict=True))
     for option in entry.options:
         assert option.default == theirs[option.name], option.name
+
+
+INERT: dict[str, Any] = {  # f1 is read by nothing: the loss doesn't depend on it
+    "model": "aside",
+    "inputs": {"x": ["n", 3], "t": ["n", 2]},
+    "layers": [{"f1": {"dense": 4}}, {"f2": {"dense": 2, "from": "x"}}],
+    "loss": {"mse": "t"},
+    "train": {"clip_norm": 0.1, "accumulate": 2, "batch_size": 3, "epochs": 4, "shuffle": False},
+}
+
+
+@pytest.mark.parametrize("wrt", [(), ("x",)])
+@pytest.mark.parametrize(
+    ("target", "readable"), [("numpy", True), ("numpy", False), ("python", True)]
+)
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_what_has_no_gradient_stays_and_counts_for_nothing(
+    optimizer: str, target: str, readable: bool, wrt: tuple[str, ...]
+) -> None:
+    """As in PyTorch, where such a parameter's grad is None: no decay, no momentum, no norm."""
+    options: dict[str, Any] = {"lr": 0.1, "weight_decay": 0.3}
+    options |= {"momentum": 0.9} if optimizer == "sgd" else {}
+    model = INERT | {"optimizer": {optimizer: options}}
+    module = symback.compile(model, target, readable=readable, wrt=wrt)
+    assert module.check() == []
+    params, rng = module.init(), np.random.default_rng(1)
+    start = {key: np.array(w) for key, w in params.items()}
+    x, t = rng.normal(size=(12, 3)), 9 * rng.normal(size=(12, 2))
+    leaves = [torch.tensor(w, requires_grad=True) for w in start.values()]
+    places = dict(zip(start, leaves, strict=True))
+    rule = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}[optimizer](leaves, **options)
+    norms = []
+    for _ in range(4):
+        for rows in (slice(0, 6), slice(6, 12)):
+            rule.zero_grad()
+            y = torch.tensor(x[rows]) @ places["f2.weight"].T + places["f2.bias"]
+            torch.nn.functional.mse_loss(y, torch.tensor(t[rows])).backward()
+            norms.append(float(torch.nn.utils.clip_grad_norm_(leaves, 0.1)))
+            rule.step()
+    given = (x, t) if target == "numpy" else (x.tolist(), t.tolist())
+    history = module.train(params, *given)
+    for key, w in places.items():
+        np.testing.assert_allclose(params[key], w.detach().numpy(), rtol=1e-10, err_msg=key)
+    assert np.array_equal(params["f1.weight"], start["f1.weight"])
+    found = [row.gradient_norm for row in history]
+    np.testing.assert_allclose(found, np.reshape(norms, (4, 2)).mean(axis=1), rtol=1e-10)

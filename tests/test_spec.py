@@ -135,6 +135,16 @@ def test_the_whole_data_as_one_batch(size: str) -> None:
     assert parse(PLAIN.replace("batch_size: 32", f"batch_size: {size}")).training.batch_size is None
 
 
+def test_the_batch_may_have_any_name() -> None:
+    text = PLAIN.replace("[n, 64]", "[batch, 64]").replace("[n]", "[batch]")
+    assert parse(text, "digits.yaml") == parse(PLAIN, "digits.yaml")
+
+
+def test_a_list_of_nothing() -> None:
+    with pytest.raises(UserError, match="`layers` must be a list of one or more, not empty"):
+        from_mapping(MAPPING | {"layers": []})
+
+
 def test_from_python_is_the_same_spec() -> None:
     text = json.dumps(MAPPING)  # JSON is YAML
     assert from_mapping(MAPPING).digest == parse(text).digest
@@ -195,6 +205,8 @@ def test_the_caret_stands_below_the_character_of_a_formula(written: str, word: s
     ("text", "at", "words"),
     [
         ("a: {formula: h[n, k] = 3}", "[", "inside { } or [ ] a formula needs quotes"),
+        ("a: {b: 1\nc: 2", "{", "a bracket isn't closed"),
+        ("a:\n- [1, [2, 3]\n- 4", "[", "a bracket isn't closed"),
         ("a: b: c", ":", "put quotes around the text"),
         ("a: @x", "@", "put quotes around the text"),
         ("a: 'x", "'", "the quotes are never closed"),
@@ -302,6 +314,10 @@ WRONG = [  # a change, the text above the caret, words of the message or the hin
     (("{adam: {lr: 0.001}}", "{adam: {lr: 0.1}, sgd: 1}"), "sgd", "one optimizer at a time"),
     (("{adam: {lr: 0.001}}", "{}"), "optimizer", "give a formula or one of: sgd, adam"),
     (("  - f2: {dense: 10}", "  - f2:\n    dense: 10"), "f", "indent dense further"),
+    (("{dense: 10}", "{dense:10}"), "dense:10", "a space after the colon: `dense: 10`"),
+    (("{cross_entropy: t}", "cross_entropy"), "cross_entropy", "write {cross_entropy: t}"),
+    (("x: [n, 64]", "x: 64"), "64", "write [n, 64]"),
+    (("epochs: 20", "shuffle: 'false'"), "'false'", "without quotes: false"),
 ]
 
 

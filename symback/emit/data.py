@@ -26,6 +26,7 @@ class Examples:
 
     checks: tuple[str, ...]
     input_checks: tuple[str, ...]
+    label_checks: tuple[str, ...]
     checking: tuple[str, ...]  # the source of the functions that check
     samples: tuple[str, ...]
     drawing: tuple[str, ...]  # the source of the functions that draw
@@ -48,6 +49,7 @@ def examples(program: Program, target: Target, name: str) -> Examples:
     return Examples(
         checks=checks,
         input_checks=tuple(map(shape_check, inputs)),
+        label_checks=tuple(shape_check(t) for t in tensors if t.classes is not None),
         checking=sources(checks, name),
         samples=samples,
         drawing=sources(samples, name),
@@ -65,7 +67,9 @@ def examples(program: Program, target: Target, name: str) -> Examples:
 
 def sources(lines: Iterable[str], name: str) -> tuple[str, ...]:
     """Return the source of the functions, of those in a target's folder, that lines call first."""
-    calls = (re.match(r"(?:\w+ = )?((?:drawn|require)_\w+|labels)\(", line) for line in lines)
+    calls = (
+        re.match(r"(?:\w+ = )?((?:drawn|require)_\w+|labels(?:_or)?)\(", line) for line in lines
+    )
     called = sorted({call[1] for call in calls if call})
     return tuple(source(f"{name}/functions/{function}.py") for function in called)
 
@@ -75,6 +79,8 @@ def shape_check(tensor: Tensor) -> str:
     dims = ", ".join(quoted(d) if isinstance(d, str) else str(d) for d in tensor.shape)
     shape = f"({dims},)" if len(tensor.shape) == 1 else f"({dims})"
     arguments = f"{quoted(tensor.key)}, {tensor.name}, {shape}"
+    if tensor.ignored is not None:
+        return f"{tensor.name} = labels_or({tensor.ignored}, {arguments}, {tensor.classes})"
     if tensor.classes is not None:
         return f"{tensor.name} = labels({arguments}, {tensor.classes})"
     return f"{tensor.name} = expect({arguments})"

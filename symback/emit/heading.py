@@ -30,6 +30,7 @@ IMPORTS = {
     "pairwise": "from itertools import pairwise",
     "islice": "from itertools import islice",
     "chain": "from itertools import chain",
+    "product": "from itertools import product",
     "repeat": "from itertools import repeat",
     "fmean": "from statistics import fmean",
     "pstdev": "from statistics import pstdev",

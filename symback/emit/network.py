@@ -6,7 +6,16 @@ from symback.emit.arrays import cached, drawn, initial, mask, names, scores, sha
 from symback.emit.blocks import Block
 from symback.emit.reading import reads, weighing
 from symback.emit.text import quoted
-from symback.program import Role
+from symback.program import Role, Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An array that a function is given: its name, the call that checks its shape, if labels."""
+
+    name: str
+    shaped: str
+    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +30,9 @@ class Network:
     inputs: tuple[str, ...]
     targets: tuple[str, ...]
     data: tuple[str, ...]  # inputs and targets
-    labels: tuple[str, ...]  # those of them that hold class labels
+    arriving: tuple[Given, ...]  # the inputs, in `forward`
+    compared: tuple[Given, ...]  # the targets, in `objective`
+    reread: tuple[Given, ...]  # the targets that `backward` reads
     output: str
     cache_fields: tuple[str, ...]
     cache_names: str
@@ -42,15 +53,22 @@ class Network:
     weight: tuple[str, ...]  # the lines that end by computing what a batch counts for
     weight_name: str  # "n" for a mean over the examples, "" for a sum
     backward: tuple[str, ...]
-    backward_targets: tuple[str, ...]  # the targets that it reads
     adjoints: tuple[str, ...]  # fast form: 'dW1 = grads["f1.weight"]', what backward writes into
     written: tuple[str, ...]  # fast form: 'grads["f.scale"][...] = dscale', for single numbers
     gradients: tuple[str, ...]  # '"f1.weight": dW1,'
-    beyond: str  # that there are gradients by more than the parameters
+    beyond: tuple[str, ...]  # '"x": x', the inputs that there are gradients by
+    inert: tuple[str, ...]  # the parameters that the loss doesn't depend on
     metrics: tuple[str, ...]  # names
     metric_values: tuple[str, ...]  # what they are called in the lines
     metric_lines: tuple[str, ...]
     metric_inputs: tuple[str, ...]  # the targets that metrics read
+
+
+def given(tensor: Tensor, count: str) -> Given:
+    """Return how an input or a target is checked where there are `count` examples."""
+    rest = "".join(f" {size}," for size in tensor.shape[1:]).rstrip(",")
+    call = f"shaped({quoted(tensor.key)}, {tensor.name}, ({count},{rest}))"
+    return Given(tensor.name, call, "label" if tensor.classes is not None else "")
 
 
 def network(block: Block) -> Network:
@@ -58,9 +76,10 @@ def network(block: Block) -> Network:
     program, target, boxes = block.program, block.target, block.boxes
     inputs, targets = program.with_role(Role.INPUT), program.with_role(Role.TARGET)
     parameters, random = program.with_role(Role.PARAMETER), program.with_role(Role.RANDOM)
-    known = {tensor.key for tensor in parameters}
+    known = dict.fromkeys(tensor.key for tensor in parameters)
     held, scored = cached(program), scores(program)
     weight = weighing(program)
+    compared = tuple(given(tensor, f"len(cache.{inputs[0].name})") for tensor in targets)
     gradients = tuple((key, program.tensor(name)) for key, name in program.gradients)
     return Network(
         float=program.float_type,
@@ -69,9 +88,11 @@ def network(block: Block) -> Network:
             for name, layer in dict(program.layers).items()
             if name in names(held)
         ),
-        shapes=tuple(f"{quoted(t.key)}: {shape_text(t)}," for t in parameters)
-        if program.buffers
-        else (),
+        shapes=tuple(
+            f"{quoted(t.key)}: {shape_text(t)},"
+            for t in parameters
+            if program.buffers and t.key in dict(gradients)
+        ),
         buffers=tuple(
             f"self.{b.name} = np.{'ones' if b.draw else 'empty'}({shape_text(b)}, dtype)"
             for b in block.arrays
@@ -80,7 +101,11 @@ def network(block: Block) -> Network:
         inputs=names(inputs),
         targets=names(targets),
         data=names((*inputs, *targets)),
-        labels=tuple(t.name for t in (*inputs, *targets) if t.classes is not None),
+        arriving=tuple(
+            given(t, f"len({inputs[0].name})" if k else '"n"') for k, t in enumerate(inputs)
+        ),
+        compared=compared,
+        reread=tuple(t for t in compared if t.name in reads(program.backward)),
         output=program.output,
         cache_fields=tuple(f"{tensor.name}: Array  # {shape_text(tensor)}" for tensor in held),
         cache_names=", ".join(f"{name}={name}" for name in names(held)),
@@ -110,7 +135,6 @@ def network(block: Block) -> Network:
         weight=block.weight(weight) if weight else (),
         weight_name=program.weight,
         backward=block.backward(),
-        backward_targets=tuple(n for n in names(targets) if n in reads(program.backward)),
         adjoints=tuple(
             f"{tensor.name} = grads[{quoted(key)}]"
             if key in known
@@ -126,7 +150,10 @@ def network(block: Block) -> Network:
         gradients=tuple(
             f"{quoted(key)}: {boxes.boxed(tensor, tensor.name)}," for key, tensor in gradients
         ),
-        beyond="inputs" if {key for key, _ in gradients} - known else "",
+        beyond=tuple(
+            f"{quoted(t.key)}: {t.name}" for t in (*inputs, *targets) if t.key in dict(gradients)
+        ),
+        inert=tuple(quoted(key) for key in known if key not in dict(gradients)),
         metrics=tuple(metric.name for metric in program.metrics),
         metric_values=tuple(metric.statements[-1].target.name for metric in program.metrics),
         metric_lines=block.metrics(),

@@ -34,7 +34,8 @@ def _built(spec: Spec) -> Graph:
     network = Network(spec)
     for item in spec.inputs:
         letters = axis_letters(len(item.shape), (), str(item.shape[0]))
-        network.add(Tensor(item.name, item.name, Role.TARGET, item.shape, item.classes), letters)
+        held = Tensor(item.name, item.name, Role.TARGET, item.shape, item.classes, item.ignored)
+        network.add(held, letters)
         network.outputs[item.name] = item.name
     output = spec.inputs[0].name
     for place, layer in enumerate(spec.layers):

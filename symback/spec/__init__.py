@@ -80,7 +80,12 @@ def _spec(document: Document, source: str, folder: Path) -> Spec:
         raise UserError(*_placed(document, wrongs))
     spec = Spec(
         model=form.model,
-        inputs=tuple(Input(name, each.shape, each.classes) for name, each in form.inputs.items()),
+        inputs=tuple(  # whatever the spec calls the batch, from here on it is n
+            Input(
+                name, ("n", *each.shape[1:]), each.classes, _ignored(name, each.classes, form.loss)
+            )
+            for name, each in form.inputs.items()
+        ),
         functions=tuple(
             OwnFunction(name, tuple(each.args), each.formula)
             for name, each in form.functions.items()
@@ -135,6 +140,14 @@ def _layer(name: str, form: written.LayerForm) -> Layer:
         sources=tuple(form.sources),
         init=tuple(form.init.items()),
     )
+
+
+def _ignored(name: str, classes: int | None, loss: written.LossForm) -> int | None:
+    """Return the label of an input, beside those of its classes, that the loss leaves out."""
+    compared = loss.weighing is not None and loss.weighing.target == name
+    options = dict(loss.chosen.options) if loss.chosen and compared else {}
+    ignored = options.get("ignore_index")
+    return int(ignored) if isinstance(ignored, int | float) and classes is not None else None
 
 
 def _loss(form: written.LossForm) -> Loss:

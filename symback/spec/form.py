@@ -33,7 +33,7 @@ EXPECTED = {  # pydantic's type of error → what should stand there
     "model_type": "a mapping, `key: value`",
     "string_type": "text",
     "too_long": "shorter",
-    "too_short": "not empty",
+    "too_short": "a list of one or more",
 }
 TRUTHS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
@@ -94,7 +94,8 @@ def must_be(key: object, expected: str, value: object) -> tuple[str, str]:
             hint = f"without quotes: {value.strip()}"
         if expected == "true or false":
             word = TRUTHS.get(value.lower(), value.lower())
-            hint = f"write {word}" if word in ("true", "false") else ""
+            way = "without quotes:" if value == word else "write"
+            hint = f"{way} {word}" if word in ("true", "false") else ""
     named = f"`{key}`" if isinstance(key, str) and key else "this"
     return f"{named} must be {expected}, not {shown(value)}", hint
 
@@ -131,6 +132,9 @@ def unknown(key: str, known: Sequence[str], what: str = "key", listing: str = ""
     """Return the mistake of a key that doesn't exist, with the nearest that does."""
     every = listing or f"there are: {', '.join(known)}"
     near = near_miss(key, known)
+    word, colon, rest = key.partition(":")
+    if colon and word in known:
+        near, every = f"write a space after the colon: `{word}: {rest}`", ""
     return Wrong((key,), f"unknown {what} `{key}`", f"{near} {every}".strip(), True)
 
 

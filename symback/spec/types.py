@@ -29,6 +29,7 @@ class Input:
     name: str
     shape: tuple[int | str, ...]
     classes: int | None = None  # holds the labels 0 … classes-1
+    ignored: int | None = None  # and this one, of examples that the loss leaves out
 
 
 @dataclass(frozen=True, slots=True)

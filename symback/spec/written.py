@@ -233,6 +233,10 @@ class InputForm(Form):
     classes: int | None = Field(None, ge=2, le=10**6)
 
     @classmethod
+    def advice(cls) -> str:
+        return "write [n, 64], or {shape: [n], classes: 10} for labels"
+
+    @classmethod
     def spelt_out(cls, value: Any) -> Any:
         return {"shape": value} if isinstance(value, list) else value
 
@@ -456,6 +460,8 @@ class LossForm(KindForm):
 
     @classmethod
     def spelt_out(cls, value: Any) -> Any:
+        if isinstance(value, str) and find(cls.kind, value):
+            raise refusal([Wrong((), f"`{value}` needs its target", f"write {{{value}: t}}")])
         return value
 
     @classmethod

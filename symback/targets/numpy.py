@@ -291,6 +291,8 @@ def in_place(target: Read, value: Expr, scope: Scope) -> str:
             if made.text.startswith("np.einsum("):
                 return f"{made.text[:-1]}, out={name})"
             return f"np.copyto({name}, {made.text})"
+        case Reduce("argmax" | "argmin"):  # positions are integers, the array holds floats
+            pass
         case Reduce() if ordered(value.axes, printing.natural(value.body)) == axes:
             return f"{reduced(value, scope).text[:-1]}, out={name})"
         case Concatenate():
