@@ -668,9 +668,11 @@ class _Reader:
                 self.reads.append(replace(access, labels=True))
                 return (access.value,)
         made = self.place(node)
-        if ix.affine(made) is None or (isinstance(made, Integer) and made < 0):
+        found = ix.affine(made)
+        if found is None or (isinstance(made, Integer) and made < 0):
             raise self.error(node, *PLACE)
-        return (made,)
+        offset, terms = found
+        return (Add(offset, *(c * letter for letter, c in terms.items())),)
 
     def place(self, node: ast.expr) -> Expr:
         """Return an index: a letter, a whole number, or sums and multiples of them."""

@@ -31,6 +31,7 @@ from symback import functions as fn
 from symback.functions import Index
 
 Renaming = Mapping[Expr, Expr]
+POLES = (fn.log, fn.log1p, fn.sqrt, fn.power, fn.tan, fn.asin, fn.acos)  # not finite everywhere
 
 
 def indices(expr: Expr) -> set[Index]:
@@ -215,11 +216,6 @@ def deltas(expr: Expr) -> list[Expr]:
     return list(dict.fromkeys(found))
 
 
-def compared(expr: Expr) -> Expr:
-    """Return the expression with its deltas as comparisons, [i = j]."""
-    return expr.xreplace({delta: fn.eq(*delta.args) for delta in deltas(expr)})
-
-
 def factors(expr: Expr) -> list[Expr]:
     """Return the factors of a product, numbers first."""
     return list(Mul.make_args(expr))
@@ -347,12 +343,29 @@ def _shifted(
 def _harmless(letter: Index, left: list[Expr], delta: Expr) -> bool:
     """Say whether every factor stays finite where the letter leaves its range and reads zeros."""
     held = [part for part in left if part is not delta and letter in indices(part)]
-    functions = (f for part in held for f in part.atoms(fn.Reduction, fn.Elementwise))
+    functions = (f for part in held for f in part.atoms(fn.Reduction, *POLES))
     return not any(f.has(Indexed) and letter in indices(f) for f in functions) and not any(
         power.has(letter) and not power.exp.is_positive
         for part in held
         for power in part.atoms(Pow)
     )
+
+
+def places_of(total: Expr) -> tuple[dict[Index, Expr], list[Expr]]:
+    """Split Σ δ(u, place)·f·g: the place that each free index u stands for, and the factors f, g.
+
+    A delta that isn't of this form becomes a factor, the comparison [i = j].
+    """
+    places: dict[Index, Expr] = {}
+    parts: list[Expr] = []
+    for part in factors(total.body):
+        if isinstance(part, KroneckerDelta):
+            at, place = part.args if not indices(part.args[0]) & {*total.bound} else part.args[::-1]
+            if isinstance(at, Index) and at not in total.bound and at not in places:
+                places[at] = place
+                continue
+        parts.append(part.xreplace({delta: fn.eq(*delta.args) for delta in deltas(part)}))
+    return places, parts
 
 
 def summed(parts: list[Expr], bound: Iterable[Index]) -> Expr:

@@ -8,13 +8,14 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 
-from sympy import Add, Expr, Indexed, Integer, KroneckerDelta, Mul, Pow, Rational, Symbol, pi
+from sympy import Add, Expr, Indexed, Integer, Mul, Pow, Rational, Symbol, pi
 from sympy.core.parameters import distribute
 
 from symback import functions as fn
 from symback import graph, notation, program
 from symback import index as ix
 from symback.derivation import Derivation, Line, Term
+from symback.errors import Mistake, UserError
 from symback.formula import numeric
 from symback.functions import Index
 from symback.graph import Equation, Recipe, name_of, subscripts
@@ -42,6 +43,11 @@ from symback.program import (
     Tensor,
     Update,
     merged,
+)
+
+TOO_CURVED = (
+    "{name} can't be computed step by step: a recurrence reads earlier steps through functions "
+    "that are finite everywhere, outside of max, min and softmax"
 )
 
 Shapes = Mapping[str, tuple[Dim, ...]]
@@ -154,6 +160,8 @@ def _statement(line: Line, names: Mapping[str, str], shapes: Shapes) -> Statemen
         letter = letters[line.axis]
         size = dict(terms[0].sizes)[letter.range]
         loop = program.Loop(line.loop.group, line.loop.letter, int(size), line.loop.step)
+    if loop and any(ix.holds_delta(term.equation.rhs) for term in terms):
+        raise UserError(Mistake(TOO_CURVED.format(name=names.get(line.target, line.target))))
     values = [Lowering(term, letters, shapes).value(term.equation.rhs) for term in terms]
     said = [notation.text(term.equation.rhs, shown(term, names)) for term in terms]
     value = values[0] if len(values) == 1 else Apply("add", tuple(values))
@@ -386,18 +394,7 @@ class Lowering:
 
         A delta that isn't of this form stands for the comparison [place = u].
         """
-        parts, places, running = [], {}, set(expr.bound)
-        for part in ix.factors(expr.body):
-            if not isinstance(part, KroneckerDelta):
-                parts.append(part)
-                continue
-            first, second = part.args
-            at, place = (first, second) if ix.indices(second) & running else (second, first)
-            if isinstance(at, Index) and at not in running and at not in places:
-                places[at] = place
-            else:
-                parts.append(fn.eq(*part.args))
-        parts = [ix.compared(part) for part in parts]
+        places, parts, running = *ix.places_of(expr), set(expr.bound)
         outside = [part for part in parts if ix.indices(part) & places.keys()]
         inside = [part for part in parts if part not in outside]
         moving = {letter for place in places.values() for letter in ix.indices(place)}

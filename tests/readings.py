@@ -124,8 +124,10 @@ class Loops:
             case ast.Name(id=word):
                 return float(at[word] if word in at else self.tensors[word])
             case ast.Subscript():
-                place = tuple(int(self.value(part, at)) for part in subscripts(node))
-                return float(self.tensors[ast.unparse(node.value)][place])
+                tensor = self.tensors[ast.unparse(node.value)]
+                place = tuple(round(self.value(part, at)) for part in subscripts(node))
+                inside = all(0 <= k < size for k, size in zip(place, np.shape(tensor), strict=True))
+                return float(tensor[place]) if inside else 0.0
             case ast.BinOp():
                 return float(
                     JOINED[type(node.op)](self.value(node.left, at), self.value(node.right, at))
@@ -258,14 +260,35 @@ class Arrays:
         return jnp.arange(self.sizes[letter], dtype=float).reshape(shape)
 
     def read(self, node: ast.Subscript) -> Any:
-        """Return a tensor where its indices stand: advanced indexing takes every case."""
-        places = [
-            jnp.asarray(self.value(part), int)
-            if isinstance(part, ast.Constant)
-            else jnp.asarray(self.running(ast.unparse(part)), int)
-            for part in subscripts(node)
-        ]
-        return jnp.asarray(self.tensors[ast.unparse(node.value)])[tuple(places)]
+        """Return a tensor where its indices stand, 0 outside of it."""
+        tensor = jnp.asarray(self.tensors[ast.unparse(node.value)])
+        places = [jnp.asarray(self.value(part), int) for part in subscripts(node)]
+        sizes = list(zip(places, tensor.shape, strict=True))
+        inside = jnp.asarray(True)
+        for place, size in sizes:
+            inside = inside & (place >= 0) & (place < size)
+        nearest = tuple(jnp.clip(place, 0, size - 1) for place, size in sizes)
+        return jnp.where(inside, tensor[nearest], 0.0)
+
+    def steps(self, texts: Sequence[str], letter: str) -> dict[str, Any]:
+        """Return what formulas of a recurrence assign, both upwards and downwards in `letter`."""
+        found: dict[str, Any] = {}
+        targets = {text.partition("[")[0]: text for text in texts}
+        for name, text in targets.items():
+            (statement,) = ast.parse(text).body
+            assert isinstance(statement, ast.Assign)
+            assert isinstance(statement.targets[0], ast.Subscript)
+            letters = [ast.unparse(part) for part in subscripts(statement.targets[0])]
+            found[name] = jnp.zeros([self.sizes[one] for one in letters])
+        axis = letters.index(letter)
+        order = range(self.sizes[letter])
+        upwards = f"{letter} - 1" in " ".join(texts) or f"{letter} - 2" in " ".join(texts)
+        for step in order if upwards else reversed(order):
+            for name, text in targets.items():
+                made = Arrays({**self.tensors, **found}, self.sizes).array(text)
+                at = (*[slice(None)] * axis, step)
+                found[name] = found[name].at[at].set(made[at])
+        return found
 
     def call(self, node: ast.Call) -> Any:
         """Return a function's values."""

@@ -404,7 +404,7 @@ CHOSEN: Mapping[str, tuple[Statement, tuple[Tensor, ...]]] = {
         Statement(read("y", "nts"), contract(read("q", "nti"), read("v", "nsi"), "i"), ""),
         (tensor("q", "nti"), tensor("v", "nsi")),
     ),
-    'y = np.einsum("ntki,nski->nkts", q, v)': (
+    "y = q.transpose(0, 2, 1, 3) @ v.transpose(0, 2, 3, 1)": (
         Statement(read("y", "nkts"), contract(read("q", "ntki"), read("v", "nski"), "i"), ""),
         (tensor("q", "ntki"), tensor("v", "nski")),
     ),

@@ -130,15 +130,20 @@ class Block:
         """Return the parameters that statements read, unpacked layer by layer."""
         wanted = reads(statements)
         used = [t for t in self.program.with_role(Role.PARAMETER) if t.name in wanted]
-        layers = dict.fromkeys(tensor.key.rpartition(".")[0] for tensor in used)
-        groups = [[t for t in used if t.key.rpartition(".")[0] == layer] for layer in layers]
-        return tuple(
-            f"{', '.join(names(group))} = "
-            + ", ".join(
-                f"params[{quoted(t.key)}]{'' if t.shape else self.boxes.read}" for t in group
-            )
-            for group in groups
-        )
+        groups: list[list[Tensor]] = []
+        for tensor in used:  # a line for each layer, more where it doesn't fit
+            layer = tensor.key.rpartition(".")[0]
+            same = groups and groups[-1][0].key.rpartition(".")[0] == layer
+            if same and len(self.parameter_line([*groups[-1], tensor])) <= WIDTH - 4:
+                groups[-1].append(tensor)
+            else:
+                groups.append([tensor])
+        return tuple(map(self.parameter_line, groups))
+
+    def parameter_line(self, group: Sequence[Tensor]) -> str:
+        """Return W1, b1 = params["f1.weight"], params["f1.bias"]."""
+        read = (f"params[{quoted(t.key)}]{'' if t.shape else self.boxes.read}" for t in group)
+        return f"{', '.join(names(group))} = {', '.join(read)}"
 
     def cached(
         self, statements: Sequence[Statement], scored: Sequence[str] = ()

@@ -72,23 +72,18 @@ def _recurrence(
     group = {formula.target_name(texts[place]) for place in places}
     around = reading.loose
     reading.loose = around | group
-    for place in places:  # shapes first: a formula may read what another one computes
-        found = read(place)
-        access = found.target
+    formulas = _read(places, reading, read)
+    loop = replace(_loop(formulas, group), group=f"{reading.layer}.{min(group)}")
+    for found, path in formulas:  # shapes first: a formula may read what another one computes
+        access, sizes = found.target, dict(found.sizes)
         assert access is not None
-        sizes, path = dict(found.sizes), reading.path
         shape = tuple(network.range_of(part, access, sizes, path) for part in access.subscripts)
         name = network.namer.of(access.name, reading.number)
         made = Tensor(name, f"{reading.layer}.{access.name}", Role.VALUE, shape)
         letters = tuple(part.name for part in access.subscripts if isinstance(part, Index))
         reading.names[access.name] = network.add(made, letters)
     reading.loose = around
-    formulas = []
-    for place in places:
-        found = read(place)
-        formulas.append((found, reading.path))
-    loop = _loop([found for found, _ in formulas], [path for _, path in formulas], group)
-    loop = replace(loop, group=f"{reading.layer}.{min(group)}")
+    formulas = _read(places, reading, read)
     network.loop, reading.awaited = loop, frozenset(group)
     kept, network.nodes = network.nodes, []
     for found, reading.path in formulas:
@@ -99,11 +94,18 @@ def _recurrence(
     return reading.names[target_of(formulas[-1][0]).base.label.name]
 
 
-def _loop(formulas: Sequence[Formula], paths: Sequence[Path], group: set[str]) -> Loop:
+def _read(
+    places: Sequence[int], reading: Reading, read: Callable[[int], Formula]
+) -> list[tuple[Formula, Path]]:
+    """Read formulas, each with its place in the spec."""
+    return [(read(place), reading.path) for place in places]
+
+
+def _loop(formulas: Sequence[tuple[Formula, Path]], group: set[str]) -> Loop:
     """Return the letter that the recurrence runs along, and its direction; check every access."""
     done: set[str] = set()
     steps: dict[str, set[int]] = {}  # letter → signs of its shifts
-    for found, path in zip(formulas, paths, strict=True):
+    for found, path in formulas:
         assert found.target is not None
         for access in found.reads:
             if access.name not in group:
@@ -116,9 +118,9 @@ def _loop(formulas: Sequence[Formula], paths: Sequence[Path], group: set[str]) -
         done.add(found.target.name)
     if len(steps) != 1 or len(next(iter(steps.values()))) != 1:
         mixed = f"this recurrence runs along {' and '.join(sorted(steps))}, or both ways at once"
-        raise wrong_access(formulas[0].reads[0], paths[0], mixed, EARLIER)
+        raise wrong_access(formulas[0][0].reads[0], formulas[0][1], mixed, EARLIER)
     ((letter, (step,)),) = steps.items()
-    for found, path in zip(formulas, paths, strict=True):
+    for found, path in formulas:
         assert found.target is not None
         if letter not in {part.name for part in found.target.subscripts if isinstance(part, Index)}:
             message = f"all formulas of the recurrence along {letter} have it on the left"

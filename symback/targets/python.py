@@ -12,7 +12,6 @@ from itertools import groupby
 from math import prod
 
 from symback import printing
-from symback.naming import TAKEN
 from symback.printing import COMPARISONS, Code, Level, Line, natural, ordered
 from symback.program import (
     Affine,
@@ -309,7 +308,8 @@ def computed_before(expr: Expr, axes: tuple[str, ...], block: Block) -> Read:
     if (expr, axes) not in block.names:
         read = [leaf.name for leaf in leaves(expr) if not isinstance(leaf, Position)]
         kind = expr.function if isinstance(expr, Apply | Reduce) else ""
-        name = fresh("_".join(filter(None, (kind, *dict.fromkeys(read)))), block)
+        words = filter(None, (kind, *(dict.fromkeys(read) or ["value"])))
+        name = fresh("_".join(words), block)
         code = assignment(name, tuple((axis,) for axis in axes), expr, block)
         place = f"[{','.join(axes)}]" if axes else ""
         block.lines.append((code, f"{name}{place} = {printing.formula(expr)}"))
@@ -319,7 +319,7 @@ def computed_before(expr: Expr, axes: tuple[str, ...], block: Block) -> Read:
 
 def fresh(name: str, block: Block) -> str:
     """Return the name, made longer until nothing else has it."""
-    taken = {*block.names.values(), *(tensor.name for tensor in block.program.tensors), *TAKEN}
+    taken = {*block.names.values(), *(tensor.name for tensor in block.program.tensors)}
     while name in taken:
         name += "_"
     return name

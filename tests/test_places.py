@@ -1,0 +1,300 @@
+"""Computed indices: windows, labels, recurrences. Loss and gradients against JAX, on every form.
+
+The oracle reads the same text with a reading of its own (`readings`); a place outside of an array
+reads zero. Recurrences are computed step by step there, and differentiated by JAX.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from readings import Arrays, Loops
+
+import symback
+from symback.errors import UserError
+
+FORMS = [("numpy", True), ("numpy", False), ("python", True)]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A layer of formulas. `sizes` are the letters' ranges, `over` the output's letters."""
+
+    layer: str | Sequence[str]
+    over: str
+    sizes: Mapping[str, int]
+    parameters: Mapping[str, Sequence[int]]
+    x: Sequence[int]
+    classes: int | None = None
+    given: Mapping[str, int] = field(default_factory=dict)  # what the spec says of sizes
+    steps: str = ""  # the letter of a recurrence
+
+    @property
+    def texts(self) -> Sequence[str]:
+        return [self.layer] if isinstance(self.layer, str) else self.layer
+
+    @property
+    def loss(self) -> str:
+        letters = ", ".join(self.over)
+        return f"sum(sin(y[{letters}]) * y[{letters}] + y[{letters}], {letters})"
+
+    def spec(self) -> dict[str, Any]:
+        held = {name: {"shape": list(s), "init": "zeros"} for name, s in self.parameters.items()}
+        layer = {"formula": self.layer, "parameters": held, "sizes": dict(self.given)}
+        shape: Any = ["n", *self.x]
+        return {
+            "inputs": {"x": {"shape": shape, "classes": self.classes} if self.classes else shape},
+            "layers": [{"f1": layer}],
+            "loss": {"formula": self.loss},
+            "optimizer": "sgd",
+        }
+
+    def value(self, tensors: Mapping[str, Any], sizes: Mapping[str, int]) -> Any:
+        """Return the loss as JAX has it."""
+        reading = Arrays(tensors, sizes)
+        if self.steps:
+            made = reading.steps(self.texts, self.steps)
+        else:
+            made = {}
+            for text in self.texts:
+                name = text.partition("[")[0].strip()
+                made[name] = Arrays({**tensors, **made}, sizes).array(text)
+        *_, output = made.values()
+        return Arrays({"y": output}, sizes).array(self.loss)
+
+
+def gate(name: str, function: str) -> str:
+    return (
+        f"{name}[n, t, k] = {function}(sum(W{name}[k, i] * x[n, t, i], i)"
+        f" + sum(U{name}[k, j] * h[n, t - 1, j], j))"
+    )
+
+
+CASES = {
+    "convolution": Case(
+        "z[n, o, i, j] = sum(K[o, c, p, q] * x[n, c, i + p - 1, j + q - 1], c, p, q) + b[o]",
+        "noij",
+        {"o": 4, "c": 2, "p": 3, "q": 3, "i": 5, "j": 4},
+        {"K": (4, 2, 3, 3), "b": (4,)},
+        (2, 5, 4),
+    ),
+    "stride": Case(
+        "z[n, o, i] = sum(K[o, c, p] * tanh(x[n, c, 2*i + p - 1]), c, p)",
+        "noi",
+        {"o": 3, "c": 2, "p": 3, "i": 4},
+        {"K": (3, 2, 3)},
+        (2, 7),
+    ),
+    "dilation": Case(
+        "z[n, i] = sum(K[p] * x[n, i + 2*p], p)",
+        "ni",
+        {"p": 3, "i": 5},
+        {"K": (3,)},
+        (9,),
+    ),
+    "transposed convolution": Case(
+        "z[n, u] = sum(K[u - 2*i + 1] * x[n, i], i)",
+        "nu",
+        {"u": 7, "i": 4},
+        {"K": (3,)},
+        (4,),
+        given={"u": 7},
+    ),
+    "largest of a window": Case(
+        "z[n, i] = max(w[p] * x[n, 2*i + p], p)",
+        "ni",
+        {"p": 2, "i": 3},
+        {"w": (2,)},
+        (6,),
+    ),
+    "mean of a window": Case(
+        "z[n, i] = w[i] * mean(exp(x[n, 3*i + p]), p)",
+        "ni",
+        {"p": 3, "i": 2},
+        {"w": (2,)},
+        (7,),
+        given={"p": 3},
+    ),
+    "difference": Case(
+        "z[n, i] = w[i] * (x[n, i + 1] - x[n, i])", "ni", {"i": 5}, {"w": (5,)}, (5,)
+    ),
+    "reversed": Case("z[n, i] = w[i] * x[n, size(i) - 1 - i]", "ni", {"i": 4}, {"w": (4,)}, (4,)),
+    "toeplitz": Case(
+        "z[n, i] = sum(w[i - j + 3] * x[n, j], j) * u[i]",
+        "ni",
+        {"i": 4, "j": 4},
+        {"w": (7,), "u": (4,)},
+        (4,),
+    ),
+    "hankel": Case(
+        "z[n, i, j] = x[n, i + j] * w[i, j]", "nij", {"i": 2, "j": 3}, {"w": (2, 3)}, (4,)
+    ),
+    "diagonals": Case(
+        "z[n, i] = w[i] * x[n, i, i] * x[n, i, size(i) - 1 - i]",
+        "ni",
+        {"i": 3},
+        {"w": (3,)},
+        (3, 3),
+    ),
+    "fixed places": Case("z[n] = w[2] * x[n, 3] * exp(x[n, 1])", "n", {}, {"w": (4,)}, (4,)),
+    "embedding": Case(
+        "z[n, t, d] = E[x[n, t], d] * P[t, d]",
+        "ntd",
+        {"t": 4, "d": 3},
+        {"E": (5, 3), "P": (4, 3)},
+        (4,),
+        classes=5,
+    ),
+    "labels at the last axis": Case(
+        "z[n, d, t] = tanh(E[d, x[n, t]])", "ndt", {"t": 4, "d": 3}, {"E": (3, 5)}, (4,), classes=5
+    ),
+    "bag": Case(
+        "z[n, d] = mean(E[x[n, t], d], t)", "nd", {"t": 4, "d": 3}, {"E": (5, 3)}, (4,), classes=5
+    ),
+    "pairs of labels": Case(
+        "z[n, t] = sum(B[x[n, t], x[n, u]], u)",
+        "nt",
+        {"t": 3, "u": 3},
+        {"B": (4, 4)},
+        (3,),
+        classes=4,
+    ),
+    "attention": Case(
+        [
+            "q[n, t, d] = sum(Q[d, i] * x[n, t, i], i)",
+            "s[n, t, u] = sum(q[n, t, d] * x[n, u, d], d)",
+            "a[n, t, u] = softmax(where(u <= t, s[n, t, u], -1e9), u)",
+            "z[n, t, d] = sum(a[n, t, u] * x[n, u, d], u)",
+        ],
+        "ntd",
+        {"t": 4, "u": 4, "d": 3, "i": 3},
+        {"Q": (3, 3)},
+        (4, 3),
+    ),
+    "recurrence": Case(
+        "h[n, t, k] = tanh(sum(U[k, j] * h[n, t - 1, j], j) + sum(W[k, i] * x[n, t, i], i) + b[k])",
+        "ntk",
+        {"t": 4, "k": 3, "j": 3, "i": 2},
+        {"U": (3, 3), "W": (3, 2), "b": (3,)},
+        (4, 2),
+        steps="t",
+    ),
+    "moving mean": Case(
+        "h[n, t] = a * h[n, t - 1] + (1 - a) * x[n, t]", "nt", {"t": 5}, {"a": ()}, (5,), steps="t"
+    ),
+    "two steps back": Case(
+        "h[n, t] = a * h[n, t - 1] + sin(b * h[n, t - 2]) + x[n, t]",
+        "nt",
+        {"t": 5},
+        {"a": (), "b": ()},
+        (5,),
+        steps="t",
+    ),
+    "backwards": Case(
+        "h[n, k, t] = tanh(sum(U[k, j] * h[n, j, t + 1], j) + x[n, k, t])",
+        "nkt",
+        {"t": 4, "k": 2, "j": 2},
+        {"U": (2, 2)},
+        (2, 4),
+        steps="t",
+    ),
+    "start": Case(
+        "h[n, t, k] = tanh(sum(U[k, j] * where(t == 0, s[j], h[n, t - 1, j]), j) + x[n, t, k])",
+        "ntk",
+        {"t": 4, "k": 2, "j": 2},
+        {"U": (2, 2), "s": (2,)},
+        (4, 2),
+        steps="t",
+    ),
+    "long short-term memory": Case(
+        [
+            gate("f", "sigmoid"),
+            gate("g", "tanh"),
+            gate("o", "sigmoid"),
+            "c[n, t, k] = f[n, t, k] * c[n, t - 1, k] + (1 - f[n, t, k]) * g[n, t, k]",
+            "h[n, t, k] = o[n, t, k] * tanh(c[n, t, k])",
+        ],
+        "ntk",
+        {"t": 3, "k": 2, "j": 2, "i": 2},
+        {f"{kind}{name}": (2, 2) for name in "fgo" for kind in "WU"},
+        (3, 2),
+        steps="t",
+    ),
+}
+
+
+@pytest.mark.parametrize(("target", "readable"), FORMS)
+@pytest.mark.parametrize("name", CASES)
+def test_loss_and_gradients_are_jax_s(name: str, target: str, readable: bool) -> None:
+    case = CASES[name]
+    rng = np.random.default_rng(0)
+    rows = 3
+    sizes = {"n": rows, **case.sizes}
+    x: Any = rng.normal(size=(rows, *case.x))
+    if case.classes:
+        x = rng.integers(0, case.classes, (rows, *case.x))
+    held = {key: rng.normal(size=shape) for key, shape in case.parameters.items()}
+    wrt = () if case.classes else ("x",)
+    module = symback.compile(case.spec(), target, readable=readable, wrt=wrt)
+    params: Any = {f"f1.{key}": value.copy() for key, value in held.items()}
+    if target == "python":
+        params = {key: np.atleast_1d(value).tolist() for key, value in params.items()}
+        value, grads = module.value_and_grad(params, x.tolist())
+    else:
+        value, grads = module.value_and_grad(params, x)
+    given = held if case.classes else {**held, "x": x}
+    wanted, slopes = jax.value_and_grad(lambda g: case.value({"x": x, **g}, sizes))(given)
+    np.testing.assert_allclose(value, wanted, rtol=1e-12)
+    for key, slope in slopes.items():
+        got = np.asarray(grads[key if key == "x" else f"f1.{key}"]).reshape(np.shape(slope))
+        np.testing.assert_allclose(got, slope, rtol=1e-10, atol=1e-12)
+    assert module.check() == []
+    if not case.steps and len(case.texts) == 1:
+        by_hand = Loops({"x": x, **held}, sizes).array(case.texts[0])
+        found = module.forward(params, x.tolist() if target == "python" else x)[0]
+        np.testing.assert_allclose(found, by_hand, rtol=1e-10, atol=1e-13)
+
+
+def refusal(layer: str | Sequence[str], x: Any, **more: Any) -> str:
+    """Return what is said of a layer that can't be read."""
+    spec = {
+        "inputs": {"x": x},
+        "layers": [{"f1": {"formula": layer, **more}}],
+        "loss": {"formula": "0"},
+        "optimizer": "sgd",
+    }
+    with pytest.raises(UserError) as caught:
+        symback.derive(spec)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("layer", "x", "said"),
+    [
+        ("z[n, i] = w[x[n, i]]", ["n", 3], "`x` holds numbers, not labels"),
+        (
+            "z[n, i] = w[x[n, i]]",
+            {"shape": ["n", 3], "classes": 5},
+            "`x` has 5 classes, this axis 4 values",
+        ),
+        ("z[n, i] = w[i] * x[n + 1, i]", ["n", 4], "at the axis of n values stands a plain index"),
+        ("z[n, i] = sum(x[n, i + p], p) * w[0]", ["n", 4], "how many values does the index"),
+        ("z[n, i] = x[n, 2*i] * z[n, i] * w[i]", ["n", 4], "isn't there yet"),
+        ("z[n, i] = x[n, i] * z[n, i - 1] * z[n, i + 1] * w[i]", ["n", 4], "both ways at once"),
+        (["a[n, i] = b[n, i] * w[i]", "b[n, i] = a[n, i] * x[n, i]"], ["n", 4], "isn't there yet"),
+    ],
+)
+def test_what_cannot_be_computed_is_refused(layer: str | list[str], x: Any, said: str) -> None:
+    assert said in refusal(layer, x, parameters={"w": {"shape": [4], "init": "zeros"}})
+
+
+def test_a_recurrence_is_printed_as_a_loop() -> None:
+    case = CASES["moving mean"]
+    text = symback.generate(case.spec(), readable=True).text
+    found = re.findall(r"^    for (\w+) in (.*):$", text, re.MULTILINE)
+    assert ("t", "range(5)") in found
+    assert ("t", "reversed(range(5))") in found
