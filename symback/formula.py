@@ -45,6 +45,56 @@ COMPARISONS: Mapping[type[ast.cmpop], type[fn.Elementwise]] = {
 }
 
 
+# What to write instead of what mathematics and other languages write.
+WHAT_THERE_IS = (
+    "they have + - * / **, comparisons, x[n, i], sum(…, i), where(c, a, b) and functions"
+)
+INSTEAD: Mapping[type[ast.AST], str] = {
+    ast.BitXor: "write a power as x**2",
+    ast.MatMult: "write a matrix product as sum(W[o, i] * x[n, i], i)",
+    ast.IfExp: "write a choice as where(c, a, b)",
+    ast.BitAnd: "write `and`",
+    ast.BitOr: "write `or`",
+    ast.Mod: "write a - b*floor(a/b)",
+    ast.FloorDiv: "write floor(a/b)",
+}
+IN_ASCII: Mapping[str, str] = {
+    "\N{N-ARY SUMMATION}": "sum(…, i)",
+    "\N{GREEK CAPITAL LETTER SIGMA}": "sum(…, i)",
+    "\N{N-ARY PRODUCT}": "prod(…, i)",
+    "\N{SQUARE ROOT}": "sqrt(…)",
+    "\N{SUPERSCRIPT TWO}": "**2",
+    "\N{SUPERSCRIPT THREE}": "**3",
+    "\N{MIDDLE DOT}": "*",
+    "\N{DOT OPERATOR}": "*",
+    "\N{MULTIPLICATION SIGN}": "*",
+    "\N{MINUS SIGN}": "-",
+    "\N{GREEK SMALL LETTER PI}": "pi",
+    "\N{LESS-THAN OR EQUAL TO}": "<=",
+    "\N{GREATER-THAN OR EQUAL TO}": ">=",
+    "\N{NOT EQUAL TO}": "!=",
+}
+SYNONYMS: Mapping[str, str] = {
+    "ln": "log(x)",
+    "log2": "log(x) / log(2)",
+    "log10": "log(x) / log(10)",
+    "pow": "x**y",
+    "square": "x**2",
+    "exp2": "2**x",
+    "arcsin": "asin(x)",
+    "arccos": "acos(x)",
+    "arctan": "atan(x)",
+    "fabs": "abs(x)",
+    "heaviside": "where(x > 0, 1, 0)",
+    "clip": "minimum(maximum(x, low), high)",
+    "clamp": "minimum(maximum(x, low), high)",
+    "dot": "sum(a[i] * b[i], i)",
+    "matmul": "sum(W[o, i] * x[n, i], i)",
+    "norm": "sqrt(sum(x[n, i]**2, i))",
+    "product": "prod(…, i)",
+    "average": "mean(…, i)",
+}
+
 # What to say of an index that is none.
 PLACE = (
     "an index is a name, a whole number, or sums and multiples of them",
@@ -160,7 +210,9 @@ def syntax(text: str, path: tuple[str | int, ...] = ()) -> ast.Assign | ast.Expr
     for offset, character in enumerate(text):
         if not (" " <= character <= "~" or character == "\n"):
             shown = ascii(character)[1:-1]
-            raise refuse(f"a formula is plain ASCII; here stands {shown}", offset=offset)
+            written = IN_ASCII.get(character, "")
+            hint = f"write {written}" if written else ""
+            raise refuse(f"a formula is plain ASCII; here stands {shown}", hint, offset)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # advice on Python, about code that is never run
@@ -424,11 +476,8 @@ class _Reader:
                 return self.comparison(node)
             case ast.Call():
                 return self.call(node)
-        raise self.error(
-            node,
-            "formulas don't have this",
-            "they have + - * / **, comparisons, x[n, i], sum(…, i), where(c, a, b) and functions",
-        )
+        kind = type(node.op) if isinstance(node, ast.BinOp) else type(node)
+        raise self.error(node, "formulas don't have this", INSTEAD.get(kind, WHAT_THERE_IS))
 
     def constant(self, node: ast.Constant) -> Expr:
         value = node.value
@@ -542,7 +591,8 @@ class _Reader:
             self.check_count(node, word, len(made.slopes))
             return made(*(self.expression(argument) for argument in node.args))
         known = [*fn.ELEMENTWISE, *fn.REDUCTIONS, *self.scope.functions, "mean", "size"]
-        hint = near_miss(word, known) or "see `symback catalog` for every function"
+        hint = f"write {SYNONYMS[word]}" if word in SYNONYMS else near_miss(word, known)
+        hint = hint or "see `symback catalog` for every function"
         raise self.error(node.func, f"there is no function `{word}`", hint)
 
     def check_count(self, node: ast.Call, word: str, wanted: int) -> None:

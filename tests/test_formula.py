@@ -223,6 +223,13 @@ def test_refused_with_its_place(text: str, part: str, said: str) -> None:
         ("x", "write it with indices: x[n, i]"),
         ("max(s)", "maximum(a, b)"),
         ("9999999999", "write a larger one as 1e12"),
+        ("s ^ 2", "write a power as x**2"),
+        ("s if s else s", "where(c, a, b)"),
+        ("s @ s", "sum(W[o, i] * x[n, i], i)"),
+        ("ln(s)", "write log(x)"),
+        ("clip(s, 0, 1)", "minimum(maximum(x, low), high)"),
+        ("\N{N-ARY SUMMATION}(b[i], i)", "write sum(…, i)"),
+        ("s\N{SUPERSCRIPT TWO}", "write **2"),
         ("z[n] = x[n, i]", "sum(…, i)"),
     ],
 )

@@ -197,10 +197,9 @@ def _own_layer(
 
 
 def _own_names(network: Network, layer: Layer, sources: Sequence[str]) -> dict[str, str]:
-    """Return what an own formula may read: `x` (or x1, x2, …) by place, others by name.
+    """Return what an own formula may read: `x`, the layer's source, and the source by its name.
 
-    Where an input is called x and the layer follows another, a bare `x` would be ambiguous: the
-    spec says which is meant by `from`.
+    Of several sources the first is x1, the next x2; one that is called x itself stays x.
     """
     if layer.sources:
         named = dict(zip(layer.sources, sources, strict=True))
@@ -211,9 +210,7 @@ def _own_names(network: Network, layer: Layer, sources: Sequence[str]) -> dict[s
         for name, tensor in network.outputs.items()
         if tensor == sources[0] and "." not in name
     }
-    if network.outputs.get("x", sources[0]) != sources[0]:
-        return named
-    return {"x": sources[0], **named}
+    return {**named, "x": sources[0]}
 
 
 def _activation(
