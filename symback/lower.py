@@ -403,10 +403,9 @@ class Lowering:
         others = [letter for letter in expr.bound if letter not in moving]
         body = self.value(ix.summed(inside, others))
         kept = [letter for part in inside for letter in ix.in_reading_order(part)]
-        letters = [*self.order, *kept, *places]
-        axes = tuple(
-            dict.fromkeys(x for x in letters if x in places or (x in kept and x not in running))
-        )
+        free = {letter for letter in (*kept, *moving) if letter not in running} | places.keys()
+        letters = [*self.order, *kept, *sorted(moving, key=str), *places]
+        axes = tuple(dict.fromkeys(letter for letter in letters if letter in free))
         sizes = sorted({*moving, *(x for x in axes if x not in places)}, key=str)
         made = Scatter(
             body,

@@ -348,6 +348,7 @@ REDUCED = (
     *("sum({}, {})", "sum({}, {})", "mean({}, {})", "max({}, {})", "min({}, {})"),
     *("prod({}, {})", "logsumexp({}, {})", "log(sum(exp({}), {}))"),
 )
+COMPUTED = ("{} + 1", "{} - 1", "2*{} - 1", "1 - {}", "{} + {} - 1", "{} - {}", "2*{} - {} + 1")
 SPREAD = ("softmax({}, {})", "log_softmax({}, {})", "exp({0}) / sum(exp({0}), {1})")
 
 
@@ -361,14 +362,29 @@ class Drawn:
 
 @st.composite
 def accesses(draw: st.DrawFn, free: str, tensors: Mapping[str, str]) -> Drawn:
-    """Draw a tensor read at letters of `free` that fit its axes, or at integers."""
+    """Draw a tensor read at letters of `free` that fit its axes, at integers, or at places computed.
+
+    What isn't a plain letter says nothing of a letter's range: it isn't counted as free.
+    """
     name = draw(st.sampled_from(sorted(tensors)))
-    parts = []
+    parts, plain = [], set()
     for axis in tensors[name]:
         fitting = [letter for letter in free if alike(letter, axis)]
-        parts.append(draw(st.sampled_from([*fitting, *fitting, "0"])))
+        computed = []
+        if axis != "n":
+            others = [letter for letter in free if letter != "n"]
+            computed = [
+                form.format(*(draw(st.sampled_from(others)) for _ in range(2)))
+                for form in COMPUTED
+                if others
+            ]
+        if axis == "k" and "n" in free:
+            computed.append("e[n]")
+        part = draw(st.sampled_from([*fitting * 8, "0", *computed]))
+        parts.append(part)
+        plain |= {part} & set(free)
     text = f"{name}[{', '.join(parts)}]" if parts else name
-    return Drawn(text, frozenset(part for part in parts if part != "0"))
+    return Drawn(text, frozenset(plain))
 
 
 def alike(one: str, other: str) -> bool:
@@ -439,8 +455,12 @@ class Case:
         used = {name: one for name, one in held.items() if name in names(self.layer)}
         return {
             "model": "drawn",
-            "inputs": {"x": ["n", *shape["x"][1:]], "t": ["n"]},
-            "layers": [{"f1": {"formula": self.layer, "parameters": used}}],
+            "inputs": {
+                "x": ["n", *shape["x"][1:]],
+                "t": ["n"],
+                "e": {"shape": ["n"], "classes": shape["v"][0]},
+            },
+            "layers": [{"f1": {"formula": self.layer, "parameters": used, "from": ["x", "e"]}}],
             "loss": {"formula": self.loss},
             "optimizer": {"sgd": {"lr": 0.1}},
             "train": {"epochs": 1},
@@ -475,7 +495,7 @@ def sizes_of(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     """Draw a layer, a loss and numbers."""
-    sizes = {letter: draw(st.integers(1, 3)) for letter in "nijk"}
+    sizes = {letter: draw(st.integers(1, 3)) for letter in "nij"} | {"k": draw(st.integers(2, 3))}
     sizes["p"] = sizes["i"]
     letters = draw(st.sampled_from(["n", "nk", "kn", "nij", "np"]))
     body = draw(expressions(3, letters, TENSORS))
@@ -495,7 +515,8 @@ def cases(draw: st.DrawFn) -> Case:
         name: rng.uniform(-1.5, 1.5, [sizes[letter] for letter in axes])
         for name, axes in {**TENSORS, "t": "n"}.items()
     }
-    return Case(layer, loss, values)
+    labels = rng.integers(0, sizes["k"], sizes["n"])
+    return Case(layer, loss, {**values, "e": labels})
 
 
 def compiled(case: Case, target: str, readable: bool) -> ModuleType:
@@ -503,7 +524,7 @@ def compiled(case: Case, target: str, readable: bool) -> ModuleType:
     try:
         return symback.compile(case.spec(), target, readable=readable, wrt=("x",))
     except UserError as error:
-        folded = ("which doesn't occur", "no finite value", "40 is allowed", "500 are allowed")
+        folded = ("changes the loss", "which doesn't occur", "no finite value", "40 is allowed", "500 are allowed")
         assume(not any(said in str(error) for said in folded))
         raise
 
@@ -522,12 +543,11 @@ def test_drawn_formulas_agree_with_jax(case: Case, way: tuple[str, bool]) -> Non
     made = compiled(case, *way)
     keys = {name: f"f1.{name}" for name in case.used()}
     params = {key: case.values[name] for name, key in keys.items()}
-    x, t = case.values["x"], case.values["t"]
+    data = {name: case.values[name] for name in "xte"}
     if way[0] == "python":
         params = {key: np.atleast_1d(value).tolist() for key, value in params.items()}
-        value, grads = made.value_and_grad(params, x.tolist(), t.tolist())
-    else:
-        value, grads = made.value_and_grad(params, x, t)
+        data = {name: value.tolist() for name, value in data.items()}
+    value, grads = made.value_and_grad(params, **data)
     given_ = {name: case.values[name] for name in (*keys, "x")}
     wanted, slopes = jax.value_and_grad(lambda given: case.value(given, Arrays))(given_)
     assume(np.isfinite(wanted) and abs(wanted) < 1e6)

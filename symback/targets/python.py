@@ -391,13 +391,13 @@ def place_text(place: Affine | Read, block: Block) -> str:
 
 def within(place: Affine | Read, text: str, sizes: Mapping[str, Dim], dim: Dim) -> str:
     """Return the condition that an index stands within its axis, "" where it always does."""
-    if isinstance(place, Read):
+    if isinstance(place, Read) or not isinstance(dim, int):
         return ""
     plain = place.offset == 0 and [c for _, c in place.terms] == [1]
     if plain and sizes[place.axes[0]] == dim:
         return ""
     lowest, highest = place.reach(sizes)
-    inside = [lowest >= 0, highest < int(dim)]
+    inside = [lowest >= 0, highest < dim]
     if all(inside):
         return ""
     if inside[0]:
