@@ -163,7 +163,7 @@ def index(name: str) -> Index:
 
 def tensor(name: str, *subscripts: Expr) -> Expr:
     """Return a tensor at these indices; without any, a scalar."""
-    return IndexedBase(name)[subscripts] if subscripts else Symbol(name)
+    return fn.Access(IndexedBase(name), *subscripts) if subscripts else Symbol(name)
 
 
 def numeric(expr: Expr, constants: Mapping[str, float] | None = None) -> float | None:

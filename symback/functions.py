@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from sympy import Expr, Function, Integer, Rational, S, Symbol, pi
+from sympy import Expr, Function, Indexed, Integer, Rational, S, Symbol, pi
 
 
 class Elementwise(Function):
@@ -152,6 +152,41 @@ class Index(Symbol):
     def called(self, name: str) -> "Index":
         """Return an index of the same range with another letter."""
         return self if name == self.name else Index(name, self.range)
+
+
+class Delta(Function):
+    """Kronecker's δ(i, j): 1 where both indices are the same, else 0.
+
+    SymPy's own asks whether i − j is zero, which for i = 2·k − l + 1 may never be answered.
+    """
+
+    nargs = 2
+
+    @classmethod
+    def eval(cls, i: Expr, j: Expr) -> Expr | None:
+        """Return 1 for equal indices, 0 for different numbers; else put them in order."""
+        if i == j:
+            return S.One
+        if i.is_Integer and j.is_Integer:
+            return S.Zero
+        first, second = sorted((i, j), key=str)
+        return None if first == i else cls(first, second)
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        """Return 0: nothing is differentiated by an index."""
+        return S.Zero
+
+
+class Access(Indexed):
+    """A tensor at its indices, x[n, i]. Its derivative by another access is a product of deltas."""
+
+    def _eval_derivative(self, by: Expr) -> Expr:
+        if not isinstance(by, Indexed) or by.base != self.base:
+            return S.Zero
+        made: Expr = S.One
+        for here, there in zip(self.indices, by.indices, strict=True):
+            made = made * Delta(here, there)
+        return made
 
 
 class Size(Function):

@@ -19,7 +19,6 @@ from sympy import (
     Expr,
     Indexed,
     Integer,
-    KroneckerDelta,
     Mul,
     Pow,
     S,
@@ -207,12 +206,12 @@ def all_primed(expr: Expr) -> Expr:
 
 def holds_delta(expr: Expr) -> bool:
     """Say whether a Kronecker delta stands anywhere in the expression."""
-    return bool(expr.has(KroneckerDelta))
+    return bool(expr.has(fn.Delta))
 
 
 def deltas(expr: Expr) -> list[Expr]:
     """Return the Kronecker deltas of an expression, each once, in the order they stand."""
-    found = (part for part in preorder_traversal(expr) if isinstance(part, KroneckerDelta))
+    found = (part for part in preorder_traversal(expr) if isinstance(part, fn.Delta))
     return list(dict.fromkeys(found))
 
 
@@ -291,7 +290,7 @@ def unify(total: Expr, renaming: Renaming) -> Expr:
 def _collapsed(parts: list[Expr], bound: tuple[Index, ...], incoming: Expr | None) -> Expr:
     """Return Σ_bound Π parts with its deltas used up."""
     left, running = list(parts), list(bound)
-    waiting = [part for part in left if isinstance(part, KroneckerDelta)]
+    waiting = [part for part in left if isinstance(part, fn.Delta)]
     while waiting:
         found = next((solved for d in waiting if (solved := _solved(d, left, running))), None)
         found = found or next(
@@ -303,7 +302,7 @@ def _collapsed(parts: list[Expr], bound: tuple[Index, ...], incoming: Expr | Non
         running.remove(gone)  # Σ_i δ(i,a)·f(i) = f(a)
         left.remove(delta)
         left = [f for part in left for f in factors(substitute(part, {gone: stays}))]
-        waiting = [part for part in left if isinstance(part, KroneckerDelta)]
+        waiting = [part for part in left if isinstance(part, fn.Delta)]
     for delta in waiting:
         if not indices(delta) & set(running):
             left[left.index(delta)] = fn.eq(*sorted(delta.args, key=str))
@@ -359,7 +358,7 @@ def places_of(total: Expr) -> tuple[dict[Index, Expr], list[Expr]]:
     places: dict[Index, Expr] = {}
     parts: list[Expr] = []
     for part in factors(total.body):
-        if isinstance(part, KroneckerDelta):
+        if isinstance(part, fn.Delta):
             at, place = part.args if not indices(part.args[0]) & {*total.bound} else part.args[::-1]
             if isinstance(at, Index) and at not in total.bound and at not in places:
                 places[at] = place

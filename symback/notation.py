@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
 
-from sympy import Add, Expr, Indexed, Integer, KroneckerDelta, Mul, Pow, Rational, S, Symbol, pi
+from sympy import Add, Expr, Indexed, Integer, Mul, Pow, Rational, S, Symbol, pi
 
 from symback import functions as fn
 from symback import index as ix
@@ -104,7 +104,7 @@ def _text(expr: Expr, names: Mapping[str, str]) -> tuple[str, Binds]:
             return f"({','.join(text(part, names) for part in expr.args)})", Binds.ATOM
         case fn.Slope():
             return f"∂{text(expr.args[0], names)}/∂{text(expr.args[1], names)}", Binds.ATOM
-        case KroneckerDelta():
+        case fn.Delta():
             return f"δ({','.join(text(part, names) for part in expr.args)})", Binds.ATOM
         case fn.Reduction():
             return _reduction(expr, names)

@@ -362,7 +362,7 @@ class Drawn:
 
 @st.composite
 def accesses(draw: st.DrawFn, free: str, tensors: Mapping[str, str]) -> Drawn:
-    """Draw a tensor read at letters of `free` that fit its axes, at integers, or at places computed.
+    """Draw a tensor read at letters of `free` that fit its axes, at integers or computed places.
 
     What isn't a plain letter says nothing of a letter's range: it isn't counted as free.
     """
@@ -524,7 +524,13 @@ def compiled(case: Case, target: str, readable: bool) -> ModuleType:
     try:
         return symback.compile(case.spec(), target, readable=readable, wrt=("x",))
     except UserError as error:
-        folded = ("changes the loss", "which doesn't occur", "no finite value", "40 is allowed", "500 are allowed")
+        folded = (
+            "changes the loss",
+            "which doesn't occur",
+            "no finite value",
+            "40 is allowed",
+            "500 are allowed",
+        )
         assume(not any(said in str(error) for said in folded))
         raise
 

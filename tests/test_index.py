@@ -6,7 +6,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from sympy import Expr, Integer, KroneckerDelta, preorder_traversal
+from sympy import Expr, Integer, preorder_traversal
 from sympy.core.parameters import distribute
 
 from symback import functions as fn
@@ -16,7 +16,7 @@ from symback.formula import Scope, index, parse, tensor
 
 RANKS = {"x": 2, "W": 2, "v": 1, "u": 1, "c": 0}
 a, b, i, j, k, n = (index(letter) for letter in "abijkn")
-delta = KroneckerDelta
+delta = fn.Delta
 
 
 def read(text: str) -> Expr:

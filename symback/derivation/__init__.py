@@ -15,12 +15,22 @@ from sympy.core.parameters import distribute
 
 from symback.derivation.backward import Backward
 from symback.derivation.types import Derivation, Line, Local, Slope, Step, Term
+from symback.errors import Mistake, UserError
 from symback.graph import Graph
+from symback.program import Role
 
 __all__ = ["Derivation", "Line", "Local", "Slope", "Step", "Term", "derive"]
 
 
 def derive(graph: Graph, wrt: Sequence[str] = ()) -> Derivation:
-    """Derive ∂L/∂w for every parameter, and for the inputs named in `wrt`."""
+    """Derive ∂L/∂w for every parameter, and for the inputs named in `wrt`.
+
+    Raises UserError where no parameter changes the loss.
+    """
     with distribute(False):
-        return Backward(graph, frozenset(wrt)).derivation()
+        made = Backward(graph, frozenset(wrt)).derivation()
+    learned = {tensor.key for tensor in graph.tensors if tensor.role is Role.PARAMETER}
+    if not learned & {key for key, _ in made.gradients}:
+        hint = "the loss reads the last layer's output as y"
+        raise UserError(Mistake("no parameter changes the loss: nothing can be learned", hint=hint))
+    return made

@@ -44,6 +44,9 @@ def _built(spec: Spec) -> Graph:
     for name in {name for node in layers for _, name in node.names}:
         if network.tensors[name].role is Role.TARGET:  # a layer reads it
             network.tensors[name] = replace(network.tensors[name], role=Role.INPUT)
+    if not any(item.role is Role.INPUT for item in network.tensors.values()):
+        hint = "the first layer reads the first input, as x[n, i]"
+        raise UserError(Mistake("no layer reads an input", ("layers",), hint=hint))
     objective, divisor = add_loss(network, spec.loss, output)
     loss = network.taken_nodes()
     metrics = tuple((name, metric_nodes(network, name, output)) for name in spec.metrics)
