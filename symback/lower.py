@@ -240,9 +240,9 @@ class Lowering:
         places = tuple(self.place(part) for part in parts)
         inside = [place for place in places if isinstance(place, Affine)]
         axes = [axis for place in inside for axis in place.axes]
-        if len(inside) == len(places) and len(set(axes)) == len(axes):
-            if all(map(self.is_inside, inside, shape)):
-                return self.slice(name, inside)
+        apart = len(inside) == len(places) and len(set(axes)) == len(axes)
+        if apart and all(map(self.is_inside, inside, shape)):
+            return self.slice(name, inside)
         letters = sorted(ix.indices(expr), key=str)
         return Lookup(name, places, tuple((letter.name, self.dim(letter)) for letter in letters))
 
