@@ -26,6 +26,7 @@ from symback.functions import Index
 from symback.program import Dim
 
 LONGEST, MOST_NODES, DEEPEST, LARGEST_INTEGER, LARGEST_EXPONENT = 2_000, 500, 40, 10**9, 64
+BINDING = {"mean", "cumsum", "size", "flat"}  # beside the reductions: they name indices
 LARGEST_TREE = 4 * MOST_NODES
 TINIEST = Rational(1, 10**300)
 
@@ -389,7 +390,7 @@ def _letters(root: ast.AST) -> Iterator[str]:
         if isinstance(node, ast.Subscript):
             places = [node.slice]
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            binds = node.func.id in fn.REDUCTIONS or node.func.id in {"mean", "size", "flat"}
+            binds = node.func.id in fn.REDUCTIONS or node.func.id in BINDING
             places = node.args[node.func.id not in {"size", "flat"} :] if binds else []
         else:
             continue
@@ -571,7 +572,7 @@ class _Reader:
             word in fn.ELEMENTWISE
             or word in fn.REDUCTIONS
             or word in self.scope.functions
-            or word in {"mean", "size"}
+            or word in {"mean", "size", "cumsum"}
         )
 
     def call(self, node: ast.Call) -> Expr:
@@ -586,11 +587,13 @@ class _Reader:
             return self.reduction(node, word)
         if word == "size":
             return self.size(node)
+        if word == "cumsum":
+            return self.cumsum(node)
         if word in fn.ELEMENTWISE:
             made = fn.ELEMENTWISE[word]
             self.check_count(node, word, len(made.slopes))
             return made(*(self.expression(argument) for argument in node.args))
-        known = [*fn.ELEMENTWISE, *fn.REDUCTIONS, *self.scope.functions, "mean", "size"]
+        known = [*fn.ELEMENTWISE, *fn.REDUCTIONS, *self.scope.functions, "mean", "size", "cumsum"]
         hint = f"write {SYNONYMS[word]}" if word in SYNONYMS else near_miss(word, known)
         hint = hint or "see `symback catalog` for every function"
         raise self.error(node.func, f"there is no function `{word}`", hint)
@@ -636,6 +639,19 @@ class _Reader:
         if word in {"argmax", "argmin"} and len(bound) != 1:
             raise self.error(node, f"`{word}` runs over one index")
         return made(body, *bound) if bound else body
+
+    def cumsum(self, node: ast.Call) -> Expr:
+        """Return Σ_{s ≤ t} of the values up to t, which stays free."""
+        self.check_count(node, "cumsum", 2)
+        body = self.expression(node.args[0])
+        (name,) = self.index_names(node.args[1])
+        here = self.letter(name)
+        before = ix.primed(here)
+        if here not in ix.indices(body):
+            raise self.error(
+                node, f"`cumsum` runs over {name}, which doesn't occur in what it adds"
+            )
+        return fn.SumOver(fn.le(before, here) * ix.substitute(body, {here: before}), before)
 
     def index_names(self, node: ast.expr) -> tuple[str, ...]:
         if _is_dots(node):

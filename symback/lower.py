@@ -19,6 +19,7 @@ from symback.errors import Mistake, UserError
 from symback.formula import numeric
 from symback.functions import Index
 from symback.graph import Equation, Recipe, name_of, subscripts
+from symback.naming import FREE_LETTERS
 from symback.program import (
     Affine,
     Apply,
@@ -126,11 +127,13 @@ def aligned(line: Line) -> tuple[Term, ...]:
 
 
 def _along(letters: tuple[Expr, ...], loop: graph.Loop, axis: int) -> tuple[Expr, ...]:
-    """Return the letters with the recurrence's at its axis; another of that name is primed."""
+    """Return the letters with the recurrence's at its axis; another of that name gets a new one."""
+    named = {part.name for part in letters if isinstance(part, Index)}
+    spare = next(name for name in FREE_LETTERS if name not in named | {loop.letter})
     return tuple(
         part.called(loop.letter)
         if place == axis
-        else (ix.primed(part) if part.name == loop.letter else part)
+        else (part.called(spare) if part.name == loop.letter else part)
         for place, part in enumerate(letters)
         if isinstance(part, Index)
     )
@@ -311,6 +314,8 @@ class Lowering:
             case fn.Reduction():
                 over = tuple(letter.name for letter in expr.bound)
                 return Reduce(REDUCED[type(expr)], self.value(expr.body), over)
+            case fn.detach():
+                return self.value(expr.args[0])
             case fn.Elementwise():
                 if expr.args and (known := numeric(expr)) is not None:
                     return Number(known)

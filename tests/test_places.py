@@ -163,6 +163,13 @@ CASES = {
         (3,),
         classes=4,
     ),
+    "running sum": Case(
+        "z[n, i] = w[i] * sum(where(j <= i, exp(w[j]) * x[n, j], 0), j)",
+        "ni",
+        {"i": 4, "j": 4},
+        {"w": (4,)},
+        (4,),
+    ),
     "attention": Case(
         [
             "q[n, t, d] = sum(Q[d, i] * x[n, t, i], i)",
@@ -298,3 +305,86 @@ def test_a_recurrence_is_printed_as_a_loop() -> None:
     found = re.findall(r"^    for (\w+) in (.*):$", text, re.MULTILINE)
     assert ("t", "range(5)") in found
     assert ("t", "reversed(range(5))") in found
+
+
+def test_a_running_sum_is_a_sum_up_to_here() -> None:
+    case = CASES["running sum"]
+    spec = case.spec()
+    spec["layers"][0]["f1"]["formula"] = "z[n, i] = w[i] * cumsum(exp(w[i]) * x[n, i], i)"
+    rng = np.random.default_rng(0)
+    params, x = {"f1.w": rng.normal(size=4)}, rng.normal(size=(3, 4))
+    for target, readable in FORMS:
+        module = symback.compile(spec, target, readable=readable)
+        given = {"f1.w": params["f1.w"].tolist()} if target == "python" else params
+        found = module.forward(given, x.tolist() if target == "python" else x)[0]
+        wanted = params["f1.w"] * np.cumsum(np.exp(params["f1.w"]) * x, axis=1)
+        np.testing.assert_allclose(found, wanted, rtol=1e-12)
+        assert module.check() == []
+
+
+def test_weights_are_shared_by_their_key() -> None:
+    """An autoencoder whose second layer is the first one's transpose: both add to one gradient."""
+    spec = {
+        "inputs": {"x": ["n", 4]},
+        "layers": [
+            {"f1": {"dense": 3, "activation": "tanh"}},
+            {"f2": {"formula": "r[n, i] = sum(f1.weight[k, i] * x[n, k], k)"}},
+        ],
+        "loss": {"formula": "mean((y[n, i] - x[n, i])**2, n, i)"},
+        "optimizer": "sgd",
+    }
+    rng = np.random.default_rng(0)
+    held = {"f1.weight": rng.normal(size=(3, 4)), "f1.bias": rng.normal(size=3)}
+    x = rng.normal(size=(5, 4))
+
+    def loss(given: Mapping[str, Any]) -> Any:
+        hidden = jax.numpy.tanh(x @ given["f1.weight"].T + given["f1.bias"])
+        return ((hidden @ given["f1.weight"] - x) ** 2).mean()
+
+    wanted, slopes = jax.value_and_grad(loss)(held)
+    module = symback.compile(spec)
+    value, grads = module.value_and_grad({key: w.copy() for key, w in held.items()}, x)
+    np.testing.assert_allclose(value, wanted, rtol=1e-12)
+    for key, slope in slopes.items():
+        np.testing.assert_allclose(grads[key], slope, rtol=1e-10)
+
+
+def test_what_is_detached_counts_as_a_constant() -> None:
+    spec = {
+        "inputs": {"x": ["n", 2]},
+        "layers": [
+            {
+                "f1": {
+                    "formula": "z[n, i] = w[i] * x[n, i] * detach(sigmoid(w[i]))",
+                    "parameters": {"w": {"shape": [2], "init": "ones"}},
+                }
+            }
+        ],
+        "loss": {"formula": "sum(y[n, i], n, i)"},
+        "optimizer": "sgd",
+    }
+    w, x = np.array([0.5, -2.0]), np.array([[1.0, 2.0], [3.0, 4.0]])
+    _, grads = symback.compile(spec).value_and_grad({"f1.w": w}, x)
+    np.testing.assert_allclose(grads["f1.w"], x.sum(axis=0) / (1 + np.exp(-w)), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("target", "readable"), FORMS)
+def test_a_recurrence_stands_between_other_layers(target: str, readable: bool) -> None:
+    recurrent = CASES["recurrence"].spec()["layers"][0]["f1"]
+    layers = [
+        {"f0": {"dense": 2, "activation": "sigmoid"}},
+        {"f1": recurrent},
+        {"f2": {"flatten": {}}},
+        {"f3": {"dense": 3}},
+    ]
+    spec = {
+        "inputs": {"x": ["n", 4, 3], "t": {"shape": ["n"], "classes": 3}},
+        "layers": layers,
+        "loss": {"cross_entropy": "t"},
+        "optimizer": "adam",
+    }
+    module = symback.compile(spec, target, readable=readable, wrt=("x",))
+    assert module.check(seed=1) == []
+    params = module.init(0)
+    history = module.train(params, *module.sample(8), epochs=2)
+    assert np.isfinite(history[-1].loss)

@@ -199,18 +199,20 @@ def _own_layer(
 def _own_names(network: Network, layer: Layer, sources: Sequence[str]) -> dict[str, str]:
     """Return what an own formula may read: `x`, the layer's source, and the source by its name.
 
-    Of several sources the first is x1, the next x2; one that is called x itself stays x.
+    Of several sources the first is x1, the next x2; one that is called x itself stays x. The
+    parameters of layers before, f1.weight, can be read too: weights that are shared.
     """
+    shared = {name: tensor for name, tensor in network.outputs.items() if "." in name}
     if layer.sources:
         named = dict(zip(layer.sources, sources, strict=True))
         places = [f"x{k + 1}" for k in range(len(sources))] if len(sources) > 1 else ["x"]
-        return {**dict(zip(places, sources, strict=True)), **named}
+        return {**shared, **dict(zip(places, sources, strict=True)), **named}
     named = {
         name: tensor
         for name, tensor in network.outputs.items()
         if tensor == sources[0] and "." not in name
     }
-    return {**named, "x": sources[0]}
+    return {**shared, **named, "x": sources[0]}
 
 
 def _activation(

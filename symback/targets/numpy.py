@@ -205,6 +205,9 @@ class Step:
                     at_step = self.place(part[0] if part else 0)
                     parts.append(at_step if axis == self.loop.letter else whole)
                 return self.part(name, parts, tuple(a for a in axes if a != self.loop.letter))
+            case Split(name, _, sizes):
+                text = f"{name}.reshape({shape_arguments([dict(sizes)[a] for a in expr.axes])})"
+                return self.read(Read(text, expr.axes))
             case Lookup():
                 return self.lookup(expr)
             case Apply(function, args):

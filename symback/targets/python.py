@@ -175,6 +175,11 @@ def at_step(expr: Expr, loop: Loop, made: set[str], block: Block) -> Expr:
         case Read(name, axes):
             kept = tuple(axis for axis in axes if axis != loop.letter)
             return part(name, axes.index(loop.letter), 0, kept)
+        case Split(name, _, _):
+            whole = fresh(f"{name}_{''.join(expr.axes)}", block)
+            block.lines.append((assignment(whole, tuple((a,) for a in expr.axes), expr, block), ""))
+            kept = tuple(axis for axis in expr.axes if axis != loop.letter)
+            return part(whole, expr.axes.index(loop.letter), 0, kept)
         case Lookup(name, places, sizes):
             axis = next(k for k, place in enumerate(places) if loop.letter in place.axes)
             place = places[axis]
@@ -183,8 +188,8 @@ def at_step(expr: Expr, loop: Loop, made: set[str], block: Block) -> Expr:
                 labels = part(place.name, place.axes.index(loop.letter), 0, kept)
                 return Lookup(name, (*places[:axis], labels, *places[axis + 1 :]), sizes)
             others = tuple(a for p in places if p is not place for a in p.axes)
-            whole = [p == Affine(0, ((a, 1),)) for p in places for a in p.axes if p is not place]
-            if not all(whole) or place.terms != ((loop.letter, 1),):
+            plain = [p == Affine(0, ((a, 1),)) for p in places for a in p.axes if p is not place]
+            if not all(plain) or place.terms != ((loop.letter, 1),):
                 raise NotImplementedError("a window that moves with a recurrence")
             return part(name, axis, place.offset, others)
         case Apply(function, args):
