@@ -209,6 +209,34 @@ def check(spec_or_module: Path, target: str | None, seeds: int) -> None:
 
 
 @cli.command()
+@spec_argument
+@click.argument("function", metavar="FILE.py:FUNCTION")
+@click.option("--points", type=click.IntRange(2, 20), default=3, show_default=True)
+@click.option(
+    "--arrays",
+    type=click.Choice(["numpy", "list", "torch"]),
+    default="numpy",
+    show_default=True,
+    help="What the function is given.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def verify(spec: Path, function: str, points: int, arrays: str, as_json: bool) -> None:
+    """Hold a backward pass of your own against the derived one.
+
+    Says which gradient differs, and which factor, sign, sum or index is wrong. The function takes
+    (params, x, t), or any of the network's arrays by name, and returns the gradients: a dict, a
+    tuple in the parameters' order, or (loss, gradients). The file is imported and run.
+    """
+    from symback.verify import verify as compared
+    from symback.verify import words
+
+    verdict = compared(spec, function, points, arrays)
+    click.echo(words.document(verdict) if as_json else words.page(verdict), nl=False)
+    if not verdict.ok:
+        sys.exit(1)
+
+
+@cli.command()
 @click.argument("name", required=False)
 def catalog(name: str | None) -> None:
     """Show what a spec can name, each entry with formula and derivative."""

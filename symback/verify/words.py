@@ -1,0 +1,55 @@
+"""A verdict as text, and as JSON."""
+
+import json
+
+from symback.verify import Finding, Verdict
+
+
+def page(verdict: Verdict) -> str:
+    """Return what is right, then each mistake with the right formula and the emitted line."""
+    counts = ", ".join(map(str, verdict.examples))
+    lines = [
+        f"{verdict.title} against {verdict.model}, at {len(verdict.examples)} random points "
+        f"({counts} examples), to {verdict.tolerance:g}",
+        "",
+    ]
+    if verdict.right:
+        lines.append(f"  right     {', '.join(verdict.right)}")
+    if verdict.wrong:
+        lines.append(f"  differs   {', '.join(verdict.wrong)}")
+    for finding in verdict.findings:
+        lines += ["", *_finding(finding)]
+    return "\n".join(lines) + "\n"
+
+
+def _finding(finding: Finding) -> list[str]:
+    lines = [finding.words]
+    rows = (("yours", finding.yours), ("right", finding.right), ("NumPy", finding.code))
+    lines += [f"    {title}   {text}" for title, text in rows if text]
+    if len(finding.names) > 1:
+        lines.append(f"    this alone explains {', '.join(finding.names)}")
+    return lines
+
+
+def document(verdict: Verdict) -> str:
+    """Return the verdict as a JSON object."""
+    content = {
+        "function": verdict.title,
+        "model": verdict.model,
+        "examples": list(verdict.examples),
+        "tolerance": verdict.tolerance,
+        "ok": verdict.ok,
+        "right": list(verdict.right),
+        "differs": list(verdict.wrong),
+        "findings": [
+            {
+                "gradients": list(finding.names),
+                "what": finding.words,
+                "yours": finding.yours,
+                "right": finding.right,
+                "numpy": finding.code,
+            }
+            for finding in verdict.findings
+        ],
+    }
+    return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
