@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from symback import evaluation, making, pipeline
+from symback import functions as fn
 from symback.errors import Mistake, UserError
 from symback.evaluation import Network
-from symback.program import Role
+from symback.program import Contract, Role
+from symback.targets import numpy
 from symback.verify.diagnosis import SINGLE, TOLERANCE, Diagnosis, Finding
 from symback.verify.theirs import Answer, Theirs, find
 
@@ -49,7 +51,11 @@ def verify(source: Path, place: str, count: int = 3, arrays: str = "numpy") -> V
     or the file can't be used, and where the function fails.
     """
     spec = pipeline.load(source)
-    network = evaluation.network(spec, making.input_names(spec))
+    return compare(evaluation.network(spec, making.input_names(spec)), place, count, arrays)
+
+
+def compare(network: Network, place: str, count: int = 3, arrays: str = "numpy") -> Verdict:
+    """Hold a function against a network that is derived already."""
     theirs = find(place, network.program, arrays)
     points = [_point(network, n, seed) for seed, n in enumerate(_counts(network, count))]
     answers = [theirs.at(point) for point in points]
@@ -62,7 +68,7 @@ def verify(source: Path, place: str, count: int = 3, arrays: str = "numpy") -> V
     findings = [*diagnosis.findings()] if wrong else [*_at_large_values(network, theirs)]
     return Verdict(
         title=theirs.title,
-        model=spec.source or spec.model,
+        model=network.program.source or network.program.model,
         examples=tuple(_counts(network, count)),
         tolerance=tolerance,
         right=tuple(name for name in given if name not in wrong),
@@ -120,10 +126,10 @@ def _at_large_values(network: Network, theirs: Theirs) -> Iterator[Finding]:
         if not all(np.isfinite(array).all() for array in ours.values()):
             continue
         held = _held(network, theirs.at(point))
-        bad = [name for name, array in held.items() if not np.isfinite(array).all()]
+        diagnosis = Diagnosis(network, [point], [held])
+        bad = [name for name in diagnosis.given if not np.isfinite(held[name]).all()]
         if bad:
-            order = [call.target for call in network.calls]
-            yield _overflow(network, point, sorted(bad, key=order.index), held)
+            yield _overflow(diagnosis, bad)
             return
 
 
@@ -146,29 +152,26 @@ def _large_points(network: Network) -> Iterator[dict[str, Any]]:
         yield point
 
 
-def _overflow(
-    network: Network, point: Mapping[str, Any], bad: Sequence[str], held: Mapping[str, Any]
-) -> Finding:
-    """Say what is computed differently so that it stays finite."""
-    shifts = [
-        call.statement
-        for call in network.calls
-        if call.statement.because.startswith("m") and "= max_" in call.statement.because
-    ]
+def _overflow(diagnosis: Diagnosis, bad: Sequence[str]) -> Finding:
+    """Say what is computed differently, in the lines that only what isn't finite depends on."""
+    network, (point,), (held,) = diagnosis.network, diagnosis.points, diagnosis.answers
     largest = float(np.abs(point[network.program.output]).max(initial=0.0))
-    value = held[bad[0]][~np.isfinite(held[bad[0]])][0]
-    shown = {"nan": "NaN", "inf": "infinite", "-inf": "infinite"}[str(value)]
-    words = f"{', '.join(bad)}: {shown} where outputs are large ({largest:,.0f}), ours is finite"
-    if shifts:
-        following = [call.statement for call in network.calls if _reads(call.reads, shifts[0])]
-        what = f"{words}; take the maximum away before exp: {shifts[0].because}"
-        right = following[0].because if following else ""
-        code = evaluation.numpy.code(following[0], network.program) if following else ""
-        return Finding(tuple(bad), what, "", right, code)
-    notes = network.derivation.graph.rewrites
-    reason = f"; ours is rewritten, {notes[0]}" if notes else ""
-    return Finding(tuple(bad), words + reason)
+    what = "NaN" if any(np.isnan(held[name]).any() for name in bad) else "infinite"
+    words = f"{', '.join(bad)}: {what} where outputs are large ({largest:,.0f}), ours is finite"
+    near, _ = diagnosis.stages(bad[0], set(bad))
+    lines = [network.calls[place] for part in near for place in sorted(part)]
+    shift = next((call for call in lines if _is_largest(network, call.target)), None)
+    if shift is not None:
+        words += f"; take the maximum away before exp: {shift.statement.because}"
+        lines = [call for call in network.calls if shift.target in call.reads]
+    else:
+        lines = [call for call in lines if not isinstance(call.statement.value, Contract)] or lines
+    right = lines[0].statement
+    code = numpy.code(right, network.program)
+    return Finding(tuple(bad), words, "", right.because, code)
 
 
-def _reads(names: Sequence[str], statement: Any) -> bool:
-    return statement.target.name in names
+def _is_largest(network: Network, name: str) -> bool:
+    """Say whether a tensor is the maximum that is taken away before exp."""
+    line = next((group[0] for group in network.lines if group[0].target == name), None)
+    return line is not None and isinstance(line.terms[0].equation.rhs, fn.MaxOver)

@@ -100,12 +100,15 @@ class Diagnosis:
         plain = self._of_shape(first) or self._of_place(first, waiting) or self._nothing(first)
         if plain is not None:
             return plain, plain.names
-        best = self._best(first, waiting, done)
+        near, far = self.stages(first, done)
+        best = self._best(first, waiting, done, near)
         scaled = self._scaled(first, waiting)
         if best is None and scaled is not None:
             return scaled, scaled.names
         if best is None:
-            best = self._best(first, waiting, done, scaled=True)
+            best = self._best(first, waiting, done, far)
+        if best is None:
+            best = self._best(first, waiting, done, near, scaled=True)
         if best is None:
             found = self._unexplained(first)
             return found, found.names
@@ -134,7 +137,9 @@ class Diagnosis:
             flipped = ours.T.reshape(wanted) if ours.ndim > 1 else ours
             both = (theirs, flipped)
             right = ours.ndim > 1 and same(*both, self.tolerance)
-            return f"{name} has its elements in column order: reshape it row by row" if right else ""
+            return (
+                f"{name} has its elements in column order: reshape it row by row" if right else ""
+            )
         if same(theirs.reshape(wanted), ours, self.tolerance):
             what = "an axis too many" if theirs.ndim > ours.ndim else "another shape"
             what = "an axis too few" if theirs.ndim < ours.ndim else what
@@ -223,11 +228,21 @@ class Diagnosis:
     # ---------------------------------------------------------------- variants
 
     def _best(
-        self, first: str, waiting: list[str], done: set[str], *, scaled: bool = False
+        self,
+        first: str,
+        waiting: list[str],
+        done: set[str],
+        places: Sequence[Sequence[int]],
+        *,
+        scaled: bool = False,
     ) -> Guess | None:
         """Return the variant that explains the first gradient, and most of the others."""
-        guesses = list(self._guesses(first, scaled=scaled))
         right = [name for name in self.given if name not in waiting and name not in done]
+        guesses: list[Guess] = []
+        for part in places:
+            guesses = [*self._guesses(first, part, scaled=scaled)]
+            if guesses:
+                break
 
         def cost(guess: Guess) -> tuple[int, int, int, int]:
             spoilt = sum(self._spoils(guess, name) for name in right)
@@ -236,8 +251,25 @@ class Diagnosis:
 
         return min(guesses, key=cost, default=None)
 
-    def _guesses(self, first: str, *, scaled: bool) -> Iterator[Guess]:
-        for place in self._above(first):
+    def stages(self, first: str, done: set[str]) -> tuple[list[list[int]], list[list[int]]]:
+        """Return the lines where a mistake is likely, and the others, in groups to be tried.
+
+        Likely are lines behind the forward pass that nothing right depends on, and the forward
+        pass, from its end, where nothing right depends on it.
+        """
+        right = [name for name in self.given if name not in done and self.agrees(name, self.points)]
+        proven = {place for name in right for place in self._above(name)}
+        above = self._above(first)
+        forward = len(self.network.program.forward)
+        likely = [place for place in above if place not in proven]
+        near = [[place for place in likely if place >= forward]]
+        near += [[place] for place in reversed(likely) if place < forward]
+        far = [[place for place in above if place in proven and place >= forward]]
+        far += [[place] for place in reversed(above) if place in proven and place < forward]
+        return near, far
+
+    def _guesses(self, first: str, places: Sequence[int], *, scaled: bool) -> Iterator[Guess]:
+        for place in places:
             for rank, variant, call in self._made(place):
                 guess = self._tried(first, place, rank, variant, call, scaled=scaled)
                 if guess is not None:
@@ -248,7 +280,7 @@ class Diagnosis:
         needed = {name}
         found = []
         for place in range(self._place(name), -1, -1):
-            call = self.calls[place]
+            call = self.network.calls[place]
             if call.target in needed:
                 found.insert(0, place)
                 needed |= set(call.reads)
@@ -262,7 +294,9 @@ class Diagnosis:
             found: list[tuple[int, Variant, Any, Any]] = []
             seen = {known.because}
             with distribute(False):
-                for rank, variant in enumerate(self.variants.of(lines[0]) if len(lines) == 1 else ()):
+                for rank, variant in enumerate(
+                    self.variants.of(lines[0]) if len(lines) == 1 else ()
+                ):
                     written = self._written(variant)
                     if written is None:
                         continue
@@ -272,7 +306,8 @@ class Diagnosis:
                         found.append((rank, variant, *written))
                 made = calls([(statement, program) for _, _, statement, program in found])
             self.made[place] = [
-                (rank, variant, call) for (rank, variant, _, _), call in zip(found, made, strict=True)
+                (rank, variant, call)
+                for (rank, variant, _, _), call in zip(found, made, strict=True)
             ]
         return self.made[place]
 
@@ -327,7 +362,9 @@ class Diagnosis:
         if name not in guess.effects[0]:
             return False
         after = self._after(guess)
-        return self._factor(name, after) == guess.factor if guess.factor else self.agrees(name, after)
+        return (
+            self._factor(name, after) == guess.factor if guess.factor else self.agrees(name, after)
+        )
 
     def _spoils(self, guess: Guess, name: str) -> bool:
         """Say whether a variant would change a gradient that is right as it is."""
@@ -343,14 +380,17 @@ class Diagnosis:
         words = guess.variant.words
         if guess.factor:
             words = f"{words}, and it is {guess.factor} times as large as it should be"
-        if not guess.factor and not any(self._spoils(guess, name) for name in self.given
-                                        if name not in waiting):
+        if not guess.factor and not any(
+            self._spoils(guess, name) for name in self.given if name not in waiting
+        ):
             self.points = self._after(guess)
             self.calls[guess.place] = replace(
                 guess.call, run=_finished(guess.call.run, guess.variant)
             )
         code = numpy.code(statement, self.network.program)
-        place = "" if statement.target.name in words.split(":")[0] else f"in {statement.target.name}: "
+        place = (
+            "" if statement.target.name in words.split(":")[0] else f"in {statement.target.name}: "
+        )
         return Finding(names, f"{place}{words}", yours, statement.because, code), names
 
 
@@ -384,5 +424,3 @@ def _where(off: Array) -> str:
         if len(touched) < off.shape[axis]:
             parts.append(f"index {', '.join(map(str, touched[:5]))} of axis {axis}")
     return f" only at {' and '.join(parts)}" if parts else " in some elements"
-
-

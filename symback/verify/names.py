@@ -31,7 +31,9 @@ class Names:
             self._folded.setdefault(word.lower(), name)
 
     @staticmethod
-    def _by_role(exact: dict[str, str], tensors: tuple[Tensor, ...], words: tuple[str, ...]) -> None:
+    def _by_role(
+        exact: dict[str, str], tensors: tuple[Tensor, ...], words: tuple[str, ...]
+    ) -> None:
         """Let the usual words stand for a tensor that is the only one of its role."""
         if len(tensors) == 1:
             for word in words:

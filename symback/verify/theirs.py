@@ -152,6 +152,11 @@ class Theirs:
             return False
         return True
 
+    def _means(self, word: str) -> str:
+        """Return the tensor that an argument's name stands for, "" for all parameters."""
+        tensor = self.names.tensor(word)
+        return "" if tensor is None or word in PARAMETERS else tensor.name
+
     def _own(self, word: str) -> str:
         """Return the tensor of exactly that name."""
         return word if any(tensor.name == word for tensor in self.program.tensors) else ""
@@ -167,7 +172,13 @@ class Theirs:
         ]
         examples = self.program.with_role(Role.INPUT, Role.TARGET)
         required = [p.name for p in signature.parameters.values() if p.default is p.empty]
-        if len(places) == len(required) == 1 + len(examples) and places[0] == unknown[0].name:
+        wanted = ("", *(tensor.name for tensor in examples))
+        loose = {parameter.name for parameter in unknown}
+        fits = all(
+            word in loose or self._means(word) == name
+            for word, name in zip(places, wanted, strict=False)
+        )
+        if len(places) == len(required) == len(wanted) and fits:
             rest = (self.copied(values, tensor) for tensor in examples)
             return dict(zip(places, (self.params(values), *rest), strict=True))
         raise UserError(*(self._unknown(parameter.name) for parameter in unknown))
@@ -382,4 +393,3 @@ def _told(path: Path, name: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         what = f"`{name}` fails" if name else "importing it fails"
         raise UserError(checking.failure(path, error, what)) from None
-

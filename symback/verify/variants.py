@@ -26,7 +26,16 @@ if TYPE_CHECKING:
 
     Finish = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
+NEAREST = 60  # tensors that one may be mistaken for: in a deep network those of layers near by
 Place = tuple[Expr, Callable[[Expr], Expr]]  # a part, and how another one is put in its place
+
+
+# f′(z) of the usual activations, by the value a = f(z): what is put for one another.
+SLOPES: Mapping[str, Callable[[Expr], Expr]] = {
+    "sigmoid": lambda a: a * (1 - a),
+    "tanh": lambda a: 1 - a**2,
+    "relu": lambda a: fn.gt(a, 0),
+}
 
 
 def _as_it_is(array: "NDArray[np.float64]") -> "NDArray[np.float64]":
@@ -63,6 +72,7 @@ class Variants:
     def __init__(self, derivation: Derivation) -> None:
         self.derivation = derivation
         self.tensors = {item.name: item for item in derivation.tensors}
+        self.position = {name: place for place, name in enumerate(self.tensors)}
         self.shown = lower.shown_names(derivation)
         written = (*derivation.forward, *derivation.loss, *derivation.backward)
         self.lines = {line.target: line for line in written}
@@ -141,16 +151,24 @@ class Variants:
         incoming = self._incoming(term)
         if incoming is None or incoming == term.equation.rhs:
             return
-        if incoming.indices != subscripts(term.equation.target) or term.equation.rhs.has(fn.SumOver):
+        if incoming.indices != subscripts(term.equation.target) or term.equation.rhs.has(
+            fn.SumOver
+        ):
             return
         value = self._forward_of(term, incoming)
-        if value is None:
+        if value is None or value.terms[0].equation.rhs.has(fn.Reduction):
             return
-        names = self._names(value.terms[0])
-        known = notation.equation(
-            value.terms[0].equation.target, value.terms[0].equation.rhs, names
-        )
+        known = self._equation(value)
         yield Change(incoming, f"the activation's derivative is missing, that of {known}")
+        a = tensor(f"{value.target}'", *incoming.indices)
+        for word, slope in SLOPES.items():
+            words = f"the derivative is that of {word}, but {known}"
+            yield Change(incoming * slope(a), words, ((f"{value.target}'", value.target),))
+
+    def _equation(self, line: Line) -> str:
+        """Return a forward line as text."""
+        term = line.terms[0]
+        return notation.equation(term.equation.target, term.equation.rhs, self._names(term))
 
     def _incoming(self, term: Term) -> Indexed | None:
         """Return the only adjoint that a term reads."""
@@ -220,7 +238,8 @@ class Variants:
                 continue
             for place, summand in enumerate(part.args):
                 others = [*part.args[:place], *part.args[place + 1 :]]
-                shown = notation.text(summand, names)
+                number, rest = summand.as_coeff_Mul()
+                shown = notation.text(abs(number) * rest, names)
                 whole = notation.text(part, names)
                 yield Change(put(Add(*others)), f"{shown} is missing in ({whole})")
                 yield Change(
@@ -315,20 +334,35 @@ class Variants:
                     for each in (*ix.accesses(term.equation.rhs), *ix.scalars(term.equation.rhs))
                     if name_of(each) == name_of(access)
                 }
-                words = f"{self.shown.get(other.name, other.name)} stands where {{}} belongs"
+                belongs = shown.get(name_of(access), name)
+                words = f"{self.shown.get(other.name, other.name)} stands where {belongs} belongs"
                 yield Change(
                     term.equation.rhs.xreplace(swap),
-                    words.format(shown.get(name_of(access), name)),
+                    words + self._between(name, other.name),
                     ((letter, other.name),),
                     sizes,
                 )
 
+    def _between(self, name: str, other: str) -> str:
+        """Say which step of the chain rule lies between two adjoints, ∂L/∂a and ∂L/∂z."""
+        line = self.lines.get(name)
+        incoming = None if line is None else self._incoming(line.terms[0])
+        if line is None or incoming is None:
+            return ""
+        term = line.terms[0]
+        value = self._forward_of(term, incoming)
+        if dict(term.names)[name_of(incoming)] != other or value is None:
+            return ""
+        return f": the derivative of {self._equation(value)} is missing"
+
     def _others(self, line: Line, name: str) -> Iterator[Tensor]:
-        """Yield the tensors that are known by the time of the line."""
+        """Yield the nearest tensors that are known by the time of the line."""
         known = self.order[line.target]
-        for other in self.derivation.tensors:
-            if other.name not in (name, line.target) and self.order.get(other.name, -1) < known:
-                yield other
+        at = self.position.get(name, 0)
+        near = sorted(self.tensors, key=lambda other: abs(self.position[other] - at))
+        for other in near[:NEAREST]:
+            if other not in (name, line.target) and self.order.get(other, -1) < known:
+                yield self.tensors[other]
 
     def _fitting(
         self, term: Term, access: Expr, other: Tensor
@@ -406,8 +440,8 @@ class Variants:
                 inner = notation.text(part.args[0], names)
                 yield Change(put(part.args[0]), f"{inner} stands for {shown}")
                 slope = part.fdiff(1)
-                if slope.has(Indexed) and not slope.has(fn.power):
-                    yield Change(put(slope), f"the derivative of {shown} stands in its place")
+                for other in (slope, -slope) if slope.has(Indexed) else ():
+                    yield Change(put(other), f"{notation.text(other, names)} stands for {shown}")
 
     def _repeated(self, term: Term) -> Iterator[Change]:
         """Yield the term with a factor that counts twice, or that divides instead."""
@@ -463,5 +497,3 @@ def _inside(expr: Expr) -> Sequence[int]:
     if isinstance(expr, fn.Reduction | Pow):
         return (0,)
     return range(len(expr.args))
-
-
