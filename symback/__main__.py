@@ -237,6 +237,40 @@ def verify(spec: Path, function: str, points: int, arrays: str, as_json: bool) -
 
 
 @cli.command()
+@spec_argument
+@click.option(
+    "--data",
+    "table",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Examples, a .csv or .npz with the spec's columns; the spec's own data by default.",
+)
+@click.option(
+    "--weights",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="An .npz of parameters; those training starts from by default.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def explain(spec: Path, table: Path | None, weights: Path | None, seed: int, as_json: bool) -> None:
+    """Show where a gradient vanishes or explodes.
+
+    The norm of each factor along the chain from the loss to every parameter, at a point, how much
+    of each activation is saturated or dead, and what stands out in words.
+    """
+    from symback.explain import explain as explained
+    from symback.explain import words
+    from symback.progress import in_terminal
+
+    told = explained(spec, table, weights, seed)
+    if as_json or not in_terminal():
+        click.echo(words.document(told) if as_json else words.page(told), nl=False)
+    else:
+        words.draw(told)
+
+
+@cli.command()
 @click.argument("name", required=False)
 def catalog(name: str | None) -> None:
     """Show what a spec can name, each entry with formula and derivative."""

@@ -97,7 +97,8 @@ class Diagnosis:
     def _explained(self, waiting: list[str], done: set[str]) -> tuple[Finding, tuple[str, ...]]:
         """Explain the first of what differs, and all that the same mistake explains."""
         first = waiting[0]
-        plain = self._of_shape(first) or self._of_place(first, waiting) or self._nothing(first)
+        plain = self._of_shape(first) or self._of_place(first, waiting)
+        plain = plain or self._nothing(first, waiting)
         if plain is not None:
             return plain, plain.names
         near, far = self.stages(first, done)
@@ -164,11 +165,13 @@ class Diagnosis:
             for answer, point in zip(self.answers, self.points, strict=True)
         )
 
-    def _nothing(self, name: str) -> Finding | None:
+    def _nothing(self, name: str, waiting: list[str]) -> Finding | None:
         """Explain zeros, and what isn't finite."""
-        if all(not answer[name].any() for answer in self.answers):
-            words = f"{name} is zero everywhere: it was never computed"
-            return Finding((name,), words, *self._right(name))
+        zero = [n for n in waiting if not any(answer[n].any() for answer in self.answers)]
+        if name in zero:
+            is_zero = "is zero everywhere: it was" if len(zero) == 1 else "are zero: they were"
+            words = f"{', '.join(zero)} {is_zero} never computed"
+            return Finding(tuple(zero), words, *self._right(name))
         for answer in self.answers:
             bad = ~np.isfinite(answer[name])
             if bad.any():
