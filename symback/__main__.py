@@ -166,10 +166,21 @@ def train(
     show_default=True,
 )
 @click.option("--steps", is_flag=True, help="How each gradient was found, step by step.")
+@click.option(
+    "--stability",
+    is_flag=True,
+    help="Where each formula as written overflows or loses its digits, and what replaces it.",
+)
 @click.option("-o", "--output", metavar="FILE", help="Where to write; else standard output.")
 @stages_option
 def inspect(
-    spec: Path, wrt: str, form: str, steps: bool, output: str | None, show_stages: bool
+    spec: Path,
+    wrt: str,
+    form: str,
+    steps: bool,
+    stability: bool,
+    output: str | None,
+    show_stages: bool,
 ) -> None:
     """Show the network's equations, and how each gradient was found."""
     from symback import inspect as inspection
@@ -179,11 +190,14 @@ def inspect(
     if show_stages:
         _show_stages(making.plan(spec))
     loaded = pipeline.load(spec)
-    named = [item.name for item in loaded.inputs]
-    derivation = pipeline.derive(loaded, [wrt] if wrt in named else [])
-    shown = inspection.show(
-        inspection.story(derivation, wrt), form, steps=steps, width=_width(output)
-    )
+    if stability:
+        shown = _stability(loaded, form, wrt)
+    else:
+        named = [item.name for item in loaded.inputs]
+        derivation = pipeline.derive(loaded, [wrt] if wrt in named else [])
+        shown = inspection.show(
+            inspection.story(derivation, wrt), form, steps=steps, width=_width(output)
+        )
     if output and output != "-":
         write(Path(output), shown)
     else:
@@ -298,6 +312,19 @@ def new(name: str) -> None:
 
     model, table = starter.create(name, Path())
     click.echo(f"wrote {model} and {table}; try: symback train {model}")
+
+
+def _stability(spec: Any, form: str, wrt: str) -> str:
+    import json
+
+    from symback import graph, stability
+
+    if form == "latex" or wrt:
+        raise click.UsageError("--stability is text or json, of the whole network")
+    found = stability.sites(graph.build(spec))
+    if form == "json":
+        return json.dumps(stability.document(found), ensure_ascii=False, indent=2) + "\n"
+    return stability.page(found)
 
 
 def _require_type(target: str, dtype: str) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from symback.__main__ import cli
 from symback import evaluation, making, pipeline
+from symback.__main__ import cli
 from symback.evaluation import Network
 from symback.spec import parse
 from symback.verify import Verdict, compare, verify
@@ -394,8 +394,8 @@ OTHER_ALGEBRA = [
             ("import numpy as np\n", "import numpy as np\nW1 = b1 = W2 = b2 = x = t = None\n"),
             (
                 "    a1 = np",
-                "    x, t, W1, b1, W2, b2 = X, y, f1_weight, f1_bias, f2_weight, f2_bias\n"
-                "    a1 = np",
+                """    x, t, W1, b1, W2, b2 = X, y, f1_weight, f1_bias, f2_weight, f2_bias
+    a1 = np""",
             ),
         ],
     ),

@@ -37,7 +37,8 @@ def _is_flat(step: Step) -> bool:
 
 def _flat(step: Step) -> str:
     held = step.activation
-    assert held is not None and step.gain is not None  # of a flat step
+    assert held is not None  # of a flat step
+    assert step.gain is not None
     name = f"its {held.word} outputs" if held.word else f"the outputs of {held.formula}"
     shrinks = "no gradient gets through" if step.gain == 0 else "the gradient shrinks"
     size = "" if step.gain == 0 else f" {_times(1 / step.gain)} at"
@@ -73,10 +74,10 @@ def _reason(told: Explanation, layer: Layer) -> str:
     """Say what in a layer changes the gradient's size most: its activation, or its weights."""
     steps = [step for step in told.steps if step.layer == layer.name and step.activation]
     step = min(steps, key=lambda step: step.gain or 0.0, default=None)
-    if step is not None and step.activation is not None and step.gain is not None:
-        if layer.gain < 1 and step.gain**2 <= layer.gain:
-            word = step.activation.word or step.activation.formula
-            return f"{word} multiplies by {step.gain:.2g}, its slope is at most {step.activation.slope:.2g}"
+    held = None if step is None else step.activation
+    if step is not None and held is not None and (step.gain or 1) ** 2 <= layer.gain < 1:
+        word = held.word or held.formula
+        return f"{word} multiplies by {step.gain:.2g}, its slope is at most {held.slope:.2g}"
     weights = [item for item in told.parameters if item.key.startswith(f"{layer.name}.")]
     large = max((w for w in weights if w.spectral is not None), key=lambda w: w.norm, default=None)
     if large is not None:

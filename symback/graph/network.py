@@ -238,7 +238,8 @@ class Network:
         for note in stabler.notes:
             self.rewrites[f"{reading.layer}: {note}"] = None
         if stabler.notes:
-            self.rewritten.append(Rewrite(reading.layer, equation.rhs, tuple(reading.names.items())))
+            names = tuple(reading.names.items())
+            self.rewritten.append(Rewrite(reading.layer, equation.rhs, names))
         equation = Equation(equation.target, stabler.expr)
         constants = frozenset(
             letter for letter, name in reading.names.items() if self.is_fixed(name)

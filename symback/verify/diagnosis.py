@@ -14,9 +14,7 @@ import numpy as np
 from sympy.core.parameters import distribute
 
 from symback import lower
-from symback.derivation import Line
 from symback.evaluation import Call, Network, calls
-from symback.program import Role
 from symback.targets import numpy
 from symback.verify import ratio
 from symback.verify.variants import Variant, Variants
@@ -186,8 +184,7 @@ class Diagnosis:
         if not word:
             return None
         names = tuple(each for each in waiting if self._factor(each, self.points) == word)
-        first = name if name == self.network.program.objective else name
-        return Finding(names, f"{first} equals ours times {word}", *self._right(name))
+        return Finding(names, f"{name} equals ours times {word}", *self._right(name))
 
     def _factor(self, name: str, points: Sequence[Mapping[str, Any]]) -> str:
         """Return the constant between an answer and what stands at the points, "" without one."""

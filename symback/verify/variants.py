@@ -481,13 +481,14 @@ def everywhere(expr: Expr) -> Iterator[Place]:
     """Yield every part of an expression, the whole first, with what puts another in its place."""
     yield expr, lambda new: new
     for place in _inside(expr):
-        args = expr.args
-        for part, put in everywhere(args[place]):
+        for part, put in everywhere(expr.args[place]):
+            yield part, _placed(expr, place, put)
 
-            def placed(new: Expr, place: int = place, put: Callable[[Expr], Expr] = put) -> Expr:
-                return expr.func(*args[:place], put(new), *args[place + 1 :])
 
-            yield part, placed
+def _placed(expr: Expr, place: int, put: Callable[[Expr], Expr]) -> Callable[[Expr], Expr]:
+    """Return what puts another part into one of an expression's arguments."""
+    args = expr.args
+    return lambda new: expr.func(*args[:place], put(new), *args[place + 1 :])
 
 
 def _inside(expr: Expr) -> Sequence[int]:

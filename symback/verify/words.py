@@ -8,11 +8,8 @@ from symback.verify import Finding, Verdict
 def page(verdict: Verdict) -> str:
     """Return what is right, then each mistake with the right formula and the emitted line."""
     counts = ", ".join(map(str, verdict.examples))
-    lines = [
-        f"{verdict.title} against {verdict.model}, at {len(verdict.examples)} random points "
-        f"({counts} examples), to {verdict.tolerance:g}",
-        "",
-    ]
+    points = f"{len(verdict.examples)} random points ({counts} examples)"
+    lines = [f"{verdict.title} against {verdict.model}, at {points}, to {verdict.tolerance:g}", ""]
     if verdict.right:
         lines.append(f"  right     {', '.join(verdict.right)}")
     if verdict.wrong:
