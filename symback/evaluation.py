@@ -16,7 +16,7 @@ from symback import lower, pipeline
 from symback.derivation import Derivation, Line
 from symback.emit import Module
 from symback.emit.reading import reads
-from symback.emit.templates import source
+from symback.emit.templates import sources
 from symback.program import Program, Role, Statement
 from symback.targets import numpy
 
@@ -62,9 +62,10 @@ def calls(written: Sequence[tuple[Statement, Program]]) -> tuple[Call, ...]:
             f"    {numpy.code(statement, program)}\n"
             f"    return {statement.target.name}"
         )
-    known = [source(f"numpy/functions/{name}.py") for name in helpers]
     head = "import math\nfrom typing import Any\n\nimport numpy as np\n\nArray = Any\n"
-    made = pipeline.imported(Module("lines", "numpy", "\n\n".join([head, *known, *bodies])))
+    made = pipeline.imported(
+        Module("lines", "numpy", "\n\n".join([head, *sources("numpy", helpers), *bodies]))
+    )
     return tuple(
         Call(statement, names, getattr(made, f"line_{place}"))
         for place, ((statement, _), names) in enumerate(zip(written, found, strict=True))

@@ -278,7 +278,7 @@ class Diagnosis:
     def _above(self, name: str) -> list[int]:
         """Return the lines that a tensor depends on, itself last."""
         needed = {name}
-        found = []
+        found: list[int] = []
         for place in range(self._place(name), -1, -1):
             call = self.network.calls[place]
             if call.target in needed:

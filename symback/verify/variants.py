@@ -17,6 +17,7 @@ from symback import index as ix
 from symback import lower, notation
 from symback.derivation import Derivation, Line, Term
 from symback.formula import tensor
+from symback.functions import Index
 from symback.graph import Equation, name_of, subscripts
 from symback.program import Dim, Role, Tensor
 
@@ -58,12 +59,16 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A mistake in one term: its formula then, and perhaps tensors it didn't read before."""
+    """A mistake in one term: its formula then, and perhaps tensors it didn't read before.
+
+    `ranges` says which of the target's indices run over other ranges then, of these `sizes`.
+    """
 
     rhs: Expr
     words: str
     names: tuple[tuple[str, str], ...] = ()
     sizes: tuple[tuple[str, Dim], ...] = ()
+    ranges: tuple[tuple[Index, Index], ...] = ()
 
 
 class Variants:
@@ -100,20 +105,20 @@ class Variants:
         term = line.terms[place]
         made = replace(
             term,
-            equation=Equation(term.equation.target, change.rhs),
+            equation=Equation(term.equation.target.xreplace(dict(change.ranges)), change.rhs),
             names=(*term.names, *change.names),
             sizes=tuple((dict(term.sizes) | dict(change.sizes)).items()),
         )
         return Line(line.target, (*line.terms[:place], made, *line.terms[place + 1 :]))
 
     def _shape(self, line: Line, term: Term, change: Change) -> tuple[Dim, ...]:
-        shape = self._tensor(line.target).shape
-        sizes = dict(change.sizes)
+        shape, swap = self._tensor(line.target).shape, dict(change.ranges)
         letters = subscripts(term.equation.target)
-        if len(letters) != len(shape):
+        if not swap or len(letters) != len(shape):
             return shape
+        sizes = dict(change.sizes)
         return tuple(
-            sizes.get(getattr(letter, "name", ""), dim)
+            sizes[swap[letter].range] if letter in swap else dim
             for letter, dim in zip(letters, shape, strict=True)
         )
 
@@ -250,14 +255,11 @@ class Variants:
 
     def _sums(self, line: Line, term: Term, shape: tuple[Dim, ...]) -> Iterator[Variant]:
         """Yield what a forgotten sum leaves: an axis too many, or one example of it alone."""
-        sizes = dict(term.sizes)
         names = self._names(term)
         for total, put in everywhere(term.equation.rhs):
             if not isinstance(total, fn.SumOver):
                 continue
             for letter in total.bound:
-                if letter.name not in sizes:
-                    continue
                 rest = tuple(other for other in total.bound if other != letter)
                 body = fn.SumOver(total.body, *rest) if rest else total.body
                 rhs = put(body)
@@ -269,10 +271,10 @@ class Variants:
                 yield Variant(self._with(line, 0, Change(mean, "")), words, shape)
 
     def _unsummed(
-        self, line: Line, term: Term, letter: Symbol, rhs: Expr, shape: tuple[Dim, ...]
+        self, line: Line, term: Term, letter: Index, rhs: Expr, shape: tuple[Dim, ...]
     ) -> Iterator[Variant]:
         """∂L/∂b[o] = Σ_n ∂L/∂z[n,o] without Σ_n: one row for each n, or the wrong axis summed."""
-        dim = dict(term.sizes)[letter.name]
+        dim = dict(term.sizes)[letter.range]
         target = tensor(line.target, letter, *subscripts(term.equation.target))
         names = (*term.names, (line.target, line.target))
         made = Line(line.target, (replace(term, equation=Equation(target, rhs), names=names),))
@@ -304,14 +306,14 @@ class Variants:
         """Σ_j p[n,j]·d[n,j] as if it were p[n,k]·d[n,k]."""
         sizes = dict(term.sizes)
         names = self._names(term)
-        free = [part for part in subscripts(term.equation.target) if isinstance(part, Symbol)]
+        free = [part for part in subscripts(term.equation.target) if isinstance(part, Index)]
         for total, put in everywhere(term.equation.rhs):
             if not isinstance(total, fn.SumOver) or len(total.bound) != 1:
                 continue
             (letter,) = total.bound
             shown = notation.text(total, names)
             for other in free:
-                same = sizes.get(other.name) == sizes.get(letter.name) is not None
+                same = sizes[other.range] == sizes[letter.range]
                 if same and other not in ix.indices(total.body):
                     made = put(ix.substitute(total.body, {letter: other}))
                     yield Change(made, f"the sum over {letter} is missing in {shown}")
@@ -325,11 +327,12 @@ class Variants:
         for access in _distinct(term.equation.rhs):
             name = names.get(name_of(access), name_of(access))
             for other in self._others(line, name):
-                sizes = self._fitting(term, access, other)
-                if sizes is None:
+                fits = self._fitting(term, access, other)
+                if fits is None:
                     continue
+                swap, sizes = fits
                 letter = f"{other.name}'"
-                swap = {
+                there = {
                     each: tensor(letter, *subscripts(each))
                     for each in (*ix.accesses(term.equation.rhs), *ix.scalars(term.equation.rhs))
                     if name_of(each) == name_of(access)
@@ -337,10 +340,11 @@ class Variants:
                 belongs = shown.get(name_of(access), name)
                 words = f"{self.shown.get(other.name, other.name)} stands where {belongs} belongs"
                 yield Change(
-                    term.equation.rhs.xreplace(swap),
+                    term.equation.rhs.xreplace(there).xreplace(swap),
                     words + self._between(name, other.name),
                     ((letter, other.name),),
                     sizes,
+                    tuple(swap.items()),
                 )
 
     def _between(self, name: str, other: str) -> str:
@@ -366,25 +370,30 @@ class Variants:
 
     def _fitting(
         self, term: Term, access: Expr, other: Tensor
-    ) -> tuple[tuple[str, Dim], ...] | None:
-        """Return the ranges the letters have with another tensor there, None if it can't stand."""
+    ) -> tuple[dict[Index, Index], tuple[tuple[str, Dim], ...]] | None:
+        """Return which indices run over other ranges with another tensor there, and their sizes.
+
+        None where the tensor can't stand there.
+        """
         letters = subscripts(access)
         own = self._tensor(dict(term.names).get(name_of(access), ""))
-        if len(letters) != len(other.shape) or not all(isinstance(s, Symbol) for s in letters):
+        if len(letters) != len(other.shape) or not all(isinstance(s, Index) for s in letters):
             return None
         if own.shape == other.shape:
-            return ()
+            return {}, ()
         held = dict(term.sizes)
         rest = [a for a in ix.accesses(term.equation.rhs) if name_of(a) != name_of(access)]
         bound = {letter for each in rest for letter in ix.indices(each)}
+        swap: dict[Index, Index] = {}
         sizes: list[tuple[str, Dim]] = []
-        for letter, dim in zip(letters, other.shape, strict=True):
-            if held.get(letter.name) == dim:
+        for axis, (letter, dim) in enumerate(zip(letters, other.shape, strict=True)):
+            if held[letter.range] == dim:
                 continue
             if letter in bound or letter not in subscripts(term.equation.target):
                 return None
-            sizes.append((letter.name, dim))
-        return tuple(sizes)
+            swap[letter] = Index(letter.name, f"{other.name}':{axis}")
+            sizes.append((swap[letter].range, dim))
+        return swap, tuple(sizes)
 
     def _transposed(self, term: Term) -> Iterator[Change]:
         """Yield the term with W[i,o] where W[o,i] belongs, of square matrices."""
