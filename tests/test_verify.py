@@ -12,9 +12,9 @@ from click.testing import CliRunner, Result
 
 from symback import evaluation, making, pipeline
 from symback.__main__ import cli
-from symback.evaluation import Network
 from symback.spec import parse
 from symback.verify import Verdict, compare, verify
+from symback.verify.hypotheses import Hypotheses
 from symback.verify.ratio import named
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -106,6 +106,39 @@ def backward(params, x, t):
     db1 = dz1.sum(axis=0) + penalty * b1
     return {"dW1": dW1, "db1": db1, "dW2": dW2, "db2": db2, "dW3": dW3}
 """
+CONV_SPEC = """
+model: conv
+inputs: {x: [n, 2, 9], t: [n, 3]}
+layers:
+  - c1:
+      formula: "z[n, o, u] = sum(W[o, c, p] * x[n, c, 2*u + p - 1], c, p) + b[o]"
+      parameters:
+        W: {shape: [4, 2, 3], init: "uniform(-0.5, 0.5)"}
+        b: {shape: [4], init: zeros}
+      sizes: {u: 5}
+  - r: {activation: relu}
+  - h: {flatten: }
+  - f2: {dense: 3}
+loss: {mse: t}
+optimizer: sgd
+"""
+CONV = """
+import numpy as np
+
+def backward(params, x, t):
+    W, b = params["c1.W"], params["c1.b"]
+    W4, b4 = params["f2.weight"], params["f2.bias"]
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 1)))
+    windows = np.stack([padded[:, :, 2 * u : 2 * u + 3] for u in range(5)], axis=2)
+    z1 = np.einsum("ncup,ocp->nou", windows, W) + b[:, None]
+    h = np.maximum(z1, 0).reshape(len(x), -1)
+    dy = 2 * (h @ W4.T + b4 - t) / t.size
+    dW4, db4 = dy.T @ h, dy.sum(axis=0)
+    dz1 = (dy @ W4).reshape(z1.shape) * (z1 > 0)
+    dW = np.einsum("nou,ncup->ocp", dz1, windows)
+    db = dz1.sum(axis=(0, 2))
+    return dW, db, dW4, db4
+"""
 RELU_SPEC = """
 model: gate
 inputs: {x: [n, 4], t: {shape: [n], classes: 4}}
@@ -151,15 +184,16 @@ SOURCES = {
     "iris": (IRIS, ""),
     "own": (OWN, OWN_SPEC),
     "gate": (RELU, RELU_SPEC),
+    "conv": (CONV, CONV_SPEC),
 }
 
 
 @cache
-def network(model: str) -> Network:
-    """Return a model's network, with gradients by its inputs."""
+def hypotheses(model: str) -> Hypotheses:
+    """Return a model's network, with gradients by its inputs, and what can be wrong with it."""
     text = SOURCES[model][1]
     spec = parse(text) if text else pipeline.load(EXAMPLES / f"{model}.yaml")
-    return evaluation.network(spec, making.input_names(spec))
+    return Hypotheses(evaluation.network(spec, making.input_names(spec)))
 
 
 def compared(folder: Path, model: str, *changes: tuple[str, str]) -> Verdict:
@@ -170,7 +204,7 @@ def compared(folder: Path, model: str, *changes: tuple[str, str]) -> Verdict:
         source = source.replace(old, new)
     file = folder / f"{model}_by_hand.py"
     file.write_text(source, "utf-8")
-    return compare(network(model), f"{file}:backward")
+    return compare(hypotheses(model), f"{file}:backward")
 
 
 # (model, what is changed, what must be said, the gradients that are explained by it)
@@ -210,7 +244,12 @@ MUTANTS = [
     ),
     ("chain", ("dz2 @ W2", "dz2 @ W2.T"), r"W2\[o,i\] is read transposed", "W1 b1"),
     ("chain", ("dz2 @ W2", "dz3 @ W3"), "∂L/∂a2 stands where ∂L/∂a1 belongs", "W1 b1"),
-    ("chain", ("db2 = dz2.sum(axis=0)", "db2 = dz2"), "in db2: the sum over n is missing", "b2"),
+    (
+        "chain",
+        ("db2 = dz2.sum(axis=0)", "db2 = dz2"),
+        r"in db2: the sum over n is missing: its shape is \(n, 4\), `.sum\(axis=0\)`",
+        "b2",
+    ),
     ("chain", ("db2 = dz2.sum(axis=0)", "db2 = dz2.sum(axis=1)"), "summed over o; .* over n", "b2"),
     ("chain", ("db2 = dz2.sum(axis=0)", "db2 = dz2.mean(axis=0)"), "a mean over n", "b2"),
     ("chain", ("db2 = dz2.sum(axis=0)", "db2 = dz2[-1]"), "the last n alone counts", "b2"),
@@ -329,6 +368,22 @@ MUTANTS = [
     ),
     ("gate", ("(p - T)", "(T - p)"), "in dz4: the sign is wrong", "all"),
     ("gate", ("dz3.T @ h", "dz3.T @ a2"), "in dW4: a2 stands where y3 belongs", "W4"),
+    (
+        "conv",
+        ("(1, 1)))", "(0, 2)))"),
+        r"in z1: x\[n,c,2·u \+ p\] stands where x.* belongs",
+        "W4 b4 b1",
+    ),
+        "conv",
+        ("(1, 1)))", "(0, 2)))"),
+        r"in z1: x\[n,c,2·u \+ p\] stands where x.* belongs",
+        "W4 b4 b1",
+    ),
+    ("conv", ("return dW,", "return dW[:, :, ::-1],"), "reversed along axis 2", "W1"),
+    ("conv", ("return dW,", "return dW.transpose(1, 0, 2),"), "dW1 is transposed", "W1"),
+    ("conv", ("dz1.sum(axis=(0, 2))", "dz1.mean(axis=2).sum(axis=0)"), "mean over u", "b1"),
+    ("conv", ("dz1.sum(axis=(0, 2))", "dz1.sum(axis=0)"), "the sum over u is missing", "b1"),
+    ("conv", ("* (z1 > 0)", ""), "the activation's derivative is missing", "W1 b1"),
 ]
 
 

@@ -18,6 +18,7 @@ from symback.evaluation import Network
 from symback.program import Contract, Role
 from symback.targets import numpy
 from symback.verify.diagnosis import SINGLE, TOLERANCE, Diagnosis, Finding
+from symback.verify.hypotheses import Hypotheses
 from symback.verify.theirs import Answer, Theirs, find
 
 __all__ = ["Finding", "Verdict", "verify"]
@@ -51,21 +52,23 @@ def verify(source: Path, place: str, count: int = 3, arrays: str = "numpy") -> V
     or the file can't be used, and where the function fails.
     """
     spec = pipeline.load(source)
-    return compare(evaluation.network(spec, making.input_names(spec)), place, count, arrays)
+    network = evaluation.network(spec, making.input_names(spec))
+    return compare(Hypotheses(network), place, count, arrays)
 
 
-def compare(network: Network, place: str, count: int = 3, arrays: str = "numpy") -> Verdict:
+def compare(hypotheses: Hypotheses, place: str, count: int = 3, arrays: str = "numpy") -> Verdict:
     """Hold a function against a network that is derived already."""
+    network = hypotheses.network
     theirs = find(place, network.program, arrays)
     points = [_point(network, n, seed) for seed, n in enumerate(_counts(network, count))]
     answers = [theirs.at(point) for point in points]
     _require_repeatable(theirs, points[0], answers[0])
     tolerance = SINGLE if any(answer.single for answer in answers) else TOLERANCE
     held = [_held(network, answer) for answer in answers]
-    diagnosis = Diagnosis(network, points, held, tolerance)
+    diagnosis = Diagnosis(hypotheses, points, held, tolerance)
     given = diagnosis.given
     wrong = diagnosis.wrong()
-    findings = [*diagnosis.findings()] if wrong else [*_at_large_values(network, theirs)]
+    findings = [*diagnosis.findings()] if wrong else [*_at_large_values(hypotheses, theirs)]
     return Verdict(
         title=theirs.title,
         model=network.program.source or network.program.model,
@@ -119,14 +122,15 @@ def _require_repeatable(theirs: Theirs, point: Mapping[str, Any], answer: Answer
 # ---------------------------------------------------------------- large values
 
 
-def _at_large_values(network: Network, theirs: Theirs) -> Iterator[Finding]:
+def _at_large_values(hypotheses: Hypotheses, theirs: Theirs) -> Iterator[Finding]:
     """Yield what isn't finite where ours is, once outputs are large."""
+    network = hypotheses.network
     for point in _large_points(network):
         ours = {key: point[name] for key, name in network.derivation.gradients}
         if not all(np.isfinite(array).all() for array in ours.values()):
             continue
         held = _held(network, theirs.at(point))
-        diagnosis = Diagnosis(network, [point], [held])
+        diagnosis = Diagnosis(hypotheses, [point], [held])
         bad = [name for name in diagnosis.given if not np.isfinite(held[name]).all()]
         if bad:
             yield _overflow(diagnosis, bad)

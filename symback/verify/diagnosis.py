@@ -8,16 +8,16 @@ finding; it is then taken as done, and what still differs is explained the same 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
-from sympy.core.parameters import distribute
 
-from symback import lower
-from symback.evaluation import Call, Network, calls
+from symback.evaluation import Call, Network
 from symback.targets import numpy
 from symback.verify import ratio
-from symback.verify.variants import Variant, Variants
+from symback.verify.hypotheses import Hypotheses
+from symback.verify.variants import Variant
 
 TOLERANCE = 1e-6
 SINGLE = 1e-3  # for gradients that were computed in float32
@@ -57,17 +57,19 @@ class Guess:
 class Diagnosis:
     """Holds answers against a network at several points, and explains what differs."""
 
-    network: Network
+    hypotheses: Hypotheses
     points: list[dict[str, Any]]
     answers: Answers
     tolerance: float = TOLERANCE
     calls: list[Call] = field(init=False)
-    variants: Variants = field(init=False)
-    made: dict[int, list[tuple[int, Variant, Call]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.calls = list(self.network.calls)
-        self.variants = Variants(self.network.derivation)
+
+    @property
+    def network(self) -> Network:
+        """The network that is compared with."""
+        return self.hypotheses.network
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -133,16 +135,23 @@ class Diagnosis:
             if same(theirs, ours.transpose(axes), self.tolerance):
                 return f"{name} is transposed: its shape is {wanted}"
         if shape == wanted:
-            flipped = ours.T.reshape(wanted) if ours.ndim > 1 else ours
-            both = (theirs, flipped)
-            right = ours.ndim > 1 and same(*both, self.tolerance)
-            return (
-                f"{name} has its elements in column order: reshape it row by row" if right else ""
-            )
+            return self._reordered(name, theirs, ours)
         if same(theirs.reshape(wanted), ours, self.tolerance):
             what = "an axis too many" if theirs.ndim > ours.ndim else "another shape"
             what = "an axis too few" if theirs.ndim < ours.ndim else what
             return f"{name} has the right numbers in {what}: {shape}, should be {wanted}"
+        return ""
+
+    def _reordered(self, name: str, theirs: Array, ours: Array) -> str:
+        """Say of an array of the right shape whether its elements stand in another order."""
+        for count in range(1, ours.ndim + 1):
+            for axes in combinations(range(ours.ndim), count):
+                if same(theirs, np.flip(ours, axes), self.tolerance):
+                    return f"{name} is reversed along axis {' and '.join(map(str, axes))}"
+        by_columns = ours.ravel(order="F").reshape(ours.shape)
+        by_rows = ours.reshape(ours.shape[::-1], order="F").T if ours.ndim else ours
+        if any(same(theirs, other, self.tolerance) for other in (by_columns, by_rows)):
+            return f"{name} has its elements column by column: reshape it row by row"
         return ""
 
     def _of_place(self, name: str, waiting: list[str]) -> Finding | None:
@@ -270,7 +279,7 @@ class Diagnosis:
 
     def _guesses(self, first: str, places: Sequence[int], *, scaled: bool) -> Iterator[Guess]:
         for place in places:
-            for rank, variant, call in self._made(place):
+            for rank, (variant, call) in enumerate(self.hypotheses.at(place)):
                 guess = self._tried(first, place, rank, variant, call, scaled=scaled)
                 if guess is not None:
                     yield guess
@@ -285,49 +294,6 @@ class Diagnosis:
                 found.insert(0, place)
                 needed |= set(call.reads)
         return found
-
-    def _made(self, place: int) -> list[tuple[int, Variant, Call]]:
-        """Return the variants of a line that have an array form, each with its function."""
-        if place not in self.made:
-            lines = self.network.lines[place]
-            known = self.network.calls[place].statement
-            found: list[tuple[int, Variant, Any, Any]] = []
-            seen = {known.because}
-            with distribute(False):
-                for rank, variant in enumerate(
-                    self.variants.of(lines[0]) if len(lines) == 1 else ()
-                ):
-                    written = self._written(variant)
-                    if written is None:
-                        continue
-                    key = f"{written[0].because}|{variant.done}|{variant.shape}"
-                    if key not in seen:
-                        seen.add(key)
-                        found.append((rank, variant, *written))
-                made = calls([(statement, program) for _, _, statement, program in found])
-            self.made[place] = [
-                (rank, variant, call)
-                for (rank, variant, _, _), call in zip(found, made, strict=True)
-            ]
-        return self.made[place]
-
-    def _written(self, variant: Variant) -> tuple[Any, Any] | None:
-        """Return a variant's statement with the program it is printed for; None without a form."""
-        name = variant.line.target
-
-        def shaped(tensor: Any) -> Any:
-            return replace(tensor, shape=variant.shape) if tensor.name == name else tensor
-
-        derivation = self.network.derivation
-        derivation = replace(derivation, tensors=tuple(map(shaped, derivation.tensors)))
-        tensors = tuple(map(shaped, self.network.program.tensors))
-        program = replace(self.network.program, tensors=tensors)
-        try:
-            (statement,) = lower.statements(derivation, (variant.line,))
-            numpy.code(statement, program)
-        except (KeyError, TypeError, ValueError, StopIteration):
-            return None  # indices that no array has: nothing that anyone can have written
-        return statement, program
 
     def _tried(
         self, first: str, place: int, rank: int, variant: Variant, call: Call, *, scaled: bool
@@ -408,8 +374,6 @@ def same(theirs: Array, ours: Any, tolerance: float) -> bool:
 
 
 def _permutations(rank: int) -> Iterator[tuple[int, ...]]:
-    from itertools import permutations
-
     yield from (axes for axes in permutations(range(rank)) if axes != tuple(range(rank)))
 
 

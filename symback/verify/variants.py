@@ -130,6 +130,7 @@ class Variants:
         yield from self._inner_sums(term)
         yield from self._swaps(line, term)
         yield from self._transposed(term)
+        yield from self._shifted(term)
         yield from self._misplaced(term)
         yield from self._powers(term)
         yield from self._repeated(term)
@@ -281,7 +282,8 @@ class Variants:
         wide = (dim, *shape)
         what = f"the sum over {letter} is missing"
         count = len(shape)
-        yield Variant(made, f"{what}: `.sum(axis=0)` would do it", wide)
+        held = ", ".join(map(str, wide))
+        yield Variant(made, f"{what}: its shape is ({held}), `.sum(axis=0)` is wanted", wide)
         for axis in range(1, count + 1):
             yield Variant(
                 made,
@@ -404,6 +406,21 @@ class Variants:
                 turned = tensor(name_of(access), *reversed(access.indices))
                 rhs = term.equation.rhs.xreplace({access: turned})
                 yield Change(rhs, f"{notation.text(access, names)} is read transposed")
+
+    def _shifted(self, term: Term) -> Iterator[Change]:
+        """Yield the term with a window that begins one place off: x[n,2·u + p] for 2·u + p − 1."""
+        names = self._names(term)
+        for access in ix.accesses(term.equation.rhs):
+            for axis, part in enumerate(access.indices):
+                if isinstance(part, Index) or part.is_Integer or ix.affine(part) is None:
+                    continue
+                for step in (-1, 1):
+                    places = [*access.indices]
+                    places[axis] = part + step
+                    other = tensor(name_of(access), *places)
+                    pair = [notation.text(each, names) for each in (other, access)]
+                    words = f"{pair[0]} stands where {pair[1]} belongs: the padding is another"
+                    yield Change(term.equation.rhs.xreplace({access: other}), words)
 
     def _misplaced(self, term: Term) -> Iterator[Change]:
         """f′(a) where f′(z) belongs, of a = f(z): the derivative taken at the wrong value."""
