@@ -1,7 +1,7 @@
 """The backward pass of chain.yaml written by hand: once right, once with three usual mistakes.
 
-symback verify examples/chain.yaml examples/chain_by_hand.py:backward
-symback verify examples/chain.yaml examples/chain_by_hand.py:hasty
+symback verify examples/chain.yaml examples/faulty/chain_by_hand.py:backward
+symback verify examples/chain.yaml examples/faulty/chain_by_hand.py:hasty
 """
 
 import numpy as np
