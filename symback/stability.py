@@ -16,7 +16,7 @@ from typing import Any
 
 import mpmath
 import numpy as np
-from sympy import Add, Expr, Indexed, Integer, KroneckerDelta, Mul, Pow, Rational, Symbol, pi
+from sympy import Add, Expr, Indexed, Integer, Mul, Pow, Rational, Symbol, pi
 from sympy.core.parameters import distribute
 
 from symback import functions as fn
@@ -353,9 +353,6 @@ class _Evaluation:
                 return self.folded(expr, at, lambda a, b: a * b)
             case Pow():
                 return self.power(self.value(expr.base, at), expr.exp, at)
-            case KroneckerDelta():
-                first, second = (self.value(arg, at) for arg in expr.args)
-                return int(first == second)
             case fn.Reduction():
                 return self.reduced(expr, at)
             case fn.Elementwise():

@@ -20,6 +20,7 @@ from symback.verify.hypotheses import Hypotheses
 from symback.verify.variants import Variant
 
 TOLERANCE = 1e-6
+NEAREST = 8  # lines of either pass, though right, that are doubted when nothing else explains
 SINGLE = 1e-3  # for gradients that were computed in float32
 
 Array = np.ndarray[Any, Any]
@@ -273,8 +274,9 @@ class Diagnosis:
         likely = [place for place in above if place not in proven]
         near = [[place for place in likely if place >= forward]]
         near += [[place] for place in reversed(likely) if place < forward]
-        far = [[place for place in above if place in proven and place >= forward]]
-        far += [[place] for place in reversed(above) if place in proven and place < forward]
+        others = [place for place in above if place in proven]
+        far = [[place for place in others if place >= forward][-NEAREST:]]
+        far += [[place] for place in reversed(others) if place < forward][:NEAREST]
         return near, far
 
     def _guesses(self, first: str, places: Sequence[int], *, scaled: bool) -> Iterator[Guess]:

@@ -12,7 +12,7 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from types import ModuleType
@@ -380,7 +380,8 @@ def _beside(path: Path) -> Iterator[None]:
             warnings.simplefilter("ignore")  # an overflow shows in what comes out
             yield
     finally:
-        sys.path.remove(folder)
+        with suppress(ValueError):  # their file may have taken it away itself
+            sys.path.remove(folder)
 
 
 @contextmanager

@@ -1,8 +1,12 @@
 """A verdict as text, and as JSON."""
 
 import json
+import textwrap
+from collections.abc import Sequence
 
 from symback.verify import Finding, Verdict
+
+WIDTH = 100
 
 
 def page(verdict: Verdict) -> str:
@@ -10,10 +14,9 @@ def page(verdict: Verdict) -> str:
     counts = ", ".join(map(str, verdict.examples))
     points = f"{len(verdict.examples)} random points ({counts} examples)"
     lines = [f"{verdict.title} against {verdict.model}, at {points}, to {verdict.tolerance:g}", ""]
-    if verdict.right:
-        lines.append(f"  right     {', '.join(verdict.right)}")
-    if verdict.wrong:
-        lines.append(f"  differs   {', '.join(verdict.wrong)}")
+    for title, names in (("right  ", verdict.right), ("differs", verdict.wrong)):
+        if names:
+            lines += _wrapped(f"  {title}   ", names)
     for finding in verdict.findings:
         lines += ["", *_finding(finding)]
     return "\n".join(lines) + "\n"
@@ -24,8 +27,14 @@ def _finding(finding: Finding) -> list[str]:
     rows = (("yours", finding.yours), ("right", finding.right), ("NumPy", finding.code))
     lines += [f"    {title}   {text}" for title, text in rows if text]
     if len(finding.names) > 1:
-        lines.append(f"    this alone explains {', '.join(finding.names)}")
+        lines += _wrapped("    this alone explains ", finding.names)
     return lines
+
+
+def _wrapped(title: str, names: Sequence[str]) -> list[str]:
+    """Return names in lines that fit, behind a title."""
+    indent = " " * len(title)
+    return textwrap.wrap(", ".join(names), WIDTH, initial_indent=title, subsequent_indent=indent)
 
 
 def document(verdict: Verdict) -> str:
