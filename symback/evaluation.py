@@ -17,6 +17,7 @@ from symback.derivation import Derivation, Line
 from symback.emit import Module
 from symback.emit.reading import reads
 from symback.emit.templates import sources
+from symback.errors import Mistake, UserError
 from symback.program import Program, Role, Statement
 from symback.targets import numpy
 
@@ -131,7 +132,7 @@ class Network:
 def network(source: pipeline.Source, wrt: Sequence[str] = ()) -> Network:
     """Derive a spec's network and make its lines run; `wrt`: inputs with gradients too.
 
-    Raises UserError with every mistake in the spec.
+    Raises UserError with every mistake in the spec, and for a recurrence: its lines are one loop.
     """
     from symback import emit
 
@@ -139,6 +140,10 @@ def network(source: pipeline.Source, wrt: Sequence[str] = ()) -> Network:
     with distribute(False):
         program = lower.lower(derivation)
         statements = (*program.forward, *program.loss, *program.backward)
+        stepwise = next((s.target.name for s in statements if s.loop is not None), "")
+        if stepwise:
+            told = f"{stepwise} is a recurrence, whose lines can't be run one by one yet"
+            raise UserError(Mistake(told, hint="`symback check` holds its gradients as a whole"))
         made = calls([(statement, program) for statement in statements])
     written = chain(derivation.forward, derivation.loss, derivation.backward)
     module = pipeline.imported(emit.emit(program, "numpy"))

@@ -211,3 +211,16 @@ def test_mistakes_are_told_in_words(tmp_path: Path) -> None:
         result = invoke(chain, *words, code=1)
         assert not result.stdout
         assert wanted in result.stderr
+
+
+def test_a_recurrence_is_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "steps.yaml"
+    path.write_text(
+        "model: steps\ninputs: {x: [n, 5, 2], t: [n, 5, 4]}\nlayers:\n  - r:\n"
+        '      formula: "h[n, s, k] = tanh(sum(W[k, i]*x[n, s, i], i)'
+        ' + sum(U[k, j]*h[n, s-1, j], j))"\n'
+        "      parameters: {W: {shape: [4, 2], init: ones}, U: {shape: [4, 4], init: ones}}\n"
+        "loss: {mse: t}\noptimizer: sgd\n",
+        "utf-8",
+    )
+    assert "is a recurrence" in invoke(path, code=1).stderr
