@@ -166,10 +166,21 @@ def train(
     show_default=True,
 )
 @click.option("--steps", is_flag=True, help="How each gradient was found, step by step.")
+@click.option(
+    "--stability",
+    is_flag=True,
+    help="Where each formula as written overflows or loses its digits, and what replaces it.",
+)
 @click.option("-o", "--output", metavar="FILE", help="Where to write; else standard output.")
 @stages_option
 def inspect(
-    spec: Path, wrt: str, form: str, steps: bool, output: str | None, show_stages: bool
+    spec: Path,
+    wrt: str,
+    form: str,
+    steps: bool,
+    stability: bool,
+    output: str | None,
+    show_stages: bool,
 ) -> None:
     """Show the network's equations, and how each gradient was found."""
     from symback import inspect as inspection
@@ -179,11 +190,14 @@ def inspect(
     if show_stages:
         _show_stages(making.plan(spec))
     loaded = pipeline.load(spec)
-    named = [item.name for item in loaded.inputs]
-    derivation = pipeline.derive(loaded, [wrt] if wrt in named else [])
-    shown = inspection.show(
-        inspection.story(derivation, wrt), form, steps=steps, width=_width(output)
-    )
+    if stability:
+        shown = _stability(loaded, form, wrt)
+    else:
+        named = [item.name for item in loaded.inputs]
+        derivation = pipeline.derive(loaded, [wrt] if wrt in named else [])
+        shown = inspection.show(
+            inspection.story(derivation, wrt), form, steps=steps, width=_width(output)
+        )
     if output and output != "-":
         write(Path(output), shown)
     else:
@@ -206,6 +220,68 @@ def check(spec_or_module: Path, target: str | None, seeds: int) -> None:
         click.echo(f"{title}: {report}", err=not report.right)
     if not all(report.right for _, report in reports):
         sys.exit(1)
+
+
+@cli.command()
+@spec_argument
+@click.argument("function", metavar="FILE.py:FUNCTION")
+@click.option("--points", type=click.IntRange(2, 20), default=3, show_default=True)
+@click.option(
+    "--arrays",
+    type=click.Choice(["numpy", "list", "torch"]),
+    default="numpy",
+    show_default=True,
+    help="What the function is given.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def verify(spec: Path, function: str, points: int, arrays: str, as_json: bool) -> None:
+    """Hold a backward pass of your own against the derived one.
+
+    Says which gradient differs, and which factor, sign, sum or index is wrong. The function takes
+    (params, x, t), or any of the network's arrays by name, and returns the gradients: a dict, a
+    tuple in the parameters' order, or (loss, gradients). The file is imported and run.
+    """
+    from symback.verify import verify as compared
+    from symback.verify import words
+
+    verdict = compared(spec, function, points, arrays)
+    click.echo(words.document(verdict) if as_json else words.page(verdict), nl=False)
+    if not verdict.ok:
+        sys.exit(1)
+
+
+@cli.command()
+@spec_argument
+@click.option(
+    "--data",
+    "table",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Examples, a .csv or .npz with the spec's columns; the spec's own data by default.",
+)
+@click.option(
+    "--weights",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="An .npz of parameters; those training starts from by default.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def explain(spec: Path, table: Path | None, weights: Path | None, seed: int, as_json: bool) -> None:
+    """Show where a gradient vanishes or explodes.
+
+    The norm of each factor along the chain from the loss to every parameter, at a point, how much
+    of each activation is saturated or dead, and what stands out in words.
+    """
+    from symback.explain import explain as explained
+    from symback.explain import words
+    from symback.progress import in_terminal
+
+    told = explained(spec, table, weights, seed)
+    if as_json or not in_terminal():
+        click.echo(words.document(told) if as_json else words.page(told), nl=False)
+    else:
+        words.draw(told)
 
 
 @cli.command()
@@ -236,6 +312,19 @@ def new(name: str) -> None:
 
     model, table = starter.create(name, Path())
     click.echo(f"wrote {model} and {table}; try: symback train {model}")
+
+
+def _stability(spec: Any, form: str, wrt: str) -> str:
+    import json
+
+    from symback import graph, stability
+
+    if form == "latex" or wrt:
+        raise click.UsageError("--stability is text or json, of the whole network")
+    found = stability.sites(graph.build(spec))
+    if form == "json":
+        return json.dumps(stability.document(found), ensure_ascii=False, indent=2) + "\n"
+    return stability.page(found)
 
 
 def _require_type(target: str, dtype: str) -> None:

@@ -1,6 +1,7 @@
 """`symback check`: the gradients of a spec's modules, or of a module that was written before."""
 
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -37,14 +38,23 @@ def module(path: Path) -> ModuleType:
     made = module_from_spec(found)
     before = sys.dont_write_bytecode
     sys.dont_write_bytecode = True  # no __pycache__ beside a file that is only looked at
+    sys.modules.setdefault(path.stem, made)  # where dataclasses look for the names in annotations
     try:
         found.loader.exec_module(made)
     except SyntaxError as error:
         told = f"this is no Python: {error.msg}"
         raise UserError(Mistake(told, source=str(path), line=error.lineno)) from None
     except Exception as error:
-        told = f"importing it fails: {type(error).__name__}: {error}"
-        raise UserError(Mistake(told, source=str(path))) from None
+        raise UserError(failure(path, error, "importing it fails")) from None
     finally:
         sys.dont_write_bytecode = before
     return made
+
+
+def failure(path: Path, error: BaseException, what: str) -> Mistake:
+    """Say what a person's own file has raised, and at which of its lines."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).resolve() == path.resolve()]
+    line, row = (own[-1].lineno, own[-1].line or "") if own else (None, "")
+    reason = f"{type(error).__name__}: {error}".removesuffix(": ")
+    return Mistake(f"{what}: {reason}", source=str(path), line=line, row=row)

@@ -71,28 +71,24 @@ def lower(derivation: Derivation, float_type: str = "float64") -> Program:
 
 def _lowered(derivation: Derivation, float_type: str) -> Program:
     graph = derivation.graph
-    shown = _shown_names(derivation)
-    shapes = {tensor.name: tensor.shape for tensor in derivation.tensors}
-
-    def statements(lines: Sequence[Line]) -> tuple[Statement, ...]:
-        return _joined([_statement(line, shown, shapes) for line in lines], lines)
-
     alone = {name for _, lines in derivation.metrics for line in lines for name in (line.target,)}
     return Program(
         model=graph.model,
         source=graph.source,
         digest=graph.digest,
         tensors=tuple(t for t in derivation.tensors if t.name not in alone),
-        forward=statements(derivation.forward),
+        forward=statements(derivation, derivation.forward),
         output=graph.output,
-        loss=statements(derivation.loss),
+        loss=statements(derivation, derivation.loss),
         objective=graph.objective,
         weight=graph.divisor,
-        backward=statements(derivation.backward),
+        backward=statements(derivation, derivation.backward),
         gradients=derivation.gradients,
         update=_update(graph.optimizer),
         schedule=None if graph.schedule is None else _schedule(graph.schedule),
-        metrics=tuple(Metric(name, statements(lines)) for name, lines in derivation.metrics),
+        metrics=tuple(
+            Metric(name, statements(derivation, lines)) for name, lines in derivation.metrics
+        ),
         assumptions=_assumptions(derivation),
         training=graph.training,
         data=graph.data,
@@ -102,7 +98,14 @@ def _lowered(derivation: Derivation, float_type: str) -> Program:
     )
 
 
-def _shown_names(derivation: Derivation) -> dict[str, str]:
+def statements(derivation: Derivation, lines: Sequence[Line]) -> tuple[Statement, ...]:
+    """Turn lines over a derivation's tensors into statements."""
+    shown = shown_names(derivation)
+    shapes = {tensor.name: tensor.shape for tensor in derivation.tensors}
+    return _joined([_statement(line, shown, shapes) for line in lines], lines)
+
+
+def shown_names(derivation: Derivation) -> dict[str, str]:
     """Return how each tensor is written in a formula: dz1 is ∂L/∂z1."""
     return {
         tensor.name: f"∂L/∂{tensor.name[1:]}" if tensor.role is Role.ADJOINT else tensor.name

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from symback import files, pipeline
+from symback import files, lower, pipeline, stability
 from symback.check import Report, check_text
 from symback.emit import Module
 from symback.program import Role
@@ -70,5 +70,7 @@ def told(plan: Plan, path: Path, report: Report) -> str:
     """Return what was written, what was rewritten for stability and why, kinks and the check."""
     size = len(plan.module.text.splitlines())
     lines = [f"{path}: {size} lines, target {plan.target}"]
-    lines += [f"  {note}" for note in pipeline.program(plan.spec).notes]
+    derivation = pipeline.derive(plan.spec)
+    lines += [f"  {note}" for note in lower.lower(derivation).notes]
+    lines += [f"  {line}" for line in stability.breaks(derivation.graph)]
     return "\n".join([*lines, f"  {report}"])

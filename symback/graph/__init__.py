@@ -10,12 +10,33 @@ from symback.graph.layers import add_layer
 from symback.graph.loss import add_loss, metric_nodes
 from symback.graph.network import Network
 from symback.graph.recipe import recipe
-from symback.graph.types import Equation, Graph, Loop, Node, Recipe, name_of, reads, subscripts
+from symback.graph.types import (
+    Equation,
+    Graph,
+    Loop,
+    Node,
+    Recipe,
+    Rewrite,
+    name_of,
+    reads,
+    subscripts,
+)
 from symback.naming import axis_letters
 from symback.program import Role, Tensor
 from symback.spec import Spec
 
-__all__ = ["Equation", "Graph", "Loop", "Node", "Recipe", "build", "name_of", "reads", "subscripts"]
+__all__ = [
+    "Equation",
+    "Graph",
+    "Loop",
+    "Node",
+    "Recipe",
+    "Rewrite",
+    "build",
+    "name_of",
+    "reads",
+    "subscripts",
+]
 
 
 def build(spec: Spec) -> Graph:
@@ -84,4 +105,5 @@ def _built(spec: Spec) -> Graph:
         training=spec.training,
         data=spec.data,
         rewrites=tuple(network.rewrites),
+        rewritten=tuple(network.rewritten),
     )

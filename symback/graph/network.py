@@ -14,7 +14,7 @@ from symback.errors import Mistake, UserError
 from symback.formula import Access, Definition, Formula
 from symback.graph.seams import seams
 from symback.graph.start import Functions, Path, at_path, option_numbers, parsed
-from symback.graph.types import Equation, Loop, Node, name_of, reads, subscripts
+from symback.graph.types import Equation, Loop, Node, Rewrite, name_of, reads, subscripts
 from symback.naming import Namer, axis_letters
 from symback.program import Dim, Role, Tensor
 from symback.spec import OwnFunction, Spec
@@ -54,6 +54,7 @@ class Network:
         self.facts: list[tuple[str, str]] = []
         self.open_labels: set[str] = set()  # targets that may hold labels outside their classes
         self.rewrites: dict[str, None] = {}
+        self.rewritten: list[Rewrite] = []
         self.fixed: set[str] = set()  # values that no parameter changes
         self.functions = functions_of(spec.functions)
 
@@ -236,6 +237,9 @@ class Network:
         stabler = stable.rewritten(equation.rhs)
         for note in stabler.notes:
             self.rewrites[f"{reading.layer}: {note}"] = None
+        if stabler.notes:
+            names = tuple(reading.names.items())
+            self.rewritten.append(Rewrite(reading.layer, equation.rhs, names))
         equation = Equation(equation.target, stabler.expr)
         constants = frozenset(
             letter for letter, name in reading.names.items() if self.is_fixed(name)

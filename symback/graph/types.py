@@ -62,6 +62,15 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
+class Rewrite:
+    """A formula as it was written, which is computed in another form to keep its digits."""
+
+    layer: str
+    written: Expr
+    names: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Graph:
     """The network: tensors, and nodes in an order in which they can be computed."""
 
@@ -81,6 +90,7 @@ class Graph:
     training: Training
     data: Data | None
     rewrites: tuple[str, ...]  # what was made stable, and why
+    rewritten: tuple[Rewrite, ...] = ()  # the same, as it was written
 
     def tensor(self, name: str) -> Tensor:
         """Return the tensor of that name."""
