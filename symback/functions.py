@@ -80,7 +80,6 @@ log_sigmoid: type[Elementwise] = elementwise(
 erf: type[Elementwise] = elementwise("erf", math.erf, lambda x: 2 / sqrt(pi) * exp(-(x**2)))
 erfc: type[Elementwise] = elementwise("erfc", math.erfc, lambda x: -2 / sqrt(pi) * exp(-(x**2)))
 
-detach: type[Elementwise] = elementwise("detach", lambda x: x, _zero)  # x, as a constant
 abs_: type[Elementwise] = elementwise("abs", abs, lambda x: sign(x), kink="abs at 0: slope 0")
 sign: type[Elementwise] = elementwise("sign", lambda x: float((x > 0) - (x < 0)), _zero)
 floor: type[Elementwise] = elementwise("floor", math.floor, _zero)

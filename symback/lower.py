@@ -84,6 +84,7 @@ def _lowered(derivation: Derivation, float_type: str) -> Program:
         weight=graph.divisor,
         backward=statements(derivation, derivation.backward),
         gradients=derivation.gradients,
+        frozen=graph.frozen,
         update=_update(graph.optimizer),
         schedule=None if graph.schedule is None else _schedule(graph.schedule),
         metrics=tuple(
@@ -317,8 +318,6 @@ class Lowering:
             case fn.Reduction():
                 over = tuple(letter.name for letter in expr.bound)
                 return Reduce(REDUCED[type(expr)], self.value(expr.body), over)
-            case fn.detach():
-                return self.value(expr.args[0])
             case fn.Elementwise():
                 if expr.args and (known := numeric(expr)) is not None:
                     return Number(known)

@@ -403,6 +403,7 @@ class Program:
     objective: str  # the loss's name: "L"
     backward: tuple[Statement, ...]
     gradients: tuple[tuple[str, str], ...]  # (key, name of its adjoint): ("f1.weight", "dW1")
+    frozen: frozenset[str] = field(default=frozenset(), kw_only=True)  # keys of what isn't learned
     update: Update
     schedule: Schedule | None
     metrics: tuple[Metric, ...]

@@ -287,7 +287,6 @@ COMMON: Table = {
     "maximum": max,
     "minimum": min,
     "abs": abs,
-    "detach": lambda x: x,
     "gt": lambda a, b: a > b,
     "ge": lambda a, b: a >= b,
     "lt": lambda a, b: a < b,

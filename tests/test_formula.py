@@ -334,9 +334,7 @@ WRAPPED = (  # where the argument may be anything small
     *("sqrt(0.5 + ({})**2)", "asin(0.9 * tanh({}))", "acos(0.9 * sin({}))", "tan(sin({}))"),
     *("sinh(tanh({}))", "cosh(tanh({}))", "(1.2 + ({})**2)**0.7", "(1.2 + ({})**2)**-1.5"),
     *("1 / (1.5 + ({})**2)", "log(1 + exp({}))", "1 / (1 + exp(-({})))", "({}) * pi"),
-    *("detach({}) + 1", "detach({0}) * ({0})"),
     *(
-        "detach({}) + 1",
         "1 - sigmoid({})",
         "log(sigmoid({}))",
         "exp({}) - 1",

@@ -349,25 +349,6 @@ def test_weights_are_shared_by_their_key() -> None:
         np.testing.assert_allclose(grads[key], slope, rtol=1e-10)
 
 
-def test_what_is_detached_counts_as_a_constant() -> None:
-    spec = {
-        "inputs": {"x": ["n", 2]},
-        "layers": [
-            {
-                "f1": {
-                    "formula": "z[n, i] = w[i] * x[n, i] * detach(sigmoid(w[i]))",
-                    "parameters": {"w": {"shape": [2], "init": "ones"}},
-                }
-            }
-        ],
-        "loss": {"formula": "sum(y[n, i], n, i)"},
-        "optimizer": "sgd",
-    }
-    w, x = np.array([0.5, -2.0]), np.array([[1.0, 2.0], [3.0, 4.0]])
-    _, grads = symback.compile(spec).value_and_grad({"f1.w": w}, x)
-    np.testing.assert_allclose(grads["f1.w"], x.sum(axis=0) / (1 + np.exp(-w)), rtol=1e-12)
-
-
 @pytest.mark.parametrize(("target", "readable"), FORMS)
 def test_a_recurrence_stands_between_other_layers(target: str, readable: bool) -> None:
     recurrent = CASES["recurrence"].spec()["layers"][0]["f1"]
@@ -388,3 +369,25 @@ def test_a_recurrence_stands_between_other_layers(target: str, readable: bool) -
     params = module.init(0)
     history = module.train(params, *module.sample(8), epochs=2)
     assert np.isfinite(history[-1].loss)
+
+
+@pytest.mark.parametrize(("target", "readable"), FORMS)
+def test_a_frozen_layer_keeps_its_start(target: str, readable: bool) -> None:
+    spec = {
+        "inputs": {"x": ["n", 3], "t": ["n", 1]},
+        "layers": [
+            {"f1": {"dense": 4, "activation": "tanh", "frozen": True}},
+            {"f2": {"dense": 1}},
+        ],
+        "loss": {"mse": "t"},
+        "optimizer": {"adamw": {"lr": 0.1, "weight_decay": 0.5}},
+    }
+    module = symback.compile(spec, target, readable=readable)
+    params, start = module.init(0), module.init(0)
+    data = module.sample(8)
+    assert set(module.value_and_grad(params, *data)[1]) == {"f2.weight", "f2.bias"}
+    assert module.check() == []
+    module.train(params, *data, epochs=2)
+    for name in ("f1.weight", "f1.bias"):
+        np.testing.assert_array_equal(params[name], start[name])
+    assert np.any(np.asarray(params["f2.weight"]) != np.asarray(start["f2.weight"]))

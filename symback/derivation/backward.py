@@ -48,7 +48,9 @@ class Backward:
         self.tensors = {item.name: item for item in graph.tensors}
         self.namer = Namer(self.tensors)
         self.wanted = frozenset(
-            item.name for item in graph.tensors if item.role is Role.PARAMETER or item.key in wrt
+            item.name
+            for item in graph.tensors
+            if (item.role is Role.PARAMETER and item.key not in graph.frozen) or item.key in wrt
         )
         self.unit_sums = frozenset(name for name, kind in graph.facts if kind == "one_sum")
         self.assumed: set[str] = set()

@@ -58,6 +58,7 @@ class Network:
     gradients: tuple[str, ...]  # '"f1.weight": dW1,'
     beyond: tuple[str, ...]  # '"x": x', the inputs that there are gradients by
     inert: tuple[str, ...]  # the parameters that the loss doesn't depend on
+    frozen: str  # the keys of those that the spec freezes, as a set
     metrics: tuple[str, ...]  # names
     metric_values: tuple[str, ...]  # what they are called in the lines
     metric_lines: tuple[str, ...]
@@ -154,6 +155,7 @@ def network(block: Block) -> Network:
             f"{quoted(t.key)}: {t.name}" for t in (*inputs, *targets) if t.key in dict(gradients)
         ),
         inert=tuple(quoted(key) for key in known if key not in dict(gradients)),
+        frozen=f"{{{', '.join(map(quoted, sorted(program.frozen)))}}}" if program.frozen else "",
         metrics=tuple(metric.name for metric in program.metrics),
         metric_values=tuple(metric.statements[-1].target.name for metric in program.metrics),
         metric_lines=block.metrics(),

@@ -85,6 +85,7 @@ def _built(spec: Spec) -> Graph:
         for item in tensors
         if item.classes is not None and item.name not in network.open_labels
     ]
+    frozen = {layer.name for layer in spec.layers if layer.frozen}
     schedule = None
     if spec.schedule is not None:
         schedule = recipe(Kind.SCHEDULE, spec.schedule, "schedule", network.functions)
@@ -104,6 +105,11 @@ def _built(spec: Spec) -> Graph:
         schedule=schedule,
         training=spec.training,
         data=spec.data,
+        frozen=frozenset(
+            item.key
+            for item in tensors
+            if item.role is Role.PARAMETER and item.key.partition(".")[0] in frozen
+        ),
         rewrites=tuple(network.rewrites),
         rewritten=tuple(network.rewritten),
     )

@@ -89,6 +89,7 @@ class Graph:
     schedule: Recipe | None
     training: Training
     data: Data | None
+    frozen: frozenset[str]  # the keys of parameters that aren't learned
     rewrites: tuple[str, ...]  # what was made stable, and why
     rewritten: tuple[Rewrite, ...] = ()  # the same, as it was written
 

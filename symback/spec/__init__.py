@@ -139,6 +139,7 @@ def _layer(name: str, form: written.LayerForm) -> Layer:
         activation=form.activation,
         sources=tuple(form.sources),
         init=tuple(form.init.items()),
+        frozen=form.frozen,
     )
 
 

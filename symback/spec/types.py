@@ -63,6 +63,7 @@ class Layer:
     activation: Choice | None = None
     sources: tuple[str, ...] = ()  # none: the layer before
     init: tuple[tuple[str, Start], ...] = ()  # by PyTorch's parameter name; "": all weights
+    frozen: bool = False  # its parameters keep their start
 
 
 @dataclass(frozen=True, slots=True)

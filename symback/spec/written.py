@@ -401,6 +401,7 @@ class LayerForm(KindForm):
         WithJsonSchema(choice_schema(Kind.ACTIVATION)),
     ] = None
     sources: Words = Field([], alias="from")
+    frozen: bool = False
     init: Annotated[
         dict[str, Any],
         PlainValidator(_starts),
