@@ -350,6 +350,17 @@ def _harmless(letter: Index, left: list[Expr], delta: Expr) -> bool:
     )
 
 
+def of_constant(expr: Expr) -> Expr:
+    """Return a maximum, a product and the like without the indices its body doesn't depend on."""
+    running = [letter for letter in expr.bound if letter in indices(expr.body)]
+    if isinstance(expr, fn.ArgMax):  # the first of equal values
+        return S.Zero
+    inner = expr.func(expr.body, *running) if running else expr.body
+    if isinstance(expr, fn.ProdOver):
+        return fn.power(inner, product(fn.size(x) for x in expr.bound if x not in running))
+    return inner
+
+
 def places_of(total: Expr) -> tuple[dict[Index, Expr], list[Expr]]:
     """Split Σ δ(u, place)·f·g: the place that each free index u stands for, and the factors f, g.
 

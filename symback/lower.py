@@ -315,6 +315,8 @@ class Lowering:
                 return self.power(expr)
             case fn.SumOver():
                 return self.total(expr)
+            case fn.Reduction() if not set(expr.bound) <= ix.indices(expr.body):
+                return self.value(ix.of_constant(expr))
             case fn.Reduction():
                 over = tuple(letter.name for letter in expr.bound)
                 return Reduce(REDUCED[type(expr)], self.value(expr.body), over)
