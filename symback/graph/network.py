@@ -12,7 +12,7 @@ from symback import index as ix
 from symback.catalog.entry import Kind
 from symback.errors import Mistake, UserError
 from symback.formula import Access, Definition, Formula
-from symback.graph.seams import seams
+from symback.graph.seams import seams, steady
 from symback.graph.start import Functions, Path, at_path, option_numbers, parsed
 from symback.graph.types import Equation, Loop, Node, Rewrite, name_of, reads, subscripts
 from symback.naming import Namer, axis_letters
@@ -37,6 +37,7 @@ class Reading:
     loose: frozenset[str] = frozenset()  # letters that are read before their shape is known
     parts: frozenset[str] = frozenset()  # letters that several formulas fill, part by part
     awaited: frozenset[str] = frozenset()  # letters of a recurrence, whose tensors are there
+    stepped: frozenset[str] = frozenset()  # letters that are computed step by step
     inlined: dict[Expr, Formula] = field(default_factory=dict)
 
 
@@ -246,7 +247,12 @@ class Network:
         )
         known = frozenset(reading.names) - {name_of(read) for read in reads(equation.rhs)}
         for part in seams(equation, constants, known):
-            self.place(part, sizes, reading)
+            within = part
+            if self.loop is not None:
+                within, before = steady(part, reading.awaited | reading.stepped, known)
+                for ahead in before:
+                    self.place(ahead, sizes, reading, None)
+            self.place(within, sizes, reading, self.loop)
         return reading.names[equation.name]
 
     def require_sizes(self, equation: Equation, sizes: Mapping[str, Dim], path: Path) -> None:
@@ -258,7 +264,13 @@ class Network:
             hint = f"it must stand in a tensor, as x[n, {ranges[name]}]"
             raise UserError(Mistake(message, path, hint=hint))
 
-    def place(self, equation: Equation, sizes: Mapping[str, Dim], reading: Reading) -> None:
+    def place(
+        self,
+        equation: Equation,
+        sizes: Mapping[str, Dim],
+        reading: Reading,
+        loop: Loop | None = None,
+    ) -> None:
         """Add the node of one equation, and the tensor that it defines."""
         local = equation.name
         at = subscripts(equation.target)
@@ -281,7 +293,8 @@ class Network:
         )
         if all(self.is_fixed(name) for letter, name in names if letter != local):
             self.fixed.add(reading.names[local])
-        loop = self.loop if self.loop and self.loop.letter in letters else None
+        loop = loop if loop and loop.letter in letters else None
+        reading.stepped |= {local} if loop else set()
         self.nodes.append(Node(reading.layer, equation, names, tuple(sizes.items()), loop))
 
     def is_fixed(self, name: str) -> bool:

@@ -88,7 +88,7 @@ def _recurrence(
     kept, network.nodes = network.nodes, []
     for found, reading.path in formulas:
         network.node(Equation(target_of(found), found.rhs), dict(found.sizes), reading)
-    network.loop, reading.awaited = None, frozenset()
+    network.loop, reading.awaited, reading.stepped = None, frozenset(), frozenset()
     apart = [node for node in network.nodes if node.loop is None]
     network.nodes = [*kept, *apart, *(node for node in network.nodes if node.loop is not None)]
     return reading.names[target_of(formulas[-1][0]).base.label.name]

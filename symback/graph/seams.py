@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from sympy import Expr
+from sympy import Add, Expr
 
 from symback import formula
 from symback import functions as fn
@@ -26,6 +26,26 @@ def seams(
     splitter = _Splitter(constants, taken, equation)
     rhs = splitter.straight(equation.rhs)
     return (*splitter.made, Equation(equation.target, rhs))
+
+
+def steady(
+    equation: Equation, stepped: frozenset[str], known: frozenset[str]
+) -> tuple[Equation, tuple[Equation, ...]]:
+    """Take the sums out of a recurrence's equation that don't wait for earlier steps.
+
+    z[t] = Σ U·h[t−1] + Σ W·x[t] + b becomes u[t] = Σ W·x[t] + b, one product for all steps, and
+    z[t] = Σ U·h[t−1] + u[t]. `stepped` are the letters that are computed step by step.
+    """
+    terms = Add.make_args(equation.rhs)
+    waiting = [t for t in terms if stepped & {name_of(read) for read in reads(t)}]
+    ready = [term for term in terms if term not in waiting]
+    if not waiting or not any(term.has(fn.SumOver) for term in ready):
+        return equation, ()
+    taken = {name_of(read) for read in reads(equation.rhs)} | {equation.name, *known, *stepped}
+    letters = ix.in_reading_order(Add(*ready), subscripts(equation.target))
+    word = word_for("u", taken, equation.name.removeprefix("z"))
+    target = formula.tensor(word, *letters)
+    return Equation(equation.target, Add(*waiting, target)), (Equation(target, Add(*ready)),)
 
 
 @dataclass(slots=True)
