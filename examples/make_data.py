@@ -1,6 +1,6 @@
 """Write the examples' data files; `python examples/make_data.py` writes the same bytes again.
 
-linear, chain, xor, moons and own_formula are made here by the formulas below, on the standard
+linear, chain, xor, moons, addition and own_formula are made here by the formulas below, on the standard
 library alone. iris and digits are real: they are copied out of scikit-learn (any version from 0.20
 on), which ships them; DATA.md beside this file names their sources and licences.
 """
@@ -55,6 +55,21 @@ def moons(count: int = 50, noise: float = 0.1) -> None:
     write("moons.csv", ("a", "b", "t"), rows)
 
 
+def addition(count: int = 400, bits: int = 8) -> None:
+    """Pairs of numbers below 128 and their sums, in binary, the lowest bit first: a, b, a, b, …"""
+    random = Random(2)
+    pairs = [(random.randrange(128), random.randrange(128)) for _ in range(count)]
+    names = [f"{letter}{k}" for k in range(bits) for letter in "ab"]
+    rows = (
+        [
+            *(value >> k & 1 for k in range(bits) for value in pair),
+            *(sum(pair) >> k & 1 for k in range(bits)),
+        ]
+        for pair in pairs
+    )
+    write("addition.csv", (*names, *(f"s{k}" for k in range(bits))), rows)
+
+
 def own_formula() -> None:
     """The curve t = sin 3x + 0.3·cos 9x, at 81 points of [-2, 2]."""
     points = (k / 20 for k in range(-40, 41))
@@ -82,5 +97,5 @@ def digits() -> None:
 
 
 if __name__ == "__main__":
-    for make in (linear, chain, xor, moons, own_formula, iris, digits):
+    for make in (linear, chain, xor, moons, addition, own_formula, iris, digits):
         make()

@@ -43,7 +43,7 @@ def trained(name: str, target: str, epochs: int = 0, rows: int = 10**6) -> tuple
 
 
 def test_there_are_examples() -> None:
-    wanted = {"linear", "chain", "xor", "moons", "iris", "digits", "own_formula"}
+    wanted = {"linear", "chain", "xor", "moons", "addition", "iris", "digits", "own_formula"}
     assert wanted <= set(SPECS)
 
 
@@ -140,3 +140,9 @@ def rows(name: str, target: str) -> list[tuple[float, ...]]:
 def test_both_targets_read_the_same_rows(name: str) -> None:
     """Which are kept for the test is drawn differently; iris is standardised by the others."""
     assert rows(name, "numpy") == rows(name, "python")
+
+
+def test_a_recurrence_learns_to_add() -> None:
+    """Every bit of every sum it has not seen is right: it has found out how to carry."""
+    made, (params, _) = module("addition", "numpy"), trained("addition", "numpy")
+    assert made.evaluate(params, *data("addition", "numpy")[1])["binary_accuracy"] == 1.0
