@@ -1,8 +1,8 @@
 """Write the examples' data files; `python examples/make_data.py` writes the same bytes again.
 
-linear, chain, xor, moons, addition and own_formula are made here by the formulas below, on the standard
-library alone. iris and digits are real: they are copied out of scikit-learn (any version from 0.20
-on), which ships them; DATA.md beside this file names their sources and licences.
+linear, chain, xor, moons, addition and own_formula are made here by the formulas below, on the
+standard library alone. iris and digits are real: they are copied out of scikit-learn (any version
+from 0.20 on), which ships them; DATA.md beside this file names their sources and licences.
 """
 
 import csv
