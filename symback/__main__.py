@@ -8,9 +8,10 @@ import click
 
 from symback import __version__
 from symback.errors import UserError
+from symback.targets import names
 
 INTERRUPTED = 130  # what a shell calls a program that Ctrl-C has ended
-TARGETS = click.Choice(["numpy", "python"])
+TARGETS = click.Choice(names())
 spec_argument = click.argument("spec", type=click.Path(path_type=Path))
 
 
@@ -87,6 +88,11 @@ def cli() -> None:
     type=click.Choice(["inputs"]),
     help="Gradients by the inputs too.",
 )
+@click.option(
+    "--standalone",
+    is_flag=True,
+    help="A library that needs no Python, NAME.c and NAME.h; -o is their folder (c).",
+)
 @stages_option
 def generate(
     spec: Path,
@@ -95,12 +101,18 @@ def generate(
     dtype: str,
     readable: bool,
     extra: str | None,
+    standalone: bool,
     show_stages: bool,
 ) -> None:
     """Write the model's module, NAME.py, once its gradients are checked."""
     from symback import making
 
     _require_type(target, dtype)
+    if standalone:
+        _require_standalone(target)
+        for written in making.write_standalone(spec, target, dtype, Path(output or ".")):
+            click.echo(written)
+        return
     plan = making.plan(spec, target, dtype, readable=readable, inputs=extra is not None)
     if show_stages:
         _show_stages(plan)
@@ -328,8 +340,23 @@ def _stability(spec: Any, form: str, wrt: str) -> str:
 
 
 def _require_type(target: str, dtype: str) -> None:
-    if target == "python" and dtype != "float64":
-        raise click.UsageError("plain Python counts in float64: leave --dtype out")
+    from symback.emit.target import printer
+
+    known = printer(target).ABOUT.float_types
+    if dtype not in known:
+        told = f"the target {target} counts in {', '.join(known)}: leave --dtype out"
+        raise click.UsageError(told)
+
+
+def _require_standalone(target: str) -> None:
+    from symback.emit.target import printer
+
+    if printer(target).ABOUT.standalone is None:
+        able = [name for name in names() if printer(name).ABOUT.standalone]
+        told = (
+            f"the target {target} has no library without Python; --target {' or '.join(able)} has"
+        )
+        raise click.UsageError(told)
 
 
 def _show_stages(plan: Any) -> None:

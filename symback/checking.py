@@ -9,9 +9,9 @@ from types import ModuleType
 
 from symback import pipeline
 from symback.check import Report, check, check_text
+from symback.emit.target import printer
 from symback.errors import Mistake, UserError
-
-TARGETS = ("numpy", "python")
+from symback.targets import names
 
 
 def reports(path: Path, target: str | None, seeds: Sequence[int]) -> list[tuple[str, Report]]:
@@ -26,7 +26,8 @@ def reports(path: Path, target: str | None, seeds: Sequence[int]) -> list[tuple[
 
 def _of_spec(path: Path, target: str | None, seeds: Sequence[int]) -> Iterator[tuple[str, Report]]:
     spec = pipeline.load(path)
-    for each in TARGETS if target is None else (target,):
+    able = [name for name in names() if printer(name).ABOUT.runs()]
+    for each in able if target is None else (target,):
         yield f"{spec.model}, {each}", check_text(pipeline.generate(spec, each), seeds)
 
 

@@ -66,6 +66,22 @@ def write(plan: Plan, path: Path) -> Report:
     return report
 
 
+def write_standalone(source: Path, target: str, dtype: str, folder: Path) -> tuple[Path, ...]:
+    """Write the model as a library that needs no Python, once its gradients are checked.
+
+    They are checked in NumPy, which has the same derivation; no compiler is needed for that.
+    """
+    spec = pipeline.load(source)
+    made = pipeline.standalone(spec, target, dtype)
+    paths = [folder / f"{module.name}.{module.target}" for module in made]
+    for path in paths:
+        files.require_ours(path)
+    check(plan(source))
+    for path, module in zip(paths, made, strict=True):
+        files.write(path, module.text)
+    return tuple(paths)
+
+
 def told(plan: Plan, path: Path, report: Report) -> str:
     """Return what was written, what was rewritten for stability and why, kinks and the check."""
     size = len(plan.module.text.splitlines())

@@ -12,6 +12,8 @@ from typing import Any
 from symback import derivation, emit, graph, lower, passes, spec
 from symback.derivation import Derivation
 from symback.emit import Module
+from symback.emit.target import printer
+from symback.errors import Mistake, UserError
 from symback.program import Program
 from symback.spec import Spec
 
@@ -54,13 +56,21 @@ def generate(
     readable: bool = False,
     wrt: Sequence[str] = (),
 ) -> Module:
-    """Return the model's module as text. `target`: numpy or python; `dtype`: float64 or float32.
+    """Return the model's module as text. `target`: a file of symback/targets, such as numpy.
 
-    `readable` leaves out buffers and in-place updates. Raises UserError for a mistake in the spec.
+    `dtype`: float64 or float32. `readable` leaves out buffers and in-place updates. Raises
+    UserError for a mistake in the spec.
     """
-    return emit.emit(
-        program(source, dtype, readable=readable or target != "numpy", wrt=wrt), target
-    )
+    in_place = printer(target).ABOUT.in_place and not readable
+    return emit.emit(program(source, dtype, readable=not in_place, wrt=wrt), target)
+
+
+def standalone(source: Source, target: str = "c", dtype: str = "float64") -> tuple[Module, ...]:
+    """Return the model as the files of a library that needs no Python: NAME.h and NAME.c.
+
+    Raises UserError for a mistake in the spec; a target that has no such library gives none.
+    """
+    return emit.standalone(program(source, dtype), target)
 
 
 def compile(
@@ -92,11 +102,15 @@ class _FromText(InspectLoader):
 def imported(module: Module, folder: Path = Path()) -> ModuleType:
     """Import an emitted module from its text, as if it stood in that folder.
 
-    It is imported beside whatever else has its name.
+    It is imported beside whatever else has its name. Raises UserError where what it needs isn't
+    there.
     """
     name = f"{__package__}.made.{module.name}"
     made = module_from_spec(ModuleSpec(name, _FromText(module), origin=f"{module.name}.py"))
     made.__file__ = str(folder / f"{module.name}.py")  # it looks for its data there
     sys.modules[name] = made  # where dataclasses look for the names in annotations
-    _FromText(module).exec_module(made)
+    try:
+        _FromText(module).exec_module(made)
+    except ImportError as error:  # what the module needs isn't there
+        raise UserError(Mistake(str(error))) from None
     return made

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from symback import data
+from symback.emit.target import printer
 from symback.errors import Mistake, UserError
 from symback.files import put
 from symback.spec import Spec
@@ -62,11 +63,12 @@ def examples(spec: Spec, module: ModuleType, target: str) -> Examples:
     if spec.data is None:
         drawn = module.sample(DRAWN)
         return Examples(drawn if isinstance(drawn, tuple) else (drawn,), (), drawn=True)
+    lists = printer(target).ABOUT.lists
     table = data.read(spec.data, spec.inputs, spec.folder)
 
     def arrays(part: Mapping[str, Any]) -> tuple[Any, ...]:
         chosen = (part[name] for name in names(module))
-        return tuple(array.tolist() if target == "python" else array for array in chosen)
+        return tuple(array.tolist() if lists else array for array in chosen)
 
     test = arrays(table.test)
     return Examples(arrays(table.train), test if len(test[0]) else ())

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from symback.catalog.entry import Entry, Option
+from symback.targets import names
 
 Settings = Mapping[str, Any]
-TARGETS = ("numpy", "python")
+TARGETS = names()
+IN_PYTHON = tuple(name for name in TARGETS if name != "c")  # what compiling wouldn't change
 
 
 def others(option: Option) -> Sequence[Any]:

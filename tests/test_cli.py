@@ -96,6 +96,7 @@ def test_a_misspelt_command_gets_the_near_miss() -> None:
         ("generate", "a.yaml", "--target", "fortran"),
         ("generate", "a.yaml", "--dtype", "float16"),
         ("generate", "a.yaml", "--target", "python", "--dtype", "float32"),
+        ("generate", "a.yaml", "--target", "python", "--standalone"),
         ("train", "a.yaml", "--epochs", "0"),
         ("train", "a.yaml", "--epochs", "many"),
         ("inspect", "a.yaml", "--format", "html"),
@@ -145,6 +146,21 @@ def test_generate_writes_a_module_that_runs(name: str, target: str, folder: Path
     done = subprocess.run(check, capture_output=True, text=True, check=True, cwd=folder)
     assert "right" in done.stdout
     assert sorted(path.name for path in folder.iterdir()) == [f"{name}.py"]
+
+
+def test_generate_a_library_without_python(folder: Path) -> None:
+    shown = run("generate", example("xor"), "--target", "c", "--standalone").stdout
+    assert shown.split() == ["xor.h", "xor.c"]
+    assert {path.name for path in folder.iterdir()} == {"xor.h", "xor.c"}
+    (folder / "xor.c").write_text("int main(void) { return 0; }")
+    refused = run("generate", example("xor"), "--target", "c", "--standalone", code=1)
+    assert "symback didn't write" in refused.stderr
+
+
+def test_train_in_c(folder: Path) -> None:
+    shown = run("train", example("iris"), "--target", "c", "--epochs", "3").stdout
+    assert "all epochs done after 3 epochs" in shown
+    assert {"iris.py", "iris.weights.npz"} <= {path.name for path in folder.iterdir()}
 
 
 def test_generate_tells_rewrites_and_kinks(folder: Path) -> None:

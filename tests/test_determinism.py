@@ -20,8 +20,8 @@ from symback.catalog.entry import Entry, Kind, Option
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted(str(path) for path in (ROOT / "examples").glob("*.yaml"))
-FORMS = [("numpy", True), ("numpy", False), ("python", True)]
-ALLOWED = {"numpy": {"numpy"}, "python": set[str]()}  # beyond the standard library
+FORMS = [("numpy", True), ("numpy", False), ("python", True), ("c", True)]
+ALLOWED = {"numpy": {"numpy"}, "python": set[str](), "c": {"numpy"}}  # beyond the standard library
 PROGRAM = """
 import hashlib, json, sys
 from symback import generate

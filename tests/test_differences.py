@@ -9,13 +9,13 @@ import pytest
 from loss_cases import Case, cases
 from loss_cases import spec as loss_spec
 from oracle import SpecMapping, compiled, entries
-from settings import TARGETS, Settings, option_sets, shown
+from settings import IN_PYTHON, Settings, option_sets, shown
 
 from symback.catalog.entry import Entry, Kind
 
 NEEDED = {"dense": {"units": 3}}
 SOURCES = {"add": ["f1", "f2"], "concat": ["f1", "f2"]}
-targets = pytest.mark.parametrize("target", TARGETS)
+targets = pytest.mark.parametrize("target", IN_PYTHON)
 
 
 def of(kind: Kind) -> list[tuple[Entry, dict[str, Any]]]:

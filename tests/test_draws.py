@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from settings import TARGETS, Settings, option_sets, shown
+from settings import IN_PYTHON, Settings, option_sets, shown
 
 import symback
 from symback import catalog, pipeline
@@ -46,7 +46,7 @@ def draw(entry: Entry, chosen: Settings, key: str = "f1.weight") -> Draw:
     return found
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", IN_PYTHON)
 @pytest.mark.parametrize(("entry", "chosen"), CASES, ids=shown)
 def test_draws_keep_to_the_numbers(entry: Entry, chosen: Settings, target: str) -> None:
     module = symback.compile(spec(entry, chosen), target)

@@ -13,7 +13,7 @@ import symback
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SPECS = sorted(path.stem for path in EXAMPLES.glob("*.yaml"))
-FORMS = [("numpy", False), ("numpy", True), ("python", True)]
+FORMS = [("numpy", False), ("numpy", True), ("python", True), ("c", True)]
 
 targets = pytest.mark.parametrize("target", TARGETS)
 forms = pytest.mark.parametrize(("target", "readable"), FORMS)

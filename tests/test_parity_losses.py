@@ -47,10 +47,11 @@ def test_loss(case: Case) -> None:
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("case", PLAINEST, ids=str)
-def test_loss_in_plain_python(case: Case, reduction: str) -> None:
+@pytest.mark.parametrize("target", [name for name in TARGETS if name != "numpy"])
+def test_loss_on_other_targets(case: Case, reduction: str, target: str) -> None:
     written = spec(Case(case.entry, case.chosen, case.wanted, reduction))
     for examples in EXAMPLES:
-        compare(written, "python", examples(case), start())
+        compare(written, target, examples(case), start())
 
 
 @pytest.mark.parametrize("case", PLAINEST, ids=str)

@@ -17,7 +17,7 @@ from readings import Arrays, Loops
 import symback
 from symback.errors import UserError
 
-FORMS = [("numpy", True), ("numpy", False), ("python", True)]
+FORMS = [("numpy", True), ("numpy", False), ("python", True), ("c", True)]
 
 
 @dataclass(frozen=True)

@@ -50,3 +50,10 @@ def test_the_specs_are_specs() -> None:
     (own,) = (block for block in shown if block.startswith("functions:"))
     frame = "model: own\ninputs: {x: [n, 2], t: [n, 1]}\n"
     assert "siren.W" in dict(pipeline.derive(spec.parse(frame + own)).gradients)
+
+
+def test_the_c_lines_are_the_readmes() -> None:
+    (shown,) = blocks("c")
+    text = pipeline.generate(ROOT / "examples/chain.yaml", "c").text.splitlines()
+    first, *_ = lines = [f"    {line}" for line in shown.splitlines()]
+    assert any(text[at : at + len(lines)] == lines for at in range(len(text)) if text[at] == first)

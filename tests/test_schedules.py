@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from settings import TARGETS, Settings, option_sets, shown
+from settings import IN_PYTHON, Settings, option_sets, shown
 
 import symback
 from symback import catalog
@@ -112,7 +112,7 @@ def spec(entry: Entry, chosen: Settings, per: str = "epoch") -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", IN_PYTHON)
 @pytest.mark.parametrize(("entry", "chosen"), cases(), ids=shown)
 def test_rates_are_pytorchs(entry: Entry, chosen: Settings, target: str) -> None:
     module = symback.compile(spec(entry, chosen), target)
@@ -126,7 +126,7 @@ def test_rates_are_pytorchs(entry: Entry, chosen: Settings, target: str) -> None
     np.testing.assert_allclose(rates, in_torch(entry, chosen, watched), rtol=1e-10, atol=1e-15)
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", IN_PYTHON)
 @pytest.mark.parametrize(
     "entry", [entry for entry in SCHEDULES if entry.name != "reduce_on_plateau"], ids=shown
 )

@@ -5,8 +5,7 @@ one variable, `m`, a `View`: strings and tuples of strings, an empty one for wha
 """
 
 from dataclasses import dataclass, replace
-from importlib import import_module
-from typing import Any, cast
+from typing import Any
 
 from symback.emit.blocks import Block
 from symback.emit.constants import with_constants
@@ -14,13 +13,15 @@ from symback.emit.data import Examples, examples
 from symback.emit.folding import fitted
 from symback.emit.heading import header, imports
 from symback.emit.loop import Loop, loop
+from symback.emit.native import Compiled, beside, called, compiled
 from symback.emit.network import Network, network
 from symback.emit.optimizer import Optimizer, optimizer
 from symback.emit.reading import live
-from symback.emit.target import Boxes, Target
+from symback.emit.target import Boxes, printer
 from symback.emit.templates import environment
 from symback.emit.text import safe
 from symback.program import Program
+from symback.targets._alone import Alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,32 +46,73 @@ class View:
     optimizer: Optimizer
     loop: Loop
     examples: Examples
+    native: Compiled | None  # of a target that compiles
+    alone: Alone | None = None  # around a library that needs no Python
+    interface: str = ""
+    source: str = ""
 
 
 def emit(program: Program, target: str) -> Module:
     """Return the module's text for a target, a file of symback/targets."""
     templates = environment()
-    words: Any = templates.get_template(f"{target}/words.j2").module
-    boxes = Boxes(str(words.scalar_open), str(words.scalar_close), str(words.scalar_read))
-    printer = cast(Target, import_module(f"symback.targets.{target}"))
-    view = viewed(Block(with_constants(live(program)), printer, boxes), target)
+    view = viewed(with_constants(live(program)), target)
+    if view.native:
+        interface = templates.get_template(f"{target}/interface.h.j2").render(m=view)
+        source_text = templates.get_template(f"{target}/source.c.j2").render(m=view)
+        view = replace(view, interface=interface.strip(), source=source_text.strip())
     body = fitted(templates.get_template(f"{target}/body.py.j2").render(m=view))
     view = replace(view, body=body, imports=imports(body))
     text = templates.get_template("common/module.py.j2").render(m=view)
     return Module(program.model, target, text)
 
 
-def viewed(block: Block, name: str) -> View:
+def standalone(program: Program, target: str) -> tuple[Module, ...]:
+    """Return the files of a library that needs no Python, NAME.h and NAME.c; none of some targets.
+
+    Their `target` is their suffix.
+    """
+    about = printer(target).ABOUT
+    if about.standalone is None:
+        return ()
+    program = with_constants(live(program))
+    view = viewed(program, target)
+    native, around = about.standalone(program)
+    view = replace(
+        view,
+        header=header(program, "the C library only"),
+        native=compiled(native, target, linkage="static "),
+        alone=around,
+    )
+    texts = {
+        suffix: environment().get_template(f"{target}/alone.{suffix}.j2").render(m=view)
+        for suffix in ("h", "c")
+    }
+    return tuple(Module(program.model, suffix, text) for suffix, text in texts.items())
+
+
+def viewed(program: Program, name: str) -> View:
     """Return a program's strings for the target of that name; body and imports come last."""
-    program = block.program
+    target = printer(name)
+    about = target.ABOUT
+    like = about.like or name
+    words: Any = environment().get_template(f"{like}/words.j2").module
+    boxes = Boxes(str(words.scalar_open), str(words.scalar_close), str(words.scalar_read))
+    block = Block(program, target, boxes)
+    net = network(block)
+    native = None
+    if about.native:
+        native = compiled(about.native(program), name)
+        net = called(net, native)
+        block = replace(block, program=beside(program))
     return View(
         title=safe(f"{program.model}: a network and its training, derived and written by symback."),
-        header=header(program, name),
+        header=header(program, about.needs),
         imports=(),
         body="",
-        functions=block.functions(name),
-        net=network(block),
-        optimizer=optimizer(block),
+        functions=block.functions(like),
+        net=net,
+        optimizer=optimizer(replace(block, program=program)),
         loop=loop(program.training),
-        examples=examples(program, block.target, name),
+        examples=examples(program, target, like),
+        native=native,
     )

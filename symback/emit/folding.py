@@ -8,8 +8,16 @@ WIDTH = 100
 
 
 def fitted(text: str) -> str:
-    """Return code with every line that is too long broken inside its brackets."""
-    return "\n".join(row for line in text.split("\n") for row in broken(line))
+    """Return code with every line that is too long broken inside its brackets.
+
+    What stands in a raw text of several lines, the C of a module, is left as it is.
+    """
+    rows: list[str] = []
+    raw = False
+    for line in text.split("\n"):
+        raw = line.endswith('= r"""') or (raw and line != '"""')
+        rows += [line] if raw else broken(line)
+    return "\n".join(rows)
 
 
 def broken(line: str) -> list[str]:

@@ -14,8 +14,15 @@ IMPORTS = {
     "argparse": "import argparse",
     "ast": "import ast",
     "csv": "import csv",
+    "functools": "import functools",
+    "hashlib": "import hashlib",
     "math": "import math",
+    "os": "import os",
+    "platform": "import platform",
+    "shlex": "import shlex",
+    "shutil": "import shutil",
     "struct": "import struct",
+    "subprocess": "import subprocess",
     "sys": "import sys",
     "zipfile": "import zipfile",
     "np": "import numpy as np",
@@ -27,6 +34,8 @@ IMPORTS = {
     "contextmanager": "from contextlib import contextmanager",
     "suppress": "from contextlib import suppress",
     "dataclass": "from dataclasses import dataclass",
+    "import_module": "from importlib import import_module",
+    "find_spec": "from importlib.util import find_spec",
     "pairwise": "from itertools import pairwise",
     "islice": "from itertools import islice",
     "chain": "from itertools import chain",
@@ -38,6 +47,7 @@ IMPORTS = {
     "mul": "from operator import mul",
     "Path": "from pathlib import Path",
     "Random": "from random import Random",
+    "TemporaryDirectory": "from tempfile import TemporaryDirectory",
     "Any": "from typing import Any",
     "NamedTuple": "from typing import NamedTuple",
     "TypeAlias": "from typing import TypeAlias",
@@ -46,10 +56,9 @@ IMPORTS = {
 }
 
 
-def header(program: Program, target: str) -> tuple[str, ...]:
+def header(program: Program, needs: str) -> tuple[str, ...]:
     """Return the docstring's lines: origin, needs, formulas, letters, notes, assumptions."""
     origin = f" from `{program.source}`" if program.source else ""
-    needs = "the standard library alone" if target == "python" else "NumPy only"
     lines = [
         f"Made by symback {__version__}{origin}; edit the spec, not this file. It needs",
         f"{needs}. The spec's SHA-256 is {program.digest[:16]}.",

@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from importlib import import_module
+from typing import Protocol, cast
 
 from symback.program import Program, Statement, Tensor
+from symback.targets._about import About
 
 
 class Target(Protocol):
-    """What symback.targets.<name> offers: statements and draws as lines of code."""
+    """What symback.targets.<name> offers: what it says of itself, and lines of code."""
+
+    ABOUT: About
 
     def lines(
         self, statements: Sequence[Statement], program: Program, width: int = 96
@@ -17,6 +21,11 @@ class Target(Protocol):
     def sizes(self, statements: Sequence[Statement], program: Program) -> tuple[str, ...]: ...
     def size(self, dim: str, tensor: Tensor) -> str: ...
     def initial(self, tensor: Tensor, program: Program) -> str: ...
+
+
+def printer(name: str) -> Target:
+    """Return the target of that name, a file of symback/targets."""
+    return cast(Target, import_module(f"symback.targets.{name}"))
 
 
 @dataclass(frozen=True, slots=True)

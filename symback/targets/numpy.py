@@ -34,6 +34,9 @@ from symback.program import (
     Tensor,
     merged,
 )
+from symback.targets._about import About
+
+ABOUT = About("NumPy only", ("float64", "float32"), in_place=True)
 
 # Where NumPy's name, or Python's for plain numbers, isn't the formula language's.
 RENAMED = {"asin": "arcsin", "acos": "arccos", "atan": "arctan"}

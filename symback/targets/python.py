@@ -34,6 +34,9 @@ from symback.program import (
     Statement,
     Tensor,
 )
+from symback.targets._about import About
+
+ABOUT = About("the standard library alone", ("float64",), lists=True)
 
 MATH = {
     *("exp", "log", "log1p", "expm1", "sqrt", "floor", "sinh", "cosh", "tanh"),

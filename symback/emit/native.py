@@ -1,0 +1,35 @@
+"""A module of a target that compiles: what is compiled, and what is left to Python beside it."""
+
+from dataclasses import dataclass, replace
+
+from symback.emit.network import Network
+from symback.emit.reading import weighing
+from symback.emit.templates import source
+from symback.program import Program, Update
+from symback.targets._about import Native
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled(Native):
+    """What the templates see of the compiled code: its lines, and the source of its helpers."""
+
+    helpers: tuple[str, ...]
+    linkage: str  # what stands before a function that others may call
+
+
+def compiled(native: Native, target: str, linkage: str = "") -> Compiled:
+    """Return a target's compiled parts with the source of its helper functions."""
+    parts = {name: getattr(native, name) for name in native.__dataclass_fields__}
+    helpers = tuple(source(f"{target}/native/{name}.c") for name in native.functions)
+    return Compiled(**parts, helpers=helpers, linkage=linkage)
+
+
+def beside(program: Program) -> Program:
+    """Return what Python computes itself: the metrics, a batch's weight, the schedule."""
+    nothing = Update(program.update.name, (), (), (), ())
+    return replace(program, forward=(), loss=weighing(program), backward=(), update=nothing)
+
+
+def called(net: Network, native: Native) -> Network:
+    """Return the network's strings as those of a module that calls its passes."""
+    return replace(net, shapes=native.shapes, score_fields=())

@@ -1,0 +1,65 @@
+"""What a target says of itself."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from symback.program import Program
+from symback.targets._alone import Alone
+
+
+@dataclass(frozen=True, slots=True)
+class Native:
+    """The parts of a module that is compiled, as lines. What is absent is empty."""
+
+    cache: tuple[str, ...]  # 'real (*z1)[16];', the fields of the struct cache
+    state: tuple[str, ...]  # 'double lr;', those of the struct state
+    functions: tuple[str, ...]  # the names of helper functions, in the order they need each other
+    vectors: tuple[str, ...]  # functions of one number that are computed for several at once
+    constants: tuple[str, ...]  # 'static const double BETA1 = 0.9;'
+    weights: tuple[str, ...]  # 'static const real weight[3] = {1, 2, 3};'
+    forward: tuple[str, ...]
+    objective: tuple[str, ...]
+    total: tuple[str, ...]  # the lines that return the loss
+    backward: tuple[str, ...]
+    schedule: tuple[str, ...]  # of one that runs at each step
+    step: tuple[str, ...]  # the optimiser's numbers of a step
+    loads: tuple[str, ...]  # 'real m = m_all[p];'
+    elements: tuple[str, ...]
+    stores: tuple[str, ...]
+    after: tuple[str, ...]
+    gather: tuple[str, ...]
+    arrays: tuple[str, ...]  # 'self.z1 = self.made("z1", (n, 128))'
+    shapes: tuple[str, ...]  # '"f1.weight": (16, 4),', in the order of the vector
+    inputs: tuple[str, ...]  # 'cache.x = cache.give("x", np.ascontiguousarray(x, w.dtype))'
+    targets: tuple[str, ...]
+    whole: tuple[str, ...]  # the same for the rows of all batches
+    rows: tuple[str, ...]  # 'caches[count].made("x", (count, 4))', what a batch is copied to
+    masks: tuple[str, ...]  # the lines that draw random arrays
+    beyond: tuple[str, ...]  # '"x": cache.dx', gradients by more than the parameters
+    remembers: tuple[str, ...]  # 'm: Array  # for each parameter', the state's annotations
+    starts: tuple[str, ...]  # 'self.lr = LR'
+    output: str
+    width: str  # how many numbers an example's output has
+    count: str  # how many parameters there are
+    parallel: str  # that the optimiser's loop is worth several threads
+    blas: str  # that some product is left to the BLAS
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """A target: what its modules need, the types of numbers it has, how its code is formed.
+
+    `in_place`: statements write into arrays made once (passes.buffers), unless told otherwise.
+    `lists`: its arrays are nested lists. `like`: the target whose Python its modules share, in what
+    isn't compiled. `native`: what is compiled, for a target that compiles; `standalone`: the same
+    as a library that needs no Python. `runs`: whether this machine has what its modules need.
+    """
+
+    needs: str
+    float_types: tuple[str, ...]
+    in_place: bool = False
+    lists: bool = False
+    like: str = ""
+    native: Callable[[Program], Native] | None = None
+    standalone: Callable[[Program], tuple[Native, Alone]] | None = None
+    runs: Callable[[], bool] = lambda: True

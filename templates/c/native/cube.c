@@ -1,0 +1,5 @@
+/* x³ */
+static inline real cube(real x)
+{
+    return x * x * x;
+}

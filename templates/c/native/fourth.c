@@ -1,0 +1,5 @@
+/* x⁴ */
+static inline real fourth(real x)
+{
+    return x * x * x * x;
+}

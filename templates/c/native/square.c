@@ -1,0 +1,5 @@
+/* x² */
+static inline real square(real x)
+{
+    return x * x;
+}

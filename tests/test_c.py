@@ -1,0 +1,334 @@
+"""The C target: the NumPy target's numbers, at full speed, and from a library without Python."""
+
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symback
+from symback import pipeline
+from symback.errors import UserError
+
+Spec = dict[str, Any]
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def dense(*sizes: int, **settings: Any) -> Spec:
+    """Return a network of dense layers with tanh between them."""
+    *hidden, last = sizes[1:]
+    layers: list[Spec] = [
+        {f"f{k}": {"dense": size, "activation": "tanh"}} for k, size in enumerate(hidden, 1)
+    ]
+    return {
+        "model": "net",
+        "inputs": {"x": ["n", sizes[0]], "t": {"shape": ["n"], "classes": last}},
+        "layers": [*layers, {f"f{len(sizes) - 1}": {"dense": last}}],
+        "loss": {"cross_entropy": "t"},
+        "optimizer": "adam",
+        **settings,
+    }
+
+
+def window(channels: int, into: int, side: int, source: str, step: int) -> Spec:
+    """Return a layer that slides a kernel of 3 × 3 over an image, with a margin of zeros."""
+    at = f"{step}*i + p - 1, {step}*j + q - 1" if step > 1 else "i + p - 1, j + q - 1"
+    init = "uniform(-0.3, 0.3)"
+    return {
+        "formula": f"h[n,o,i,j] = sum(W[o,c,p,q] * {source}[n,c,{at}], c, p, q) + b[o]",
+        "parameters": {
+            "W": {"shape": [into, channels, 3, 3], "init": init},
+            "b": {"shape": [into], "init": init},
+        },
+        "sizes": {"i": side // step, "j": side // step},
+        "activation": "tanh",
+    }
+
+
+IMAGES: Spec = {
+    "model": "images",
+    "inputs": {"x": ["n", 2, 8, 8], "t": {"shape": ["n"], "classes": 5}},
+    "layers": [
+        {"c1": window(2, 4, 8, "x", 1)},
+        {"c2": window(4, 6, 8, "c1", 2)},
+        {
+            "out": {
+                "formula": "h[n,o] = sum(V[o,c,i,j] * c2[n,c,i,j], c, i, j)",
+                "parameters": {"V": {"shape": [5, 6, 4, 4], "init": "uniform(-0.3, 0.3)"}},
+            }
+        },
+    ],
+    "loss": {"cross_entropy": "t"},
+    "optimizer": "adam",
+    "train": {"batch_size": 16},
+}
+WORDS: Spec = {
+    "model": "words",
+    "inputs": {"tok": {"shape": ["n", 5], "classes": 7}, "t": {"shape": ["n"], "classes": 3}},
+    "layers": [
+        {
+            "e": {
+                "formula": "h[n,k,d] = E[tok[n,k],d]",
+                "parameters": {"E": {"shape": [7, 4], "init": "normal(0, 1)"}},
+            }
+        },
+        {"m": {"formula": "h[n,d] = sum(e[n,k,d] * e[n,k,d], k)"}},
+        {"f": {"dense": 3}},
+    ],
+    "loss": {"cross_entropy": "t"},
+    "optimizer": {"sgd": {"lr": 0.1, "momentum": 0.9}},
+}
+ODD: Spec = {  # names that mean something in C, or in the C of a module
+    "model": "odd",
+    "inputs": {"double": ["n", 3], "struct_": ["n", 2], "t": ["n", 2]},
+    "layers": [
+        {
+            "register": {
+                "formula": "h[n,i] = sum(volatile[i,j] * double[n,j], j) * gemm + goto[i]",
+                "parameters": {
+                    "volatile": {"shape": [2, 3], "init": "normal(0, 1)"},
+                    "goto": {"shape": [2], "init": "zeros"},
+                },
+                "constants": {"gemm": 1.5},
+            }
+        },
+        {"short": {"add": None, "from": ["register", "struct_"], "activation": "elu"}},
+    ],
+    "loss": {"mse": "t"},
+    "optimizer": {
+        "formula": ["void = 0.9*void + g", "w = w - lr*void"],
+        "state": {"void": 0},
+        "constants": {"lr": 0.1},
+    },
+}
+SCHEDULED = dense(
+    6,
+    5,
+    3,
+    schedule={"cosine": {"T_max": 7}, "per": "step"},
+    train={"batch_size": 8, "clip_norm": 0.5, "clip_value": 0.1},
+)
+LARGE = dense(70, 160, 90, 10, train={"batch_size": 64})  # its products are left to the BLAS
+SPECS = {"images": IMAGES, "words": WORDS, "odd": ODD, "scheduled": SCHEDULED, "large": LARGE}
+
+
+@pytest.fixture
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compile as for use, not as for tests."""
+    monkeypatch.setenv("CFLAGS", "")
+
+
+def losses(module: ModuleType, data: tuple[Any, ...]) -> tuple[list[float], Mapping[str, Any]]:
+    """Return the losses of some epochs, and the parameters after them."""
+    params = module.init(1)
+    history = module.train(params, *data, epochs=3)
+    return [row.loss for row in history], params
+
+
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [*((name, "") for name in SPECS), ("large", "-UBLAS"), ("large", "-fno-openmp")],
+)
+def test_numpys_numbers(name: str, flags: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At full speed; with the loops that stand in for a BLAS; without threads and directives."""
+    monkeypatch.setenv("CFLAGS", flags)
+    ours, theirs = (symback.compile(SPECS[name], target) for target in ("c", "numpy"))
+    data = theirs.sample(80, 2)
+    start = theirs.init(0)
+    found, wanted = (made.value_and_grad(start, *data) for made in (ours, theirs))
+    np.testing.assert_allclose(found[0], wanted[0], rtol=1e-12)
+    for key, gradient in wanted[1].items():
+        scale = np.abs(gradient).max()
+        np.testing.assert_allclose(found[1][key], gradient, rtol=0, atol=1e-12 * scale)
+    figures, after = losses(ours, data)
+    np.testing.assert_allclose(figures, losses(theirs, data)[0], rtol=1e-10)
+    again, same = losses(ours, data)
+    assert figures == again
+    assert all(np.array_equal(after[key], same[key]) for key in after)
+
+
+@pytest.mark.usefixtures("fast")
+def test_single_precision() -> None:
+    ours, theirs = (symback.compile(LARGE, target, "float32") for target in ("c", "numpy"))
+    data = theirs.sample(80, 2)
+    found, params = losses(ours, data)
+    assert params["f1.weight"].dtype == np.float32
+    np.testing.assert_allclose(found, losses(theirs, data)[0], rtol=1e-5)
+    assert ours.check() == []  # in float64, compiled for it
+
+
+ACTIVATIONS = ["tanh", "sigmoid", "softplus", "elu", "gelu", "relu", "silu", "logsigmoid", "selu"]
+
+
+@pytest.mark.usefixtures("fast")
+def test_vectors_keep_nan_and_infinity() -> None:
+    """What is computed for several numbers at once means what it means for one."""
+    layers: list[Spec] = [
+        {f"a{k}": {"add": None, "from": ["x", "x"], "activation": name}}
+        for k, name in enumerate(ACTIVATIONS)
+    ]
+    names = ["f", *(next(iter(layer)) for layer in layers)]
+    spec: Spec = {
+        "inputs": {"x": ["n", 16], "t": ["n", 16 * len(names)]},
+        "layers": [{"f": {"dense": 16}}, *layers, {"both": {"concat": None, "from": names}}],
+        "loss": {"mse": "t"},
+        "optimizer": "sgd",
+    }
+    ours, theirs = (symback.compile(spec, target) for target in ("c", "numpy"))
+    x = np.random.default_rng(0).normal(0, 3, (40, 16))
+    x[0, :8] = [np.nan, np.inf, -np.inf, 0.0, -0.0, 800, -800, 1e-310]
+    with np.errstate(all="ignore"):
+        found, wanted = (made.forward(theirs.init(), x)[0] for made in (ours, theirs))
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(wanted))
+    np.testing.assert_allclose(found, wanted, rtol=2e-15, atol=0)
+
+
+def test_a_step_allocates_no_array() -> None:
+    module = symback.compile(dense(20, 30, 4, train={"batch_size": 50}), "c")
+    params = module.init()
+    state = module.init_state(params)
+    peaks = []
+    for batches in (2, 200):
+        x, t = module.sample(50 * batches)
+        order = np.arange(50 * batches)
+        tracemalloc.start()
+        module.one_epoch(params, state, x, t, order, 50, 1)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 1000  # 198 steps more: not one array of a batch, 8,000 bytes
+
+
+# ---------------------------------------------------------------- the compiler
+
+
+def script(path: Path, text: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_without_a_compiler_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "no-such-compiler -O2")
+    with pytest.raises(UserError, match=r"no C compiler.*no-such-compiler.*set CC"):
+        symback.compile(EXAMPLES / "linear.yaml", "c")
+
+
+def test_what_the_compiler_says_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    failing = script(tmp_path / "failing", "echo 'the disk is full' >&2; exit 1")
+    monkeypatch.setenv("CC", str(failing))
+    with pytest.raises(UserError, match=r"fails:\nthe disk is full"):
+        symback.compile(EXAMPLES / "linear.yaml", "c")
+
+
+def test_it_is_compiled_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("CC", str(script(tmp_path / "cc", f'echo >>{tmp_path}/log; exec cc "$@"')))
+    for _ in range(2):
+        assert symback.compile(EXAMPLES / "linear.yaml", "c").check() == []
+    assert (tmp_path / "log").read_text() == "\n"
+    [made] = (tmp_path / "cache" / "symback").iterdir()
+    assert made.suffix == ".so"
+
+
+# ---------------------------------------------------------------- without Python
+
+STRICT = "-std=c99 -Wall -Wextra -Werror -pedantic".split()
+
+
+def library(spec: Spec | Path, folder: Path, dtype: str = "float64") -> str:
+    """Write the C library of a spec, and return its name."""
+    for module in pipeline.standalone(spec, dtype=dtype):
+        (folder / f"{module.name}.{module.target}").write_text(module.text, encoding="utf-8")
+    return module.name
+
+
+def built(name: str, folder: Path, *flags: str) -> Path:
+    """Compile the library with its main."""
+    program = folder / f"{name}{''.join(flags)}"
+    macro = f"-D{name.upper()}_MAIN"
+    command = ["cc", *STRICT, *flags, macro, "-o", str(program), f"{name}.c", "-lm"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return program
+
+
+def in_order(module: ModuleType, batch: int, data: tuple[Any, ...], epochs: int) -> list[float]:
+    """Return the mean losses of epochs whose batches are met in the order of the rows."""
+    params = module.init(0)
+    state = module.init_state(params)
+    order = np.arange(len(data[0]))
+    rows = [module.one_epoch(params, state, *data, order, batch, k + 1) for k in range(epochs)]
+    return [row.loss for row in rows]
+
+
+GUARDED = "-fsanitize=address,undefined -fno-sanitize-recover=all -O1 -g".split()
+
+
+@pytest.mark.parametrize("name", ["images", "words", "odd", "scheduled", "iris"])
+def test_a_library_without_python(name: str, tmp_path: Path) -> None:
+    """Strictly compiled, watched by valgrind and by sanitizers: the NumPy target's numbers."""
+    spec: Any = EXAMPLES / "iris.yaml" if name == "iris" else SPECS[name]
+    model = library(spec, tmp_path)
+    theirs = symback.compile(spec, "numpy")
+    data = theirs.sample(40, 3)
+    start = np.concatenate([w.ravel() for w in theirs.init(0).values()])
+    (tmp_path / "start.txt").write_text(" ".join(map(repr, start.tolist())))
+    rows = np.concatenate([np.reshape(a, (40, -1)) for a in data], axis=1).tolist()
+    told = "\n".join(" ".join(map(repr, row)) for row in rows)
+    batch = {"scheduled": 8, "images": 16, "iris": 16}.get(name, 32)
+    wanted = in_order(theirs, batch, data, 3)
+    watched = ["valgrind", "-q", "--error-exitcode=1", "--leak-check=full"]
+    for flags, before in ((["-O1"], watched), (GUARDED, [])):
+        command = [*before, str(built(model, tmp_path, *flags)), "3", "start.txt"]
+        done = subprocess.run(
+            command, input=told, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        found = [float(line.split()[-1]) for line in done.stdout.splitlines()]
+        np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
+def test_a_library_draws_its_own_start(tmp_path: Path) -> None:
+    """Dropout, a schedule per epoch, float32: it learns from a start of its own."""
+    spec = dense(4, 3, schedule={"exponential": {"gamma": 0.9}}, train={"batch_size": 10})
+    spec["layers"] = [
+        {"f0": {"dense": 8, "init": "kaiming_normal"}},
+        {"d": {"dropout": 0.2}},
+        *spec["layers"],
+    ]
+    spec["optimizer"] = {"sgd": {"lr": 0.5}}
+    program = built(library(spec, tmp_path, "float32"), tmp_path, *GUARDED)
+    centres = 3 * np.eye(3, 4)
+    rows = [[*centres[k % 3], k % 3] for k in range(60)]
+    told = "\n".join(",".join(map(str, row)) for row in rows)
+    done = subprocess.run(
+        [str(program), "10"], input=told, capture_output=True, text=True, check=True
+    )
+    found = [float(line.split()[-1]) for line in done.stdout.splitlines()]
+    assert len(found) == 10
+    assert found[-1] < 0.3 * found[0]
+
+
+def test_a_library_is_the_same_bytes_again(tmp_path: Path) -> None:
+    script_text = (
+        "import sys; from symback import pipeline\n"
+        "for m in pipeline.standalone(sys.argv[1]): sys.stdout.write(m.text)"
+    )
+    command = [sys.executable, "-c", script_text, str(EXAMPLES / "digits.yaml")]
+    texts = {
+        subprocess.run(
+            command,
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(EXAMPLES.parent)},
+            cwd=tmp_path,
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(texts) == 1
+    assert b"malloc" not in next(iter(texts))
