@@ -276,6 +276,8 @@ class Workspace:
         condition, yes, no = args
         if condition.axes:
             condition = self.truth(condition)
+        elif not (isinstance(condition, Apply) and condition.function in COMPARISONS):
+            condition = Apply("ne", (self.operand(condition), Number(0)))
         yes = self.operand(yes)
         needed = names(condition) | names(yes) | busy
         place = into if into.name not in needed else self.scratch(into.axes)

@@ -59,7 +59,7 @@ def sizes(program: Program) -> Mapping[str, int]:
 
 
 def size(tensor: Tensor, dims: Mapping[str, int]) -> int:
-    return prod(dims.get(str(dim), dim) if isinstance(dim, str) else dim for dim in tensor.shape)
+    return prod(dims[dim] if isinstance(dim, str) else dim for dim in tensor.shape)
 
 
 def arrays(program: Program) -> Iterator[Tensor]:

@@ -29,6 +29,7 @@ def main() -> None:
     """Measure, print, and write the report."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
     parser.add_argument("--quick", action="store_true", help="fewer rounds: under two minutes")
+    parser.add_argument("--only", nargs="+", metavar="NET", help="networks, as 2-8-1 or 784-128-10")
     parser.add_argument("--output", type=Path, default=Path(), help="folder of the report")
     args = parser.parse_args()
     rounds, each = (5, 0.05) if args.quick else (21, 0.3)
@@ -36,14 +37,27 @@ def main() -> None:
     parts = [f"# Benchmarks\n\n{report.machine()}."]
     parts[0] += f" {rounds} interleaved rounds of {each} s a peer."
     found: dict[str, list[Run]] = {}
-    for net in DENSE:
+    chosen = [n for n in (*DENSE, PLAIN) if not args.only or n.name.split()[0] in args.only]
+    for net in [net for net in chosen if net is not PLAIN]:
         found[net.name] = measured(net, peers, rounds, each)
         agree(net, found[net.name])
         print(report.steps({net.name: found[net.name]}), flush=True)
-    found[PLAIN.name] = measured(PLAIN, PYTHON, 3 if args.quick else rounds, each)
-    print(report.steps({PLAIN.name: found[PLAIN.name]}), flush=True)
+    if PLAIN in chosen:
+        found[PLAIN.name] = measured(PLAIN, PYTHON, 3 if args.quick else rounds, each)
+        print(report.steps({PLAIN.name: found[PLAIN.name]}), flush=True)
     parts.append("## One training step\n\n" + report.steps(found) + "\n\n" + missing())
-    count = 3 if args.quick else 9
+    if not args.only:
+        parts += made(3 if args.quick else 9)
+    text = "\n\n".join(parts) + "\n"
+    print(text)
+    args.output.mkdir(parents=True, exist_ok=True)
+    (args.output / "benchmarks.md").write_text(text, encoding="utf-8")
+    report.plot(found, DENSE, args.output / "benchmarks.png")
+
+
+def made(count: int) -> list[str]:
+    """Return the tables of what it costs to make a module."""
+    parts = []
     times, sizes = making.importing(count)
     for title, figures in (
         ("symback generate, the whole process", making.generating(count)),
@@ -54,11 +68,7 @@ def main() -> None:
         parts.append(f"## {title}\n\n{report.seconds(figures)}")
     rows = [(name, f"{size:,}") for name, size in sizes.items()]
     parts.append("## The module's size\n\n" + report.table(("net", "bytes"), rows))
-    text = "\n\n".join(parts) + "\n"
-    print(text)
-    args.output.mkdir(parents=True, exist_ok=True)
-    (args.output / "benchmarks.md").write_text(text, encoding="utf-8")
-    report.plot(found, DENSE, args.output / "benchmarks.png")
+    return parts
 
 
 def agree(net: Net, runs: list[Run]) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -79,14 +80,15 @@ def generating(rounds: int) -> Figures:
             return subprocess.run([*command, "-o", output], check=True, capture_output=True)
 
         names = ("digits", "moons", "own_formula")
-        return interleaved({n: lambda n=n: timed(lambda: run(n)) for n in names}, rounds)
+        runs = {name: partial(timed, partial(run, name)) for name in names}
+        return interleaved(runs, rounds)
 
 
 def deriving(rounds: int) -> Figures:
     """Each formula is differentiated once, however many layers share it."""
     graphs = {layers: graph.build(pipeline.load(deep(layers))) for layers in (5, 10, 20, 50)}
     runs = {
-        f"{layers} layers": lambda made=made: afresh(lambda: derivation.derive(made))
+        f"{layers} layers": partial(afresh, partial(derivation.derive, made))
         for layers, made in graphs.items()
     }
     return interleaved(runs, rounds)
@@ -96,7 +98,7 @@ def widening(rounds: int) -> Figures:
     """Width doesn't matter: formulas have indices, not numbers."""
     specs = {units: pipeline.load(deep(3, units)) for units in (16, 4096)}
     runs = {
-        f"{units} units": lambda made=made: afresh(lambda: pipeline.generate(made))
+        f"{units} units": partial(afresh, partial(pipeline.generate, made))
         for units, made in specs.items()
     }
     return interleaved(runs, rounds)
@@ -123,5 +125,5 @@ def importing(rounds: int) -> tuple[Figures, dict[str, int]]:
         names = {net.name: str(net.spec()["model"]) for net in DENSE}
         for name in names.values():
             run(name)  # leaves the bytecode
-        runs = {net: lambda name=name: run(name) for net, name in names.items()}
+        runs = {net: partial(run, name) for net, name in names.items()}
         return interleaved(runs, rounds), sizes
