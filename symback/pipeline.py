@@ -43,9 +43,9 @@ def derive(source: Source, wrt: Sequence[str] = ()) -> Derivation:
 def program(
     source: Source, dtype: str = "float64", *, readable: bool = True, wrt: Sequence[str] = ()
 ) -> Program:
-    """Return the statements of the model's module; with buffers unless `readable`."""
+    """Return the statements of the model's module; after the passes unless `readable`."""
     made = lower.lower(derive(source, wrt), dtype)
-    return made if readable else passes.buffers(made)
+    return made if readable else passes.fast(made)
 
 
 def generate(

@@ -29,12 +29,14 @@ class Role(StrEnum):
     VALUE = "value"  # computed by the forward pass: z1
     LOSS = "loss"  # the number (or, unreduced, the array) to be made small
     ADJOINT = "adjoint"  # ∂L/∂something: dz1
+    MASK = "mask"  # scratch that holds truth values
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
     """How random numbers are made: `constant`(value), `uniform`(low, high), `normal`(mean, std),
-    `values`(nested tuples of the given start), `keep`(p): 1/p with probability p, else 0.
+    `values`(nested tuples of the given start), `keep`(p): 1/p with probability p, else 0,
+    `identity`: a matrix of 1 on the diagonal and 0 elsewhere.
     """
 
     kind: str
@@ -313,6 +315,8 @@ class Update:
     states: tuple[State, ...]
     scalars: tuple[Statement, ...]
     elements: tuple[Statement, ...]
+    buffers: tuple[Tensor, ...] = ()  # as Program.buffers; "p": all parameters' elements
+    once: tuple[Statement, ...] = ()  # as Program.once
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,7 +420,9 @@ class Program:
     float_type: str = "float64"  # or "float32"
     weight: str = "n"  # what the loss's mean divides by: the batch's size, a tensor, "" for a sum
     buffers: tuple[Tensor, ...] = ()  # arrays made once that in-place statements write into;
-    # none in the readable form. "p" in a shape: the number of all parameters' elements
+    # none in the readable form
+    once: tuple[Statement, ...] = ()  # numbers worked out when the buffers are made
+    storage: tuple[tuple[str, str], ...] = ()  # (buffer, the one whose memory it takes over)
 
     def tensor(self, name: str) -> Tensor:
         """Return the tensor of that name in the code."""

@@ -262,7 +262,10 @@ def in_order(module: ModuleType, batch: int, data: tuple[Any, ...], epochs: int)
     params = module.init(0)
     state = module.init_state(params)
     order = np.arange(len(data[0]))
-    rows = [module.one_epoch(params, state, *data, order, batch, k + 1) for k in range(epochs)]
+    held = (
+        (order, batch, module.Workspace(params)) if hasattr(module, "Workspace") else (order, batch)
+    )
+    rows = [module.one_epoch(params, state, *data, *held, k + 1) for k in range(epochs)]
     return [row.loss for row in rows]
 
 

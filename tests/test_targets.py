@@ -311,14 +311,22 @@ def run_in_place(program: Program, values: Values) -> tuple[dict[str, Any], str]
     """Run a program's forward statements and its update, every array made beforehand."""
     dims = {"n": DIMS["n"], "p": 6}
     names: dict[str, Any] = {"np": np, "math": math, "n": DIMS["n"]}
-    for buffer in program.buffers:
-        shape = [dims[dim] if isinstance(dim, str) else dim for dim in buffer.shape]
-        names[buffer.name] = np.full(shape, 1.0 if buffer.draw else np.nan)
+    for buffer in (*program.buffers, *program.update.buffers):
+        sized = tuple(dims[dim] if isinstance(dim, str) else dim for dim in buffer.shape)
+        once = (*program.once, *program.update.once)
+        made = numpy_target.made(replace(buffer, shape=sized), once, "np.float64")
+        exec(compile(f"{buffer.name} = {made}", "buffer", "exec"), names)
+        if not buffer.draw and buffer.shape and names[buffer.name].dtype != bool:
+            names[buffer.name].fill(np.nan)
+    for name, owner in program.storage:
+        names[name] = names[owner]
     names |= {name: np.array(value) for name, value in values.items()}
+    rule = replace(program, tensors=(), buffers=program.update.buffers)
     text = "\n".join(
-        line
-        for block in (program.forward, program.update.elements)
-        for line in numpy_target.lines(block, program)
+        [
+            *numpy_target.lines(program.forward, program),
+            *numpy_target.lines((*program.update.scalars, *program.update.elements), rule),
+        ]
     )
     exec(compile(text, "lines", "exec"), names)
     return names, text

@@ -26,12 +26,7 @@ class Block:
         program = self.program
         passes = (*program.forward, *program.loss, *program.backward)
         touched = {*reads(passes), *(statement.target.name for statement in passes)}
-        return tuple(b for b in program.buffers if "p" not in b.shape and b.name in touched)
-
-    @property
-    def scratch(self) -> tuple[Tensor, ...]:
-        """Return the arrays of all parameters' elements that the update writes into."""
-        return tuple(b for b in self.program.buffers if "p" in b.shape)
+        return tuple(b for b in program.buffers if b.name in touched)
 
     @property
     def network(self) -> Program:
@@ -41,7 +36,7 @@ class Block:
     @property
     def rule(self) -> Program:
         """Return the program as optimiser and schedule see it: their names are their own."""
-        return replace(self.program, tensors=(), buffers=self.scratch)
+        return replace(self.program, tensors=(), buffers=self.program.update.buffers)
 
     def head(self) -> tuple[str, ...]:
         """Return what stands before the forward pass: parameters, constants, sizes."""
@@ -94,7 +89,11 @@ class Block:
         wanted = reads((*update.scalars, *update.elements))
         once = [state.name for state in update.states if writes(state.name, update.scalars)]
         known = [name for name in ("step", "lr", *once) if name in wanted]
-        return (*self.unpacked("state", known), *self.target.lines(update.scalars, self.rule))
+        numbers = names(b for b in update.buffers if not b.shape)
+        return (
+            *self.unpacked("state", (*known, *numbers)),
+            *self.target.lines(update.scalars, self.rule),
+        )
 
     def schedule(self) -> tuple[str, ...]:
         """Return the schedule's lines, from state to state."""

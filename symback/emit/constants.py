@@ -8,7 +8,17 @@ from symback.emit.text import safe
 from symback.program import Number, Program, Read, Statement
 
 # Upper-case names of a module, which no constant may take.
-TAKEN = {"ACCUMULATE", "CLIP_NORM", "CLIP_VALUE", "COLUMNS", "DATA", "FLOAT", "LAYERS", "SHAPES"}
+TAKEN = {
+    "ACCUMULATE",
+    "BLOCK",
+    "CLIP_NORM",
+    "CLIP_VALUE",
+    "COLUMNS",
+    "DATA",
+    "FLOAT",
+    "LAYERS",
+    "SHAPES",
+}
 
 
 def with_constants(program: Program) -> Program:
@@ -29,6 +39,8 @@ def with_constants(program: Program) -> Program:
     rate = next((c for c in update.constants if c.name == "lr"), None)
     swap.pop("lr", None)
     in_schedule = dict(swap)
+    made = {buffer.name for buffer in update.buffers}
+    in_arrays = {name: read for name, read in swap.items() if name not in made}
     if rate is not None:
         in_schedule["base"] = Read("LR", ())
     return replace(
@@ -36,7 +48,8 @@ def with_constants(program: Program) -> Program:
         update=replace(
             update,
             scalars=tuple(swapped(s, swap) for s in update.scalars),
-            elements=tuple(swapped(s, swap) for s in update.elements),
+            elements=tuple(swapped(s, in_arrays) for s in update.elements),
+            once=tuple(swapped(s, swap) for s in update.once),
         ),
         schedule=schedule
         and replace(
@@ -67,7 +80,8 @@ def has_rate(program: Program) -> bool:
 def constants(program: Program) -> tuple[str, ...]:
     """Return the named numbers that some line reads, one assignment each."""
     update, schedule = program.update, program.schedule
-    used = reads((*update.scalars, *update.elements, *(schedule.statements if schedule else ())))
+    rules = (*update.scalars, *update.elements, *update.once)
+    used = reads((*rules, *(schedule.statements if schedule else ())))
     listed = [*update.constants, *(schedule.constants if schedule else ())]
     lines = {
         constant.name.upper(): f"{constant.name.upper()} = {constant.value!r}"

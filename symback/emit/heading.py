@@ -2,7 +2,7 @@
 
 import ast
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from symback import __version__
 from symback.emit.folding import WIDTH
@@ -55,6 +55,8 @@ IMPORTS = {
     "NDArray": "from numpy.typing import NDArray",
 }
 
+NOTED = {"NDArray", "ArrayLike"}  # read by annotations alone
+
 
 def header(program: Program, needs: str) -> tuple[str, ...]:
     """Return the docstring's lines: origin, needs, formulas, letters, notes, assumptions."""
@@ -92,15 +94,60 @@ def filled(parts: Sequence[str], between: str) -> list[str]:
 
 
 def imports(body: str) -> tuple[str, ...]:
-    """Return the import lines of the names a text reads, the standard library's first."""
-    used = {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
-    lines = [line for name, line in IMPORTS.items() if name in used]
-    blocks = [
-        [line for line in lines if "numpy" not in line],
-        [line for line in lines if "numpy" in line],
-    ]
-    shown = [grouped(block) for block in blocks if block]
-    return tuple(line for block in shown for line in ("", *block))[1:]
+    """Return the import lines of the names a text reads, the standard library's first.
+
+    Modules that take long to import, and that only annotations name, stand where a type checker
+    alone looks: the functions that use them import them.
+    """
+    tree = ast.parse(body)
+    noted = {name for node in ast.walk(tree) for note in notes(node) for name in read(note)}
+    local = imported(tree)
+    above = {name for part in tree.body for name in run(part) - imported(part)} | noted - local
+    checked = [line for name, line in IMPORTS.items() if name in noted - (above - NOTED)]
+    lines = [line for name, line in IMPORTS.items() if name in above - NOTED]
+    if checked:
+        lines.append("from typing import TYPE_CHECKING")
+    blocks = [["from __future__ import annotations"], *in_blocks(lines)]
+    if checked:
+        shown = [line for block in in_blocks(checked) for line in ("", *block)][1:]
+        blocks.append(["if TYPE_CHECKING:", *(f"    {line}" if line else "" for line in shown)])
+    return tuple(line for block in blocks for line in ("", *block))[1:]
+
+
+def imported(node: ast.AST) -> set[str]:
+    """Return the names that functions import for themselves."""
+    found = (n for n in ast.walk(node) if isinstance(n, ast.Import | ast.ImportFrom))
+    return {alias.name for each in found for alias in each.names}
+
+
+def in_blocks(lines: Sequence[str]) -> list[list[str]]:
+    """Return import lines sorted: the standard library's, then the others."""
+    others = [line for line in lines if "numpy" in line]
+    blocks = [[line for line in lines if line not in others], others]
+    return [grouped(block) for block in blocks if block]
+
+
+def notes(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield a node's annotations, and what an alias of a type names in quotes."""
+    match node:
+        case ast.arg(annotation=ast.AST() as note) | ast.FunctionDef(returns=ast.AST() as note):
+            yield note
+        case ast.AnnAssign(annotation=note, value=ast.Constant(value=str(text))):
+            yield note
+            yield ast.parse(text)
+        case ast.AnnAssign(annotation=note):
+            yield note
+
+
+def run(tree: ast.AST) -> set[str]:
+    """Return the names that a text reads when it runs: those in annotations aren't."""
+    noted = {id(n) for node in ast.walk(tree) for note in notes(node) for n in ast.walk(note)}
+    found = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
+    return {node.id for node in found if id(node) not in noted}
+
+
+def read(tree: ast.AST) -> set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
 def grouped(lines: Sequence[str]) -> list[str]:
@@ -111,4 +158,8 @@ def grouped(lines: Sequence[str]) -> list[str]:
         if line.startswith("from"):
             _, module, _, name = line.split()
             modules.setdefault(module, []).append(name)
-    return plain + [f"from {m} import {', '.join(sorted(modules[m]))}" for m in sorted(modules)]
+    plain += [
+        f"from {m} import {', '.join(sorted(modules[m], key=lambda n: (not n.isupper(), n)))}"
+        for m in sorted(modules)
+    ]
+    return plain

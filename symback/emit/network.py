@@ -34,6 +34,7 @@ class Network:
     compared: tuple[Given, ...]  # the targets, in `objective`
     reread: tuple[Given, ...]  # the targets that `backward` reads
     output: str
+    output_shape: str  # fast form, of all examples: "(len(order), 10)"
     cache_fields: tuple[str, ...]
     cache_names: str
     first_key: str  # the first parameter, whose float type the pass takes
@@ -72,6 +73,28 @@ def given(tensor: Tensor, count: str) -> Given:
     return Given(tensor.name, call, "label" if tensor.classes is not None else "")
 
 
+def buffers(block: Block) -> tuple[str, ...]:
+    """Return the lines that make a fast module's arrays, and give some a second name."""
+    program = block.program
+    owners = {b.name: dict(program.storage).get(b.name, b.name) for b in block.arrays}
+    groups = {
+        owner: [name for name in owners if owners[name] == owner] for owner in owners.values()
+    }
+    first = {name: group[0] for group in groups.values() for name in group}
+    made = (
+        f"self.{b.name} = {block.target.made(b, program.once, 'dtype')}"
+        for b in block.arrays
+        if first[b.name] == b.name
+    )
+    again = tuple(
+        " = ".join(f"self.{name}" for name in (*others, kept))
+        for kept, *others in groups.values()
+        if others
+    )
+    said = ("# Written once nothing needs the values any more of what stands on the right.",)
+    return (*made, *(said if again else ()), *again)
+
+
 def network(block: Block) -> Network:
     """Return the network's strings."""
     program, target, boxes = block.program, block.target, block.boxes
@@ -94,10 +117,7 @@ def network(block: Block) -> Network:
             for t in parameters
             if program.buffers and t.key in dict(gradients)
         ),
-        buffers=tuple(
-            f"self.{b.name} = np.{'ones' if b.draw else 'empty'}({shape_text(b)}, dtype)"
-            for b in block.arrays
-        ),
+        buffers=buffers(block),
         kept=tuple(name for name in names(held) if name not in names(block.arrays)),
         inputs=names(inputs),
         targets=names(targets),
@@ -108,6 +128,7 @@ def network(block: Block) -> Network:
         compared=compared,
         reread=tuple(t for t in compared if t.name in reads(program.backward)),
         output=program.output,
+        output_shape=shape_text(program.tensor(program.output)).replace("(n,", "(len(order),"),
         cache_fields=tuple(f"{tensor.name}: Array  # {shape_text(tensor)}" for tensor in held),
         cache_names=", ".join(f"{name}={name}" for name in names(held)),
         first_key=quoted(parameters[0].key),

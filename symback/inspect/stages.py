@@ -1,4 +1,4 @@
-"""What each stage made of a spec: Spec → Graph → Derivation → Program → Module."""
+"""What each stage made of a spec: Spec → Graph → Derivation → Program → passes → Module."""
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,6 +9,8 @@ from symback import notation, pipeline
 from symback.derivation import Derivation
 from symback.emit import Module
 from symback.graph import Graph
+from symback.passes import PASSES
+from symback.passes.cost import BATCH, cost
 from symback.program import Program, Statement, Tensor
 from symback.spec import Choice, Layer, Rule, Spec
 
@@ -16,7 +18,7 @@ INDENT = "    "
 
 
 def page(spec: Spec, module: Module, wrt: Sequence[str] = ()) -> str:
-    """Return the five stages as text."""
+    """Return the stages as text."""
     derivation = pipeline.derive(spec, wrt)
     program = pipeline.program(spec, wrt=wrt)
     with distribute(False):
@@ -25,6 +27,7 @@ def page(spec: Spec, module: Module, wrt: Sequence[str] = ()) -> str:
             ("Graph", _graph(derivation.graph)),
             ("Derivation", _derivation(derivation)),
             ("Program", _program(program)),
+            ("Passes", _passes(program)),
             ("Module", _module(module)),
         )
         lines = [row for title, rows in parts for row in (title, *_indented(rows), "")]
@@ -109,6 +112,19 @@ def _program(program: Program) -> Iterator[str]:
 
 def _statement(title: str, statement: Statement) -> str:
     return f"{title}: {statement.because}"
+
+
+def _passes(program: Program) -> Iterator[str]:
+    """Yield what a training step costs before the passes (NumPy's fast form), and after each."""
+    counted = [("lowered", cost(program))]
+    for each in PASSES:
+        program = each(program)
+        counted.append((each.__name__, cost(program)))
+    batch = program.training.batch_size or BATCH
+    yield f"one step on {batch} examples, {program.float_type}"
+    yield f"{'':<18}{'operations':>12}{'bytes moved':>14}{'flops':>14}{'bytes held':>14}"
+    for name, c in counted:
+        yield f"{name:<18}{c.operations:>12,}{c.bytes:>14,}{c.flops:>14,}{c.memory:>14,}"
 
 
 def _module(module: Module) -> Iterator[str]:

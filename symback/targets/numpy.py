@@ -26,6 +26,7 @@ from symback.program import (
     Program,
     Read,
     Reduce,
+    Role,
     Scatter,
     Size,
     Slice,
@@ -277,7 +278,11 @@ class Step:
 def in_place(target: Read, value: Expr, scope: Scope) -> str:
     """Return one operation that writes into the target's array."""
     name, axes = target.name, target.axes
+    if not axes:
+        return f"{name}[...] = {shown(value, (), scope).text}"
     match value:
+        case Apply("rows", (Read(table), Read(labels))):
+            return f'{table}.take({labels}, axis=0, out={name}, mode="clip")'
         case Apply("where", (condition, yes, rest)) if rest == target:
             test, new = (operand(part, axes, axes, scope).text for part in (condition, yes))
             return f"np.copyto({name}, {new}, where={test})"
@@ -287,16 +292,8 @@ def in_place(target: Read, value: Expr, scope: Scope) -> str:
                 return f"{name} {SIGNS[function]}= {ready[1].text}"
             called = OPERATORS.get(function, RENAMED.get(function, function))
             return f"np.{called}({', '.join(arg.text for arg in ready)}, out={name})"
-        case Contract(left, right, over):
-            sides = [shown(side, printing.natural(side), scope) for side in (left, right)]
-            found = matrix_operands(sides[0], sides[1], over, axes)
-            found = found or matrix_operands(sides[1], sides[0], over, axes)
-            if found:
-                return f"np.matmul({found[0].text}, {found[1].text}, out={name})"
-            made = contracted(value, axes, scope)
-            if made.text.startswith("np.einsum("):
-                return f"{made.text[:-1]}, out={name})"
-            return f"np.copyto({name}, {made.text})"
+        case Contract():
+            return product_into(target, value, scope)
         case Reduce("argmax" | "argmin"):  # positions are integers, the array holds floats
             pass
         case Reduce() if ordered(value.axes, printing.natural(value.body)) == axes:
@@ -305,7 +302,59 @@ def in_place(target: Read, value: Expr, scope: Scope) -> str:
             return f"{joined(value, axes, scope).text[:-1]}, out={name})"
         case Apply():
             return f"{name}[...] = {spread(shown(value, axes, scope), axes).text}"
-    return f"np.copyto({name}, {operand(value, axes, axes, scope).text})"
+    return f"{name}[...] = {operand(value, axes, axes, scope).text}"
+
+
+def product_into(target: Read, value: Contract, scope: Scope) -> str:
+    """Return a contraction that writes into the target's array: `dot` where two axes are all."""
+    name, axes, over = target.name, target.axes, value.over
+    sides = [shown(side, printing.natural(side), scope) for side in (value.left, value.right)]
+    plain = all(side.kind is Kind.FLOAT for side in sides)  # dot wants the very type of its result
+    for left, right in (sides, sides[::-1]):
+        found = matrix_operands(left, right, over, axes)
+        if found and plain and max(len(side.axes) for side in (*found, target)) <= 2:
+            return f"{postfix(found[0], '.dot')}({found[1].text}, out={name})"
+        if found:
+            return f"np.matmul({found[0].text}, {found[1].text}, out={name})"
+    for left, right in (sides, sides[::-1]):
+        text = joined_product(left, right, over, target, scope) if plain else None
+        if text is not None:
+            return text
+    letters = einsum_letters([side.axes for side in sides], axes)
+    return f"np.einsum({letters}, {sides[0].text}, {sides[1].text}, out={name})"
+
+
+def joined_product(
+    left: Array, right: Array, over: tuple[str, ...], target: Read, scope: Scope
+) -> str | None:
+    """Return a product of matrices whose axes are several letters joined; None elsewhere."""
+    rows, columns = (tuple(a for a in side.axes if a not in over) for side in (left, right))
+    if target.axes != rows + columns or not rows or not columns:
+        return None
+    first, second = (
+        joined_matrix(left, rows, over, scope),
+        joined_matrix(right, over, columns, scope),
+    )
+    if first is None or second is None:
+        return None
+    place = Array(target.name, Level.ATOM, target.axes, Kind.FLOAT)
+    into = joined_matrix(place, rows, columns, scope)
+    return f"{first}.dot({second}, out={into})"
+
+
+def joined_matrix(
+    array: Array, rows: tuple[str, ...], columns: tuple[str, ...], scope: Scope
+) -> str | None:
+    """Return an array as a matrix of joined letters, where its axes stand in that order."""
+    if array.axes == columns + rows != rows + columns:
+        text = joined_matrix(array, columns, rows, scope)
+        return None if text is None else f"{text}.T"
+    if array.axes != rows + columns:
+        return None
+    if len(array.axes) == 2:
+        return array.at(Level.ATOM)
+    dims = (grouped(rows, scope), grouped(columns, scope))
+    return postfix(array, f".reshape({shape_arguments(dims)})")
 
 
 def assigned(statement: Statement, scope: Scope) -> str:
@@ -408,6 +457,7 @@ def array_read(expr: Read, scope: Scope) -> Array:
         kind = Kind.FLOAT if expr.axes else Kind.PLAIN
     else:
         kind = Kind.FLOAT if tensor.classes is None else Kind.INT
+        kind = Kind.BOOL if tensor.role is Role.MASK else kind
     if len(set(expr.axes)) == len(expr.axes):
         return Array(expr.name, Level.ATOM, expr.axes, kind)
     once = tuple(dict.fromkeys(expr.axes))  # a diagonal: x[i,i]
@@ -752,6 +802,8 @@ def contracted(expr: Contract, order: Sequence[str], scope: Scope) -> Array:
     if left.kind is right.kind is Kind.BOOL:
         left = scope.cast(left)
     want = ordered(expr.axes, order)
+    if not want and left.axes == right.axes and len(left.axes) > 1:
+        return Array(f"float(np.vdot({left.text}, {right.text}))", Level.ATOM, (), Kind.PLAIN)
     found = (
         matrix_product(left, right, expr.over, want)
         or matrix_product(right, left, expr.over, want)
@@ -899,6 +951,23 @@ def bare(statements: Sequence[Statement], program: Program) -> tuple[str, ...]:
     if any(statement.loop for statement in statements):
         return lines(statements, program)
     return tuple(code(statement, program) for statement in statements)
+
+
+def made(tensor: Tensor, once: Sequence[Statement], dtype: str) -> str:
+    """Return the expression that makes one of a fast module's buffers."""
+    numbers = {statement.target.name: statement.value for statement in once}
+    dims = tuple_text(str(dim) for dim in tensor.shape)
+    if tensor.name in numbers:
+        text = shown(numbers[tensor.name], (), Scope({}, {}, "float64")).text
+        return f"np.array({text}, {dtype})"
+    if tensor.draw is not None and tensor.draw.kind == "identity":
+        return f"np.eye({tensor.shape[0]}, dtype={dtype})"
+    if tensor.draw is not None:
+        value = number(tensor.draw.arguments[0])
+        if value in {"0", "1"}:
+            return f"np.{'zeros' if value == '0' else 'ones'}({dims}, {dtype})"
+        return f"np.full({dims}, {value}, {dtype})"
+    return f"np.empty({dims}, {'bool' if tensor.role is Role.MASK else dtype})"
 
 
 def initial(tensor: Tensor, program: Program) -> str:

@@ -1,9 +1,10 @@
-"""Passes: Program → Program, the same mathematics in a form that runs faster."""
+"""Statements as operations that write into arrays made once, none of them made anew."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
+from symback.passes.names import all_names, names
 from symback.printing import COMPARISONS, natural, ranges, walk
 from symback.program import (
     Apply,
@@ -26,15 +27,16 @@ from symback.program import (
     Tensor,
 )
 
+SHORT = 32  # columns: below, NumPy's own loop over a row costs more than turning the array
 COMMUTATIVE = {"add", "multiply", "maximum", "minimum"}
 
 
 def buffers(program: Program) -> Program:
     """Return the program with each array statement as operations that write into arrays made once.
 
-    The order of operations is kept, so the numbers are too, to the last bit; only the sum over the
-    batch becomes a product with ones, which is faster. Scalars, views and what has no form that
-    writes in place stay as they are.
+    The order of operations is kept, so the numbers are too, to the last bit; only sums over one of
+    two axes become products with ones, and sums of products one product, which is faster. Numbers,
+    views and what has no form that writes in place stay as they are.
     """
     taken = all_names(program)
     network = Workspace(program, taken)
@@ -48,8 +50,8 @@ def buffers(program: Program) -> Program:
         forward=forward,
         loss=loss,
         backward=backward,
-        update=replace(program.update, elements=elements),
-        buffers=(*network.made.values(), *optimizer.made.values()),
+        update=replace(program.update, elements=elements, buffers=tuple(optimizer.made.values())),
+        buffers=tuple(network.made.values()),
     )
 
 
@@ -60,7 +62,7 @@ class Workspace:
     program: Program
     taken: frozenset[str]  # names that scratch arrays must not have
     made: dict[str, Tensor] = field(default_factory=dict)
-    free: dict[tuple[Dim, ...], list[str]] = field(default_factory=dict)  # scratch not in use
+    free: dict[tuple[Role, tuple[Dim, ...]], list[str]] = field(default_factory=dict)
     written: list[Statement] = field(default_factory=list)
     dims: dict[str, Dim] = field(default_factory=dict)  # each letter's range in the statement
 
@@ -111,13 +113,13 @@ class Workspace:
 
     # ------------------------------------------------------------ scratch arrays
 
-    def scratch(self, axes: tuple[str, ...]) -> Read:
+    def scratch(self, axes: tuple[str, ...], role: Role = Role.VALUE) -> Read:
         """Return an array of these axes that nothing else uses now."""
         shape = tuple(self.dims.get(axis, axis) for axis in axes)
-        spare = self.free.setdefault(shape, [])
+        spare = self.free.setdefault((role, shape), [])
         if not spare:
             name = self.fresh(shape)
-            self.made[name] = Tensor(name, name, Role.VALUE, shape)
+            self.made[name] = Tensor(name, name, role, shape)
             spare.append(name)
         return Read(spare.pop(), axes)
 
@@ -136,9 +138,10 @@ class Workspace:
         own = {tensor.name for tensor in self.program.tensors}
         for operand in operands:
             if isinstance(operand, Read) and operand.name in self.made and operand.name not in own:
-                shape = self.made[operand.name].shape
-                if operand.name not in self.free.get(shape, [operand.name]):
-                    self.free[shape].append(operand.name)
+                made = self.made[operand.name]
+                spare = self.free.get((made.role, made.shape))
+                if spare is not None and operand.name not in spare:
+                    spare.append(operand.name)
 
     # ------------------------------------------------------------ expressions
 
@@ -151,10 +154,21 @@ class Workspace:
         match expr:
             case Apply("where", args):
                 self.choose(args, into, busy)
+            case Apply("power", (base, Number(2))) if set(base.axes) == set(into.axes):
+                place = into if into.name not in names(base) | busy else self.scratch(into.axes)
+                self.write(base, place, busy)
+                self.put(into, Apply("multiply", (place, place)))
+                if place != into:
+                    self.release(place)
+            case Apply(name, args) if name in COMPARISONS and self.alike(args, into):
+                mask = self.truth(expr)
+                self.put(into, mask)
+                self.release(mask)
             case Apply(name, args):
                 operands = self.operands(args, into, busy)
                 if name in COMMUTATIVE and operands[1] == into:
                     operands = (operands[1], operands[0])
+                operands = tuple(self.spread(operand, into) for operand in operands)
                 self.put(into, Apply(name, operands))
                 self.release(*(operand for operand in operands if operand != into))
             case Reduce() | Contract() | Concatenate() if set(expr.axes) != set(into.axes):
@@ -162,7 +176,7 @@ class Workspace:
                 self.put(into, made)
                 self.release(made)
             case Reduce(name, body, over):
-                operand = self.operand(body)
+                operand = self.upright(self.operand(body), name, over)
                 self.put(into, self.summed(Reduce(name, operand, over)))
                 self.release(operand)
             case Contract(left, right, over):
@@ -175,6 +189,42 @@ class Workspace:
                 self.release(*ready)
             case _:
                 self.put(into, expr)
+
+    def alike(self, args: tuple[Expr, ...], into: Read) -> bool:
+        """Tell whether all arguments are floats of the axes of `into`, or numbers."""
+        labels = {tensor.name for tensor in self.program.tensors if tensor.classes is not None}
+        return all(
+            not arg.axes or (set(arg.axes) == set(into.axes) and not labels & names(arg))
+            for arg in args
+        )
+
+    def spread(self, operand: Expr, into: Read) -> Expr:
+        """Return an operand with all axes of `into`: arrays of one shape go together faster."""
+        if not isinstance(operand, Read) or set(operand.axes) in (set(), set(into.axes)):
+            return operand
+        if self.is_labels(operand) or not set(into.axes) <= self.dims.keys():
+            return operand
+        wide = self.scratch(into.axes)
+        self.put(wide, operand)
+        self.release(operand)
+        return wide
+
+    def is_labels(self, operand: Read) -> bool:
+        return any(t.name == operand.name and t.classes is not None for t in self.program.tensors)
+
+    def upright(self, body: Expr, function: str, over: tuple[str, ...]) -> Expr:
+        """Return an array of short rows turned, so that what runs along them runs down instead."""
+        if function not in {"max", "min"} or not isinstance(body, Read) or self.is_labels(body):
+            return body
+        if len(body.axes) != 2 or over != body.axes[1:]:
+            return body
+        rows, columns = (self.dims.get(axis) for axis in body.axes)
+        if not isinstance(rows, str) or not isinstance(columns, int) or columns > SHORT:
+            return body
+        turned = self.scratch((body.axes[1], body.axes[0]))
+        self.put(turned, body)
+        self.release(body)
+        return turned
 
     def operands(
         self, args: tuple[Expr, ...], into: Read, busy: frozenset[str]
@@ -225,12 +275,10 @@ class Workspace:
     def choose(self, args: tuple[Expr, ...], into: Read, busy: frozenset[str]) -> None:
         """Write where(c, a, b): b everywhere, then a where c holds."""
         condition, yes, no = args
-        if isinstance(condition, Apply) and condition.function in COMPARISONS:
-            ready = tuple(self.operand(arg) for arg in condition.args)
-            condition = Apply(condition.function, ready)
-        else:
-            ready = (self.operand(condition),)
-            condition = Apply("ne", (ready[0], Number(0)))
+        if condition.axes:
+            condition = self.truth(condition)
+        elif not (isinstance(condition, Apply) and condition.function in COMPARISONS):
+            condition = Apply("ne", (self.operand(condition), Number(0)))
         yes = self.operand(yes)
         needed = names(condition) | names(yes) | busy
         place = into if into.name not in needed else self.scratch(into.axes)
@@ -239,52 +287,60 @@ class Workspace:
         if place != into:
             self.put(into, place)
             self.release(place)
-        self.release(yes, *ready)
+        self.release(yes, condition)
+
+    def truth(self, condition: Expr) -> Read:
+        """Return an array of truth values that holds a condition."""
+        if not (isinstance(condition, Apply) and condition.function in COMPARISONS):
+            condition = Apply("ne", (condition, Number(0)))
+        ready = tuple(self.operand(arg) for arg in condition.args)
+        mask = self.scratch(natural(condition), Role.MASK)
+        self.put(mask, Apply(condition.function, ready))
+        self.release(*ready)
+        return mask
 
     def summed(self, expr: Reduce) -> Expr:
-        """Return a sum over the batch as a product with ones, the faster of the two."""
-        body = expr.body
+        """Return a sum over one of two axes as a product with ones, the faster of the two."""
+        body, over = expr.body, expr.over
         if expr.function != "sum" or not isinstance(body, Read) or len(body.axes) != 2:
             return expr
-        if expr.over != body.axes[:1] or not isinstance(self.dims.get(expr.over[0]), str):
+        if len(over) != 1 or over[0] not in self.dims:
             return expr
-        dim = self.dims[expr.over[0]]
-        ones = Tensor("ones", "ones", Role.CONSTANT, (dim,), draw=Draw("constant", (1.0,)))
-        self.made["ones"] = ones
-        return Contract(Read("ones", expr.over), body, expr.over)
+        ones = Read(self.ones(self.dims[over[0]]), over)
+        return Contract(*((ones, body) if over == body.axes[:1] else (body, ones)), over)
+
+    def ones(self, dim: Dim) -> str:
+        """Return the name of a vector of ones."""
+        name = "ones" if isinstance(dim, str) else f"ones{dim}"
+        draw = Draw("constant", (1.0,))
+        self.made[name] = Tensor(name, name, Role.CONSTANT, (dim,), draw=draw)
+        return name
 
     def extracted(self, expr: Expr) -> Expr:
         """Return a scalar expression whose sums read arrays that are there."""
         match expr:
             case Apply(name, args):
                 return Apply(name, tuple(self.extracted(arg) for arg in args))
+            case Reduce("sum", body, over) if set(body.axes) == set(over) and (
+                pair := factors(body)
+            ):
+                return self.extracted(Contract(*pair, over))
             case Reduce(name, body, over):
                 return Reduce(name, self.operand(body), over)
-            case Contract(left, right, over) if set(left.axes) == set(right.axes) == set(over):
-                return self.extracted(Reduce("sum", Apply("multiply", (left, right)), over))
             case Contract(left, right, over):
-                return Contract(self.operand(left), self.operand(right), over)
+                first = self.operand(left)
+                return Contract(first, first if right == left else self.operand(right), over)
         return expr
 
 
-def all_names(program: Program) -> frozenset[str]:
-    """Return every name of the program: tensors, states, constants, sizes."""
-    update = program.update
-    blocks = (program.forward, program.loss, program.backward, update.scalars, update.elements)
-    statements = [statement for block in blocks for statement in block]
-    return frozenset(
-        {"w", "g", "n", "p", "ones"}
-        | {tensor.name for tensor in program.tensors}
-        | {state.name for state in update.states}
-        | {constant.name for constant in update.constants}
-        | {statement.target.name for statement in statements}
-        | {name for statement in statements for name in names(statement.value)}
-    )
-
-
-def names(expr: Expr) -> frozenset[str]:
-    """Return the names of the arrays an expression reads."""
-    return frozenset(node.name for node in walk(expr) if isinstance(node, Leaf))
+def factors(body: Expr) -> tuple[Expr, Expr] | None:
+    """Return the two factors along the same axes that a product or a square has."""
+    match body:
+        case Apply("multiply", (left, right)) if set(left.axes) == set(right.axes):
+            return left, right
+        case Apply("power", (base, Number(2))):
+            return base, base
+    return None
 
 
 def simple(expr: Expr) -> bool:

@@ -1,0 +1,45 @@
+"""One peer on one network, in a process of its own: `python -m tests.benchmarks.worker PEER NET`.
+
+It makes the step, warms it up and says so; then, for each line with a number of seconds, it takes
+steps for about so long and prints the seconds of one step. A peer that isn't installed says that.
+"""
+
+import json
+import resource
+import sys
+import time
+
+from .nets import NETS
+from .peers import PEERS
+
+
+def main() -> None:
+    """Answer each line of the input with the seconds of a step."""
+    peer, name = sys.argv[1:]
+    begun = time.perf_counter()
+    try:
+        step = PEERS[peer](NETS[name])
+    except ImportError as error:
+        say(missing=str(error))
+        return
+    losses = [step() for _ in range(3)]
+    built = time.perf_counter() - begun
+    begun = time.perf_counter()
+    step()
+    each = time.perf_counter() - begun
+    say(losses=losses, build=built)
+    for line in sys.stdin:
+        count = max(1, min(10_000, int(float(line) / each)))
+        begun = time.perf_counter()
+        for _ in range(count):
+            step()
+        each = (time.perf_counter() - begun) / count
+        say(seconds=each, peak=1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def say(**figures: object) -> None:
+    print(json.dumps(figures), flush=True)
+
+
+if __name__ == "__main__":
+    main()

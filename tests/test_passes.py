@@ -1,0 +1,263 @@
+"""The passes: what they may change, and what not by a bit; what a fast module's step allocates."""
+
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from symback import passes, pipeline
+from symback.emit import emit
+from symback.inspect import stages
+from symback.passes import PASSES, buffers, folded, hoisted, ordered_products, shared, stored
+from symback.passes.cost import cost
+from symback.passes.storage import lifetimes
+from symback.program import Contract, Program
+
+ROOT = Path(__file__).parent.parent
+LOW_RANK = {
+    "U": {"shape": [30, 2], "init": "uniform(-0.5, 0.5)"},
+    "V": {"shape": [2, 40], "init": "uniform(-0.5, 0.5)"},
+}
+
+
+def spec(layers: list[Any], loss: Any, classes: int = 0, **more: Any) -> dict[str, Any]:
+    target = {"shape": ["n"], "classes": classes} if classes else ["n", 3]
+    return {"inputs": {"x": ["n", 40], "t": target}, "layers": layers, "loss": loss, **more}
+
+
+TANH = spec(
+    [{"f1": {"dense": 30, "activation": "tanh"}}, {"f2": {"dense": 3}}],
+    {"mse": "t"},
+    optimizer={"adam": {"lr": 0.01}},
+    train={"clip_norm": 0.1},
+)
+LABELS = spec(
+    [{"f1": {"dense": 30, "activation": "relu"}}, {"f2": {"dense": 7}}],
+    {"cross_entropy": "t"},
+    7,
+    optimizer={"adamw": {"lr": 0.01, "weight_decay": 0.1}},
+)
+LEAKY = spec(
+    [{"f1": {"dense": 30, "activation": "leaky_relu"}}, {"f2": {"dense": 3, "activation": "elu"}}],
+    {"huber": "t"},
+    optimizer={"sgd": {"lr": 0.1, "momentum": 0.9, "nesterov": True}},
+)
+LOW = spec(
+    [
+        {
+            "low": {
+                "formula": "h[n, o] = sum(U[o, r]*V[r, i]*x[n, i], r, i)",
+                "parameters": LOW_RANK,
+            }
+        },
+        {"f2": {"dense": 3}},
+    ],
+    {"mse": "t"},
+    optimizer="rmsprop",
+)
+NETS = {"tanh": TANH, "labels": LABELS, "leaky": LEAKY, "low": LOW}
+
+
+def trained(program: Program, steps: int = 3) -> dict[str, Any]:
+    """Return loss, gradients and parameters after some steps of a program's module."""
+    module: Any = pipeline.imported(emit(program, "numpy"))
+    params = module.init(0)
+    data = module.sample(6, seed=1)
+    state = module.init_state(params)
+    for _ in range(steps):
+        value, grads = module.value_and_grad(params, *data)
+        found = {f"d{name}": g.copy() for name, g in grads.items()}  # the update clips in place
+        module.update(params, grads, state)
+    return {"loss": value, **found, **params}
+
+
+def require_same(found: dict[str, Any], expected: dict[str, Any], rtol: float = 0.0) -> None:
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=rtol, atol=rtol, err_msg=name)
+
+
+# ---------------------------------------------------------------- each pass
+
+
+@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (lambda p: buffers(p), lambda p: hoisted(buffers(p))),
+        (lambda p: hoisted(buffers(p)), lambda p: stored(hoisted(buffers(p)))),
+        (lambda p: buffers(p), lambda p: buffers(shared(p))),
+    ],
+    ids=["hoisted", "stored", "shared"],
+)
+def test_not_a_bit_changes(
+    name: str, before: Callable[[Program], Program], after: Callable[[Program], Program]
+) -> None:
+    program = pipeline.program(NETS[name])
+    require_same(trained(after(program)), trained(before(program)))
+
+
+@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("each", [ordered_products, folded, buffers, passes.fast])
+def test_only_the_last_bits_change(name: str, each: Callable[[Program], Program]) -> None:
+    program = pipeline.program(NETS[name])
+    require_same(trained(each(program), 9), trained(program, 9), 1e-12)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ["adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "radam", "rprop"],
+)
+def test_folded_rules_take_the_same_steps(rule: str) -> None:
+    program = pipeline.program({**TANH, "optimizer": rule})
+    require_same(trained(passes.fast(program), 12), trained(program, 12), 1e-11)
+
+
+def test_adam_folds_to_ten_operations() -> None:
+    program = buffers(folded(pipeline.program(TANH)))
+    assert len(program.update.elements) == 10
+    assert [scalar.target.name for scalar in program.update.scalars][-2:] == ["delta", "eta"]
+
+
+def test_a_large_network_is_updated_in_blocks() -> None:
+    wide = {**TANH, "layers": [{"f1": {"dense": 500, "activation": "tanh"}}, {"f2": {"dense": 3}}]}
+    program = pipeline.program(wide)
+    text = emit(passes.fast(program), "numpy").text
+    assert "for start in range(0, len(w), BLOCK):" in text
+    require_same(trained(passes.fast(program)), trained(program), 1e-12)
+
+
+def test_a_product_of_three_is_taken_in_the_cheapest_order() -> None:
+    lowered = pipeline.program(LOW)
+    ordered = ordered_products(lowered)
+    assert cost(ordered).flops < cost(lowered).flops / 2
+    [value] = [s.value for s in ordered.forward if s.target.name == "h1"]
+    assert isinstance(value, Contract)
+    assert value.over == ("r",)  # U·(V·x), not (U·V)·x
+    assert ordered_products(ordered) == ordered
+
+
+def test_what_loss_and_gradient_both_need_is_worked_out_once() -> None:
+    program = shared(pipeline.program(TANH))
+    made = [s for s in (*program.loss, *program.backward) if s.target.name == "u_z2"]
+    assert [s.because for s in made] == ["u_z2[n,o] = z2[n,o] − t[n,o]"]
+    assert shared(program) == program
+
+
+def test_memory_is_shared_by_what_is_never_needed_together() -> None:
+    program = passes.fast(pipeline.program(LABELS))
+    assert program.storage
+    lives = lifetimes((*program.forward, *program.loss, *program.backward))
+    memory: dict[str, list[str]] = {}
+    for name, owner in program.storage:
+        memory.setdefault(owner, [owner]).append(name)
+    for names in memory.values():
+        spans = sorted((lives[name].first, lives[name].last) for name in names)
+        assert all(a[1] <= b[0] for a, b in pairwise(spans)), names
+    forward = {statement.target.name for statement in program.forward}
+    assert not forward & {name for pair in program.storage for name in pair}
+    assert cost(program).memory < cost(replace(program, storage=())).memory
+
+
+def test_gradients_can_be_taken_again_from_the_same_pass() -> None:
+    module: Any = pipeline.compile(LABELS)
+    params, (x, t) = module.init(0), module.sample(6)
+    _, cache = module.forward(params, x)
+    first = {name: g.copy() for name, g in module.backward(params, cache, t).items()}
+    require_same(dict(module.backward(params, cache, t)), first)
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A node that no pass knows."""
+
+    axes: tuple[str, ...] = ("n", "o")
+
+
+def test_an_unknown_node_is_an_assignment_of_a_whole_array() -> None:
+    program = pipeline.program(TANH)
+    odd: Any = Unknown()
+    strange = replace(
+        program,
+        forward=tuple(
+            replace(s, value=odd) if s.target.name == "z1" else s for s in program.forward
+        ),
+    )
+    made = passes.fast(strange)
+    assert [s.value for s in made.forward if s.target.name == "z1"] == [odd]
+
+
+# ---------------------------------------------------------------- what it costs
+
+
+def test_cost_counts_operations_bytes_and_work() -> None:
+    program = pipeline.program(TANH)
+    [product] = [s for s in program.backward if s.target.name == "dW2"]
+    alone = replace(
+        program,
+        forward=(),
+        loss=(),
+        backward=(product,),
+        update=replace(program.update, elements=(), states=()),
+    )
+    counted = cost(alone)
+    n = 32
+    assert counted.operations == 1
+    assert counted.bytes == 8 * (n * 3 + n * 30 + 3 * 30)
+    assert counted.flops == 2 * n * 3 * 30
+
+
+def test_stages_show_the_cost_before_and_after_each_pass() -> None:
+    source = pipeline.load(TANH)
+    page = stages.page(source, pipeline.generate(source))
+    part = page[page.index("\nPasses\n") : page.index("\nModule\n")]
+    rows = [line.split() for line in part.strip().splitlines()[3:]]
+    assert [row[0] for row in rows] == ["lowered", *(each.__name__ for each in PASSES)]
+    assert all(len(row) == 5 for row in rows)
+    assert int(rows[-1][1]) < int(rows[0][1])
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_training_step_allocates_no_array(name: str) -> None:
+    module: Any = pipeline.compile(NETS[name], "numpy", "float32")
+    n = 512  # the smallest array of a batch is of 2 KB
+    data = tuple(a if a.dtype.kind == "i" else a.astype(np.float32) for a in module.sample(n))
+    params = module.init(0)
+    state, work = module.init_state(params), module.Workspace(params)
+    for _ in range(3):
+        module.one_step(params, state, *data, work)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(5):
+            module.one_step(params, state, *data, work)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak - before < 4 * n
+
+
+def test_importing_a_module_imports_little_beside_numpy(tmp_path: Path) -> None:
+    made = pipeline.generate(ROOT / "examples" / "digits.yaml")
+    (tmp_path / "digits.py").write_text(made.text, encoding="utf-8")
+    code = (
+        "import sys, numpy; there = set(sys.modules); import digits;"
+        "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - there}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    slow = {"argparse", "csv", "pathlib", "random", "typing", "zipfile", "urllib", "secrets"}
+    assert not slow & set(done.stdout.split())
+    code = "import sys, numpy; import digits; print('numpy.random' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.strip() == "False"
