@@ -51,11 +51,7 @@ IMPORTS = {
     "Any": "from typing import Any",
     "NamedTuple": "from typing import NamedTuple",
     "TypeAlias": "from typing import TypeAlias",
-    "ArrayLike": "from numpy.typing import ArrayLike",
-    "NDArray": "from numpy.typing import NDArray",
 }
-
-NOTED = {"NDArray", "ArrayLike"}  # read by annotations alone
 
 
 def header(program: Program, needs: str) -> tuple[str, ...]:
@@ -103,11 +99,11 @@ def imports(body: str) -> tuple[str, ...]:
     noted = {name for node in ast.walk(tree) for note in notes(node) for name in read(note)}
     local = imported(tree)
     above = {name for part in tree.body for name in run(part) - imported(part)} | noted - local
-    checked = [line for name, line in IMPORTS.items() if name in noted - (above - NOTED)]
-    lines = [line for name, line in IMPORTS.items() if name in above - NOTED]
+    checked = [line for name, line in IMPORTS.items() if name in noted - above]
+    lines = [line for name, line in IMPORTS.items() if name in above]
     if checked:
         lines.append("from typing import TYPE_CHECKING")
-    blocks = [["from __future__ import annotations"], *in_blocks(lines)]
+    blocks = in_blocks(lines)
     if checked:
         shown = [line for block in in_blocks(checked) for line in ("", *block)][1:]
         blocks.append(["if TYPE_CHECKING:", *(f"    {line}" if line else "" for line in shown)])
@@ -128,15 +124,21 @@ def in_blocks(lines: Sequence[str]) -> list[list[str]]:
 
 
 def notes(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield a node's annotations, and what an alias of a type names in quotes."""
+    """Yield a node's annotations, and what they or an alias of a type name in quotes."""
     match node:
         case ast.arg(annotation=ast.AST() as note) | ast.FunctionDef(returns=ast.AST() as note):
-            yield note
-        case ast.AnnAssign(annotation=note, value=ast.Constant(value=str(text))):
-            yield note
-            yield ast.parse(text)
+            found = [note]
+        case ast.AnnAssign(annotation=note, value=ast.Constant(value=str()) as value):
+            found = [note, value]
         case ast.AnnAssign(annotation=note):
-            yield note
+            found = [note]
+        case _:
+            return
+    for each in found:
+        yield each
+        for part in ast.walk(each):
+            if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                yield ast.parse(part.value)
 
 
 def run(tree: ast.AST) -> set[str]:

@@ -1,5 +1,5 @@
 def windows(x: Array, places: dict[int, tuple[range, ...]]) -> Array:
-    """Return x[…, a + b, …] for all a, b of an axis's ranges, 0 outside of x; b's axes come last."""
+    """Return x at a + b for all a, b of an axis's ranges, 0 outside of x; b's axes come last."""
     around = margins(x.shape, places)
     if any(map(any, around)):
         x = np.pad(x, around)

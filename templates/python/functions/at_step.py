@@ -1,4 +1,4 @@
-def at_step(array: Array, axis: int, step: int) -> Array:
+def at_step(array: Array, axis: int, step: int) -> Any:
     """Return the part of an array at one step of an axis, zeros where there is no such step."""
     if axis:
         return [at_step(row, axis - 1, step) for row in array]
