@@ -82,6 +82,8 @@ def _entry_layer(
     reading = Reading(layer.name, path, number, numbers, dict(names))
     first = next(iter(names))
     axes = _axes(network, reading, entry, names[first])
+    if (classes := network.tensors[names[first]].classes) is not None:
+        numbers["classes"] = Integer(classes)
     for name, text in entry.numbers:
         numbers[name] = _whole(text, numbers, axes, path)
     for letter, text in entry.sizes:
@@ -118,12 +120,18 @@ def _formulas(entry: Entry, numbers: Mapping[str, Expr]) -> tuple[str, ...]:
 
 
 def _axes(network: Network, reading: Reading, entry: Entry, source: str) -> dict[str, Dim]:
-    """Return how long each axis is that the entry gives a name; the source must have just these."""
-    shape = network.tensors[source].shape
-    if entry.axes and len(shape) != len(entry.axes):
+    """Return how long each axis is that the entry gives a name; the source must have just these.
+
+    `...` among them stands for any number of axes.
+    """
+    shape, names = network.tensors[source].shape, list(entry.axes)
+    if "..." in names:
+        place = names.index("...")
+        names[place : place + 1] = [""] * (len(shape) - len(names) + 1)
+    if names and len(shape) != len(names):
         message = f"`{entry.name}` reads ({', '.join(entry.axes)}), here is {_listed(shape)}"
         raise UserError(Mistake(message, reading.path))
-    return dict(zip(entry.axes, shape, strict=False))
+    return dict(zip(names, shape, strict=False))
 
 
 def _listed(shape: Iterable[Dim]) -> str:
