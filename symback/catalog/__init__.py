@@ -9,12 +9,13 @@ from symback.catalog import (
     metrics,
     norms,
     optimizers,
+    recurrent,
     schedules,
     windows,
 )
 from symback.catalog.entry import Entry, Kind
 
-_TABLES = (layers, windows, norms, attention, activations, losses, optimizers, schedules, initializers, metrics)
+_TABLES = (layers, windows, norms, attention, recurrent, activations, losses, optimizers, schedules, initializers, metrics)
 _ENTRIES = tuple(entry for table in _TABLES for entry in table.ENTRIES)
 _BY_NAME = {
     (entry.kind, name): entry for entry in _ENTRIES for name in (entry.name, *entry.aliases)
