@@ -15,11 +15,11 @@ _OPTIONS = (
 
 
 def _parameters(gates: int) -> tuple[Parameter, ...]:
-    """Return the parameters of both directions; letters of the way back end on r."""
+    """Return the parameters of both directions; letters of the way back end on b."""
     rows = "hidden_size" if gates == 1 else f"{gates}*hidden_size"
     return tuple(
         Parameter(f"{letter}{back}", f"{name}_l0{'_reverse' if back else ''}", shape, _START)
-        for back in ("", "r")
+        for back in ("", "b")
         for letter, name, shape in (
             ("W", "weight_ih", (rows, "i")),
             ("U", "weight_hh", (rows, "hidden_size")),
@@ -61,13 +61,14 @@ def _rnn(back: str) -> tuple[str, ...]:
 
 
 def _lstm(back: str) -> tuple[str, ...]:
-    i, f, g, o = (f"a{back}[n, t, {gate}, k]" for gate in range(4))
-    step = "+" if back else "-"
+    at = f"{back}[n, t, k]"
+    gates = (("u", "sigmoid"), ("f", "sigmoid"), ("m", "tanh"), ("o", "sigmoid"))
     return (
         _input(back),
         f"a{back}[n, t, g, k] = p{back}[n, t, g, k] + {_hidden(back)}",
-        f"s{back}[n, t, k] = sigmoid({f}) * s{back}[n, t{step}1, k] + sigmoid({i}) * tanh({g})",
-        f"h{back}[n, t, k] = sigmoid({o}) * tanh(s{back}[n, t, k])",
+        *(f"{gate}{at} = {bend}(a{back}[n, t, {k}, k])" for k, (gate, bend) in enumerate(gates)),
+        f"s{at} = f{at} * s{back}[n, t{'+' if back else '-'}1, k] + u{at} * m{at}",
+        f"h{at} = o{at} * tanh(s{at})",
     )
 
 
@@ -88,7 +89,7 @@ def _gru(back: str) -> tuple[str, ...]:
 
 
 def _both(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[Case, ...]:
-    joined = ("y[n, t, k] = h[n, t, k]", "y[n, t, size(k) + k] = hr[n, t, k]")
+    joined = ("y[n, t, k] = h[n, t, k]", "y[n, t, size(k) + k] = hb[n, t, k]")
     return (Case("bidirectional", (*one, *other, *joined)),)
 
 
@@ -97,7 +98,7 @@ ENTRIES = (
         kind=Kind.LAYER,
         name="rnn",
         formulas=_rnn(""),
-        cases=_both(_rnn(""), _rnn("r")),
+        cases=_both(_rnn(""), _rnn("b")),
         doc="Each step puts out a function of its input and of what the step before put out.",
         source="torch.nn.RNN(batch_first=True); Elman 1990, doi:10.1207/s15516709cog1402_1",
         options=(
@@ -118,7 +119,7 @@ ENTRIES = (
         kind=Kind.LAYER,
         name="gru",
         formulas=_gru(""),
-        cases=_both(_gru(""), _gru("r")),
+        cases=_both(_gru(""), _gru("b")),
         doc="A gate mixes what the step before put out with something new.",
         source="torch.nn.GRU(batch_first=True); Cho et al. 2014, arXiv:1406.1078",
         options=_OPTIONS,
@@ -131,7 +132,7 @@ ENTRIES = (
         kind=Kind.LAYER,
         name="lstm",
         formulas=_lstm(""),
-        cases=_both(_lstm(""), _lstm("r")),
+        cases=_both(_lstm(""), _lstm("b")),
         doc="Gates decide what a state keeps, what it takes in and what it shows.",
         source=(
             "torch.nn.LSTM(batch_first=True); Hochreiter and Schmidhuber 1997, "
