@@ -198,6 +198,7 @@ ENTRIES = (
         doc="The cosine of the angle between two vectors.",
         source="torch.nn.CosineSimilarity(dim=-1)",
         options=(Option("eps", default=1e-8, doc="the least length counted", above=0),),
+        kinks="a length below eps has slope 0, where PyTorch keeps that of the length",
     ),
     Entry(
         kind=Kind.LAYER,

@@ -53,9 +53,10 @@ def _convolution(rank: int) -> Entry:
             Case(
                 "groups > 1",
                 (
-                    f"z[n, flat(g, o), {out}] = sum(W[out_group*g + o, c, {kernel}]"
+                    f"v[n, g, o, {out}] = sum(W[out_group*g + o, c, {kernel}]"
                     f" * x[n, in_group*g + c, {place}], c, {kernel})"
                     " + where(bias, b[out_group*g + o], 0)",
+                    f"z[n, flat(g, o), {out}] = v[n, g, o, {out}]",
                 ),
             ),
         ),
