@@ -190,12 +190,15 @@ CASES = [
     # norms
     case("layer_norm", (3, 5), loaded(nn.LayerNorm(5))),
     case("layer_norm", (5,), loaded(nn.LayerNorm(5, eps=0.01, bias=False)), eps=0.01, bias=False),
-    case(
-        "layer_norm", (2, 7), lambda x, w: F.layer_norm(x, (7,)), elementwise_affine=False
-    ),
+    case("layer_norm", (2, 7), lambda x, w: F.layer_norm(x, (7,)), elementwise_affine=False),
     case("rms_norm", (3, 5), loaded(nn.RMSNorm(5))),
-    case("rms_norm", (5,), lambda x, w: F.rms_norm(x, (5,), eps=0.1), eps=0.1,
-         elementwise_affine=False),
+    case(
+        "rms_norm",
+        (5,),
+        lambda x, w: F.rms_norm(x, (5,), eps=0.1),
+        eps=0.1,
+        elementwise_affine=False,
+    ),
     case("group_norm", (6, 3, 5), loaded(nn.GroupNorm(2, 6)), num_groups=2),
     case("group_norm", (6,), loaded(nn.GroupNorm(2, 6, eps=0.1)), num_groups=2, eps=0.1),
     case("group_norm", (3, 4), lambda x, w: F.group_norm(x, 1), num_groups=1, affine=False),

@@ -15,7 +15,19 @@ from symback.catalog import (
 )
 from symback.catalog.entry import Entry, Kind
 
-_TABLES = (layers, windows, norms, attention, recurrent, activations, losses, optimizers, schedules, initializers, metrics)
+_TABLES = (
+    layers,
+    windows,
+    norms,
+    attention,
+    recurrent,
+    activations,
+    losses,
+    optimizers,
+    schedules,
+    initializers,
+    metrics,
+)
 _ENTRIES = tuple(entry for table in _TABLES for entry in table.ENTRIES)
 _BY_NAME = {
     (entry.kind, name): entry for entry in _ENTRIES for name in (entry.name, *entry.aliases)

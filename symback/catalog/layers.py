@@ -218,14 +218,10 @@ ENTRIES = (
     Entry(
         kind=Kind.LAYER,
         name="pixel_shuffle",
-        formulas=(
-            "y[n, c, flat(h, a), flat(w, b)] = x[n, all*c + upscale_factor*a + b, h, w]",
-        ),
+        formulas=("y[n, c, flat(h, a), flat(w, b)] = x[n, all*c + upscale_factor*a + b, h, w]",),
         doc="Channels become places: (n, c r², h, w) becomes (n, c, r h, r w).",
         source="torch.nn.PixelShuffle; Shi et al. 2016, arXiv:1609.05158",
-        options=(
-            Option("upscale_factor", doc="r", required=True, whole=True, least=1),
-        ),
+        options=(Option("upscale_factor", doc="r", required=True, whole=True, least=1),),
         axes=("n", "c", "h", "w"),
         numbers=(("all", "upscale_factor**2"),),
         sizes=(
@@ -243,9 +239,7 @@ ENTRIES = (
         ),
         doc="Places become channels: (n, c, r h, r w) becomes (n, c r², h, w).",
         source="torch.nn.PixelUnshuffle",
-        options=(
-            Option("downscale_factor", doc="r", required=True, whole=True, least=1),
-        ),
+        options=(Option("downscale_factor", doc="r", required=True, whole=True, least=1),),
         axes=("n", "c", "h", "w"),
         sizes=(
             ("a", "downscale_factor"),
@@ -261,9 +255,7 @@ ENTRIES = (
         formulas=("y[..., a, b] = x[..., last*a + b]",),
         doc="The last axis becomes two.",
         source="torch.nn.Unflatten(-1, …)",
-        options=(
-            Option("rows", doc="the first one's length", required=True, whole=True, least=1),
-        ),
+        options=(Option("rows", doc="the first one's length", required=True, whole=True, least=1),),
         axes=("...", "k"),
         numbers=(("last", "size(k)/rows"),),
         sizes=(("a", "rows"), ("b", "last")),

@@ -8,7 +8,9 @@ from symback.catalog.entry import Case, Entry, Kind, Option, Parameter
 
 _START = "uniform(-1/sqrt(size(k)), 1/sqrt(size(k)))"
 _OPTIONS = (
-    Option("hidden_size", doc="how many values a step puts out", required=True, whole=True, least=1),
+    Option(
+        "hidden_size", doc="how many values a step puts out", required=True, whole=True, least=1
+    ),
     Option("bias", default=True, doc="add learned biases"),
     Option("bidirectional", default=False, doc="run from the end too, and put out both"),
 )

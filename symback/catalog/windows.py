@@ -27,7 +27,9 @@ def _kernel(rank: int) -> Option:
 
 # ---------------------------------------------------------------- convolutions
 
-_GROUPS = Option("groups", default=1, doc="how many parts the channels fall in", whole=True, least=1)
+_GROUPS = Option(
+    "groups", default=1, doc="how many parts the channels fall in", whole=True, least=1
+)
 _BIAS = Option("bias", default=True, doc="add a learned bias to each channel")
 _CHANNELS = Option("out_channels", doc="how many filters", required=True, whole=True, least=1)
 _IN_GROUP = ("in_group", "size(c)/groups")

@@ -89,7 +89,9 @@ def _entry_layer(
     for letter, text in entry.sizes:
         size = int(_whole(text, numbers, axes, path))
         if size < 1:
-            message = f"`{layer.name}` would leave nothing of its input of shape {_listed(axes.values())}"
+            message = (
+                f"`{layer.name}` would leave nothing of its input of shape {_listed(axes.values())}"
+            )
             raise UserError(Mistake(message, path, hint=f"see `symback catalog {entry.name}`"))
         reading.known[letter] = (letter, size)
     formulas = _formulas(entry, numbers)
@@ -106,9 +108,7 @@ def _entry_layer(
         if access is not None:
             _entry_parameter(network, reading, layer, parameter)
     reading.loose = frozenset()
-    return add_formulas(
-        network, reading, formulas, lambda k: network.read(formulas[k], reading)
-    )
+    return add_formulas(network, reading, formulas, lambda k: network.read(formulas[k], reading))
 
 
 def _formulas(entry: Entry, numbers: Mapping[str, Expr]) -> tuple[str, ...]:
@@ -138,9 +138,7 @@ def _listed(shape: Iterable[Dim]) -> str:
     return f"({', '.join(map(str, shape))})"
 
 
-def _whole(
-    text: str, numbers: Mapping[str, Expr], sizes: Mapping[str, Dim], path: Path
-) -> Integer:
+def _whole(text: str, numbers: Mapping[str, Expr], sizes: Mapping[str, Dim], path: Path) -> Integer:
     """Work out a formula over options and sizes of axes: a whole number."""
     rhs = formula.parse(text, Scope({}, numbers)).rhs
     dims = {size: sizes.get(size.range) for size in rhs.atoms(fn.Size)}
