@@ -10,8 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 from layer_cases import CASES, Case, torch
-from oracle import Arrays, assert_close, assert_same, compiled, drawn_params, entries, evaluated
-from oracle import Result, SpecMapping
+from oracle import (
+    Arrays,
+    Result,
+    SpecMapping,
+    assert_close,
+    assert_same,
+    compiled,
+    drawn_params,
+    entries,
+    evaluated,
+)
 
 from symback.catalog.entry import Kind
 

@@ -10,17 +10,24 @@ ENTRIES = (
         kind=Kind.LAYER,
         name="scaled_dot_product_attention",
         formulas=(
-            "e[..., t, s] = sum(x1[..., t, d] * x2[..., s, d], d)"
-            " * where(scale_given, scale, 1/sqrt(size(d)))",
-            f"a[..., t, s] = softmax(where(causal, where(s <= t, e[..., t, s], {_HIDDEN}),"
-            " e[..., t, s]), s)",
+            (
+                "e[..., t, s] = sum(x1[..., t, d] * x2[..., s, d], d)"
+                " * where(scale_given, scale, 1/sqrt(size(d)))"
+            ),
+            (
+                f"a[..., t, s] = softmax(where(causal, where(s <= t, e[..., t, s], {_HIDDEN}),"
+                " e[..., t, s]), s)"
+            ),
             "y[..., t, v] = sum(a[..., t, s] * x3[..., s, v], s)",
         ),
         doc=(
             "Of queries, keys and values (`from: [q, k, v]`): each query's mean of the values, "
             "weighted by the softmax of its products with the keys."
         ),
-        source="torch.nn.functional.scaled_dot_product_attention; Vaswani et al. 2017, arXiv:1706.03762",
+        source=(
+            "torch.nn.functional.scaled_dot_product_attention; Vaswani et al. 2017, "
+            "arXiv:1706.03762"
+        ),
         options=(
             _CAUSAL,
             Option("scale", doc="a factor for the products; 1/sqrt of their length"),
@@ -36,13 +43,17 @@ ENTRIES = (
             "k[n, h, t, d] = p[n, t, length + width*h + d]",
             "v[n, h, t, d] = p[n, t, 2*length + width*h + d]",
             "e[n, h, t, s] = sum(q[n, h, t, d] * k[n, h, s, d], d) / sqrt(size(d))",
-            f"a[n, h, t, s] = softmax(where(causal, where(s <= t, e[n, h, t, s], {_HIDDEN}),"
-            " e[n, h, t, s]), s)",
+            (
+                f"a[n, h, t, s] = softmax(where(causal, where(s <= t, e[n, h, t, s], {_HIDDEN}),"
+                " e[n, h, t, s]), s)"
+            ),
             "c[n, t, flat(h, d)] = sum(a[n, h, t, s] * v[n, h, s, d], s)",
             "y[n, t, o] = sum(U[o, i] * c[n, t, i], i) + where(bias, w[o], 0)",
         ),
         doc="Self-attention by several heads, each on its part of the projected input.",
-        source="torch.nn.MultiheadAttention(batch_first=True); Vaswani et al. 2017, arXiv:1706.03762",
+        source=(
+            "torch.nn.MultiheadAttention(batch_first=True); Vaswani et al. 2017, arXiv:1706.03762"
+        ),
         options=(
             Option(
                 "num_heads",

@@ -109,8 +109,10 @@ ENTRIES = (
         kind=Kind.LAYER,
         name="embedding_bag",
         formulas=(
-            "y[n, d] = where(mode_max, max(E[x[n, t], d], t),"
-            " sum(E[x[n, t], d], t) / where(mode_mean, size(t), 1))",
+            (
+                "y[n, d] = where(mode_max, max(E[x[n, t], d], t),"
+                " sum(E[x[n, t], d], t) / where(mode_mean, size(t), 1))"
+            ),
         ),
         doc="The sum, mean or largest of the learned vectors of an example's labels.",
         source="torch.nn.EmbeddingBag",
@@ -175,8 +177,10 @@ ENTRIES = (
         kind=Kind.LAYER,
         name="prelu",
         formulas=(
-            "y[n, k, ...] = where(x[n, k, ...] > 0, x[n, k, ...],"
-            " where(num_parameters == 1, a[0], a[k]) * x[n, k, ...])",
+            (
+                "y[n, k, ...] = where(x[n, k, ...] > 0, x[n, k, ...],"
+                " where(num_parameters == 1, a[0], a[k]) * x[n, k, ...])"
+            ),
         ),
         doc="A leaky_relu whose slope is learned, one for all channels or one for each.",
         source="torch.nn.PReLU; He et al. 2015, arXiv:1502.01852",
@@ -205,8 +209,10 @@ ENTRIES = (
         name="pairwise_distance",
         formulas=(
             "d[..., i] = x1[..., i] - x2[..., i] + eps",
-            "y[...] = where(p == 1, sum(abs(d[..., i]), i), where(p == 2,"
-            " sqrt(sum(d[..., i]**2, i)), sum(abs(d[..., i])**p, i)**(1/p)))",
+            (
+                "y[...] = where(p == 1, sum(abs(d[..., i]), i), where(p == 2,"
+                " sqrt(sum(d[..., i]**2, i)), sum(abs(d[..., i])**p, i)**(1/p)))"
+            ),
         ),
         doc="How far two vectors are apart.",
         source="torch.nn.PairwiseDistance",

@@ -30,8 +30,10 @@ ENTRIES = (
             "m[...] = mean(x[..., i], i)",
             "v[...] = mean((x[..., i] - m[...])**2, i)",
             "u[..., i] = (x[..., i] - m[...]) / sqrt(v[...] + eps)",
-            "y[..., i] = where(elementwise_affine, w[i] * u[..., i] + where(bias, b[i], 0),"
-            " u[..., i])",
+            (
+                "y[..., i] = where(elementwise_affine, w[i] * u[..., i] + where(bias, b[i], 0),"
+                " u[..., i])"
+            ),
         ),
         doc="Each example's last axis is brought to zero mean and unit variance.",
         source="torch.nn.LayerNorm; Ba et al. 2016, arXiv:1607.06450",

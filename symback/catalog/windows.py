@@ -48,16 +48,20 @@ def _convolution(rank: int) -> Entry:
         kind=Kind.LAYER,
         name=f"conv{rank}d",
         formulas=(
-            f"z[n, o, {out}] = sum(W[o, c, {kernel}] * x[n, c, {place}], c, {kernel})"
-            " + where(bias, b[o], 0)",
+            (
+                f"z[n, o, {out}] = sum(W[o, c, {kernel}] * x[n, c, {place}], c, {kernel})"
+                " + where(bias, b[o], 0)"
+            ),
         ),
         cases=(
             Case(
                 "groups > 1",
                 (
-                    f"v[n, g, o, {out}] = sum(W[out_group*g + o, c, {kernel}]"
-                    f" * x[n, in_group*g + c, {place}], c, {kernel})"
-                    " + where(bias, b[out_group*g + o], 0)",
+                    (
+                        f"v[n, g, o, {out}] = sum(W[out_group*g + o, c, {kernel}]"
+                        f" * x[n, in_group*g + c, {place}], c, {kernel})"
+                        " + where(bias, b[out_group*g + o], 0)"
+                    ),
                     f"z[n, flat(g, o), {out}] = v[n, g, o, {out}]",
                 ),
             ),
@@ -91,8 +95,10 @@ def _convolution(rank: int) -> Entry:
             *(
                 (
                     f"left_{k}",
-                    f"where(padding_same, floor(dilation_{k}*(kernel_size_{k} - 1)/2),"
-                    f" where(padding_valid, 0, padding_{k}))",
+                    (
+                        f"where(padding_same, floor(dilation_{k}*(kernel_size_{k} - 1)/2),"
+                        f" where(padding_valid, 0, padding_{k}))"
+                    ),
                 )
                 for k in range(rank)
             ),
@@ -105,8 +111,10 @@ def _convolution(rank: int) -> Entry:
             *(
                 (
                     i,
-                    f"where(padding_same, floor((size({axis}) - 1)/stride_{k}),"
-                    f" floor({reach.format(axis, k)}/stride_{k})) + 1",
+                    (
+                        f"where(padding_same, floor((size({axis}) - 1)/stride_{k}),"
+                        f" floor({reach.format(axis, k)}/stride_{k})) + 1"
+                    ),
                 )
                 for k, (axis, i, _) in enumerate(letters)
             ),
@@ -211,8 +219,10 @@ def _avg_pool(rank: int) -> Entry:
         kind=Kind.LAYER,
         name=f"avg_pool{rank}d",
         formulas=(
-            f"y[n, c, {out}] = sum(x[n, c, {', '.join(places)}], {kernel})"
-            f" / where(ceil_mode or not count_include_pad and ({padded}), {count}, {all_})",
+            (
+                f"y[n, c, {out}] = sum(x[n, c, {', '.join(places)}], {kernel})"
+                f" / where(ceil_mode or not count_include_pad and ({padded}), {count}, {all_})"
+            ),
         ),
         doc="The mean of each window.",
         source=f"torch.nn.AvgPool{rank}d",
@@ -278,6 +288,8 @@ ENTRIES = (
         name="global_avg_pool",
         formulas=("y[n, c] = mean(x[n, c, ...], ...)",),
         doc="The mean of each channel over all its places.",
-        source="torch.nn.AdaptiveAvgPool2d(1), then torch.nn.Flatten; Lin et al. 2013, arXiv:1312.4400",
+        source=(
+            "torch.nn.AdaptiveAvgPool2d(1), then torch.nn.Flatten; Lin et al. 2013, arXiv:1312.4400"
+        ),
     ),
 )

@@ -11,7 +11,7 @@ from symback import functions as fn
 from symback.catalog import entry as entries
 from symback.catalog.entry import Entry, Kind
 from symback.errors import Mistake, UserError, near_miss
-from symback.formula import Definition, Formula, Scope
+from symback.formula import Access, Definition, Formula, Scope
 from symback.graph.network import Network, Reading, formula_paths, wrong_access
 from symback.graph.recurrence import add_formulas
 from symback.graph.start import Path, draw, option_numbers, start_of

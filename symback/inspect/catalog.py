@@ -153,7 +153,9 @@ def _is_of_value(formula: Formula) -> bool:
 
 def _network(entry: Entry) -> dict[str, Any]:
     """Return the spec of a network with the entry as its layer f."""
-    if entry.axes or any("x3[" in text or "E[x[" in text for text in entry.formulas):
+    joins = entry.parameters or entry.options
+    own = ("x3[", "E[x[", *(("x2[",) if joins else ()))
+    if entry.axes or any(word in text for text in entry.formulas for word in own):
         return _apart(entry)
     layers: list[dict[str, Any]] = [{"before": {"dense": 4}}]
     shape: tuple[int | str, ...] = ("n", 4)
