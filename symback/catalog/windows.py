@@ -8,6 +8,7 @@ from symback.catalog.entry import Case, Entry, Kind, Option, Parameter
 
 _AXES = {1: ("l",), 2: ("h", "w"), 3: ("d", "h", "w")}
 _LOWEST = "-3e38"  # below every number of a network, in float32 too
+_Named = tuple[tuple[str, str], ...]  # name, formula
 _FAN = "uniform(-1/sqrt({0}), 1/sqrt({0}))"
 
 
@@ -136,7 +137,7 @@ def _convolution(rank: int) -> Entry:
 _CEIL = Option("ceil_mode", default=False, doc="a last window may reach over the end")
 
 
-def _pooled(rank: int, dilated: bool) -> dict[str, tuple[tuple[str, str], ...]]:
+def _pooled(rank: int, *, dilated: bool) -> tuple[_Named, _Named]:
     """Return the numbers and sizes of a pooling: steps, axes, windows.
 
     A window that reaches over the end begins within the axis or the padding before it.
@@ -156,7 +157,7 @@ def _pooled(rank: int, dilated: bool) -> dict[str, tuple[tuple[str, str], ...]]:
             ),
         ]
         sizes += [(p, f"kernel_size_{k}"), (i, f"windows_{k}")]
-    return {"numbers": tuple(numbers), "sizes": tuple(sizes)}
+    return tuple(numbers), tuple(sizes)
 
 
 def _largest(rank: int) -> tuple[str, ...]:
@@ -184,6 +185,7 @@ def _largest(rank: int) -> tuple[str, ...]:
 
 
 def _max_pool(rank: int) -> Entry:
+    numbers, sizes = _pooled(rank, dilated=True)
     return Entry(
         kind=Kind.LAYER,
         name=f"max_pool{rank}d",
@@ -198,13 +200,15 @@ def _max_pool(rank: int) -> Entry:
             _CEIL,
         ),
         axes=("n", "c", *_AXES[rank]),
-        **_pooled(rank, dilated=True),
+        numbers=numbers,
+        sizes=sizes,
         main="kernel_size",
         kinks="the first of equal values gets the slope",
     )
 
 
 def _avg_pool(rank: int) -> Entry:
+    numbers, sizes = _pooled(rank, dilated=False)
     letters = _letters(rank)
     out, kernel = (", ".join(each[place] for each in letters) for place in (1, 2))
     places = [f"step_{k}*{i} + {p} - padding_{k}" for k, (_, i, p) in enumerate(letters)]
@@ -234,7 +238,8 @@ def _avg_pool(rank: int) -> Entry:
             Option("count_include_pad", default=True, doc="the padding counts in the mean"),
         ),
         axes=("n", "c", *_AXES[rank]),
-        **_pooled(rank, dilated=False),
+        numbers=numbers,
+        sizes=sizes,
         main="kernel_size",
     )
 
