@@ -15,7 +15,7 @@ ENTRIES = catalog.entries()
 CALLED = {*ELEMENTWISE, *REDUCTIONS, "mean", "size", "flat"}
 DRAWS = {"uniform", "normal", "constant", "keep"}
 GIVEN = {
-    Kind.LAYER: {"x", "x1", "x2"},
+    Kind.LAYER: {"x", "x1", "x2", "x3", "classes"},
     Kind.ACTIVATION: {"x"},
     Kind.LOSS: {"y", "t", "s", "w", "labels", "weighted", "sampled"},
     Kind.OPTIMIZER: {"w", "g", "lr", "step"},
@@ -37,7 +37,9 @@ def option_names(entry: Entry) -> Iterator[str]:
     for option in entry.options:
         if option.choices:
             yield from (f"{option.name}_{choice}" for choice in option.choices)
-        else:
+        if option.axes:
+            yield from (f"{option.name}_{axis}" for axis in range(option.axes))
+        elif not option.choices:
             yield option.name
         if option.default is None and not option.required:
             yield f"{option.name}_given"
@@ -46,6 +48,9 @@ def option_names(entry: Entry) -> Iterator[str]:
 def texts(entry: Entry) -> Iterator[str]:
     """Yield everything of an entry that is written in the formula language."""
     yield from entry.formulas
+    for case in entry.cases:
+        yield from (case.where, *case.formulas)
+    yield from (text for _, text in (*entry.numbers, *entry.sizes))
     yield from (start for _, start in entry.states)
     yield from (draw for _, draw in entry.random)
     yield from (parameter.init for parameter in entry.parameters)
@@ -56,7 +61,8 @@ def texts(entry: Entry) -> Iterator[str]:
 
 def targets(entry: Entry) -> Iterator[str]:
     """Yield the letters that an entry's formulas define."""
-    for text in entry.formulas:
+    within = (text for case in entry.cases for text in case.formulas)
+    for text in (*entry.formulas, *within):
         node = formula.syntax(text)
         if isinstance(node, ast.Assign):
             goal = node.targets[0]
@@ -123,7 +129,8 @@ def test_options_are_consistent(entry: Entry) -> None:
     assert not entry.main or entry.main in {option.name for option in entry.options}
     for option in entry.options:
         assert not (option.required and option.default is not None), option.name
-        assert not option.choices or option.default in option.choices or option.required
+        chosen = not option.axes and option.choices
+        assert not chosen or option.default in option.choices or option.required
         assert option.least is None or option.above is None
         assert option.most is None or option.below is None
         default = option.default
@@ -146,20 +153,27 @@ def test_formulas_name_only_what_there_is(entry: Entry) -> None:
     functions = CALLED | {e.name for e in ENTRIES if e.kind is Kind.ACTIVATION} | DRAWS
     known = GIVEN[entry.kind] | set(option_names(entry)) | set(targets(entry)) | {"pi"}
     known |= {parameter.letter for parameter in entry.parameters} | {"fan_in", "fan_out"}
-    known |= {name for name, _ in (*entry.states, *entry.random)}
+    known |= {name for name, _ in (*entry.states, *entry.random, *entry.numbers)}
+    known |= {e.name for e in ENTRIES if e.kind is Kind.INITIALIZER}
     for text in texts(entry):
         calls, indices, others = words(text)
         assert calls <= functions, text
-        assert all(len(letter) == 1 for letter in indices), text
+        assert all(len(letter) == 1 for letter in indices - known), text
         assert others <= known, text
 
 
 @every_entry
 def test_every_option_state_and_letter_is_read(entry: Entry) -> None:
-    read = {word for text in texts(entry) for word in words(text)[2]}
-    shapes = {name for parameter in entry.parameters for name in parameter.shape}
+    read = {word for text in texts(entry) for found in words(text)[1:] for word in found}
+    shapes = {
+        word
+        for parameter in entry.parameters
+        for text in parameter.shape
+        for word in (text, *words(text)[2])
+    }
     for option in entry.options:
         names = {option.name, *(f"{option.name}_{choice}" for choice in option.choices)}
+        names |= {f"{option.name}_{axis}" for axis in range(option.axes)}
         assert names & (read | shapes), option.name
     for name, _ in (*entry.states, *entry.random):
         assert name in read
@@ -183,7 +197,7 @@ def test_formulas_define_what_the_kind_needs(entry: Entry) -> None:
         case Kind.METRIC:
             assert made[-1] == entry.name
         case Kind.LAYER:
-            assert len(made) == len(entry.formulas)
+            assert len(made) == len(entry.formulas) + sum(len(c.formulas) for c in entry.cases)
 
 
 def test_facts_are_assumptions_of_the_program() -> None:

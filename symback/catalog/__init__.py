@@ -2,16 +2,32 @@
 
 from symback.catalog import (
     activations,
+    attention,
     initializers,
     layers,
     losses,
     metrics,
+    norms,
     optimizers,
+    recurrent,
     schedules,
+    windows,
 )
 from symback.catalog.entry import Entry, Kind
 
-_TABLES = (layers, activations, losses, optimizers, schedules, initializers, metrics)
+_TABLES = (
+    layers,
+    windows,
+    norms,
+    attention,
+    recurrent,
+    activations,
+    losses,
+    optimizers,
+    schedules,
+    initializers,
+    metrics,
+)
 _ENTRIES = tuple(entry for table in _TABLES for entry in table.ENTRIES)
 _BY_NAME = {
     (entry.kind, name): entry for entry in _ENTRIES for name in (entry.name, *entry.aliases)

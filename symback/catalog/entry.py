@@ -22,7 +22,9 @@ class Option:
 
     `default` None means: no value unless given (a formula asks with `name_given`, 1 or 0);
     `required` that one must be given. A choice is read in a formula as `name_choice`, 1 where it
-    was chosen and 0 elsewhere. A `listed` option is read with an index and summed over it.
+    was chosen and 0 elsewhere. A `listed` option is read with an index and summed over it. One
+    with `axes` is a number for all of them or a list of one each: `name_0`, `name_1`, …; it may
+    have choices beside.
     """
 
     name: str
@@ -36,18 +38,21 @@ class Option:
     above: float | None = None  # every value allowed is larger than this
     below: float | None = None  # … and smaller than this
     listed: bool = False  # a list of integers (MultiStepLR's milestones)
+    axes: int = 0  # how many axes it has a number for
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """A learned tensor of a layer: local letter W, PyTorch's name weight, shape, start.
 
+    A shape names options and indices of the layer's formulas, or is worked out of them, as
+    `size(c) * groups`.
     A parameter that no formula reads, once the options have chosen their branches, isn't made.
     """
 
     letter: str
     name: str
-    shape: tuple[str, ...]  # option names, index names of the layer's formula
+    shape: tuple[str, ...]
     init: str  # in the language of initialisers: "uniform(-1/sqrt(fan_in), 1/sqrt(fan_in))"
 
 
@@ -65,12 +70,23 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
+class Case:
+    """Formulas that a layer has instead where `where`, a formula over options, isn't zero."""
+
+    where: str
+    formulas: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A catalogue entry. `formulas` are read in order; what each kind may name is in its file.
 
     Once the options have chosen their branches, a formula may say nothing: one reduced to its own
     target (`g = g`) or to another tensor (`S = T`), or an intermediate or state that no other
     formula reads. Such a one is left out.
+
+    What `numbers` and `sizes` hold are formulas over options, earlier numbers, and `size(h)` of an
+    axis named in `axes`; the source has just these axes then.
     """
 
     kind: Kind
@@ -80,6 +96,10 @@ class Entry:
     source: str  # the paper or PyTorch's name: "torch.nn.Tanh"
     options: tuple[Option, ...] = ()
     parameters: tuple[Parameter, ...] = ()
+    cases: tuple[Case, ...] = ()  # layer: the first that holds
+    axes: tuple[str, ...] = ()  # layer: what its first source's axes are called in sizes
+    numbers: tuple[tuple[str, str], ...] = ()  # layer: more names for its formulas
+    sizes: tuple[tuple[str, str], ...] = ()  # layer: how many values an index takes
     states: tuple[tuple[str, str], ...] = ()  # optimiser, schedule: name, start (a formula)
     random: tuple[tuple[str, str], ...] = ()  # layer: local letter, draw ("keep(1 - p)")
     assumes: tuple[Fact, ...] = ()  # loss

@@ -60,4 +60,211 @@ ENTRIES = (
         source="torch.cat(dim=-1)",
         aliases=("concatenate",),
     ),
+    Entry(
+        kind=Kind.LAYER,
+        name="bilinear",
+        formulas=(
+            "z[..., o] = sum(W[o, i, j] * x1[..., i] * x2[..., j], i, j) + where(bias, b[o], 0)",
+        ),
+        doc="Every output is a weighted sum of all products of two layers' values.",
+        source="torch.nn.Bilinear",
+        options=(
+            Option("units", doc="the number of outputs", required=True, whole=True, least=1),
+            Option("bias", default=True, doc="add a learned bias"),
+        ),
+        parameters=(
+            Parameter(
+                "W", "weight", ("units", "i", "j"), "uniform(-1/sqrt(size(i)), 1/sqrt(size(i)))"
+            ),
+            Parameter("b", "bias", ("units",), "uniform(-1/sqrt(size(i)), 1/sqrt(size(i)))"),
+        ),
+        main="units",
+    ),
+    Entry(
+        kind=Kind.LAYER,
+        name="embedding",
+        formulas=("y[..., d] = E[x[...], d]",),
+        doc="A learned vector for each label.",
+        source="torch.nn.Embedding",
+        options=(
+            Option("embedding_dim", doc="how long a vector is", required=True, whole=True, least=1),
+            Option(
+                "num_embeddings",
+                doc="how many vectors; one for each of the input's classes",
+                whole=True,
+                least=1,
+            ),
+        ),
+        parameters=(
+            Parameter(
+                "E",
+                "weight",
+                ("where(num_embeddings_given, num_embeddings, classes)", "embedding_dim"),
+                "normal(0, 1)",
+            ),
+        ),
+        main="embedding_dim",
+    ),
+    Entry(
+        kind=Kind.LAYER,
+        name="embedding_bag",
+        formulas=(
+            (
+                "y[n, d] = where(mode_max, max(E[x[n, t], d], t),"
+                " sum(E[x[n, t], d], t) / where(mode_mean, size(t), 1))"
+            ),
+        ),
+        doc="The sum, mean or largest of the learned vectors of an example's labels.",
+        source="torch.nn.EmbeddingBag",
+        options=(
+            Option("embedding_dim", doc="how long a vector is", required=True, whole=True, least=1),
+            Option(
+                "num_embeddings",
+                doc="how many vectors; one for each of the input's classes",
+                whole=True,
+                least=1,
+            ),
+            Option(
+                "mode",
+                default="mean",
+                doc="what is made of an example's vectors",
+                choices=("mean", "sum", "max"),
+            ),
+        ),
+        parameters=(
+            Parameter(
+                "E",
+                "weight",
+                ("where(num_embeddings_given, num_embeddings, classes)", "embedding_dim"),
+                "normal(0, 1)",
+            ),
+        ),
+        main="embedding_dim",
+        kinks="the slope at equal largest values is shared evenly, where PyTorch takes the first",
+    ),
+    Entry(
+        kind=Kind.LAYER,
+        name="glu",
+        formulas=(
+            "h[..., s, i] = x[..., half*s + i]",
+            "y[..., i] = h[..., 0, i] * sigmoid(h[..., 1, i])",
+        ),
+        doc="The first half of the last axis, each value times the sigmoid of one of the second.",
+        source="torch.nn.GLU(dim=-1); Dauphin et al. 2016, arXiv:1612.08083",
+        axes=("...", "k"),
+        numbers=(("half", "size(k)/2"),),
+        sizes=(("s", "2"), ("i", "half")),
+    ),
+    Entry(
+        kind=Kind.LAYER,
+        name="swiglu",
+        formulas=(
+            "g[..., h] = silu(sum(W[h, i] * x[..., i], i))",
+            "u[..., h] = sum(V[h, i] * x[..., i], i)",
+            "y[..., o] = sum(U[o, h] * g[..., h] * u[..., h], h)",
+        ),
+        doc="A hidden layer gated by another, as in Llama's feed-forward part.",
+        source="Shazeer 2020, arXiv:2002.05202",
+        options=(Option("hidden", doc="values within", required=True, whole=True, least=1),),
+        parameters=(
+            Parameter("W", "w1.weight", ("hidden", "i"), "torch_default"),
+            Parameter("V", "w3.weight", ("hidden", "i"), "torch_default"),
+            Parameter("U", "w2.weight", ("i", "hidden"), "torch_default"),
+        ),
+        main="hidden",
+    ),
+    Entry(
+        kind=Kind.LAYER,
+        name="prelu",
+        formulas=(
+            (
+                "y[n, k, ...] = where(x[n, k, ...] > 0, x[n, k, ...],"
+                " where(num_parameters == 1, a[0], a[k]) * x[n, k, ...])"
+            ),
+        ),
+        doc="A leaky_relu whose slope is learned, one for all channels or one for each.",
+        source="torch.nn.PReLU; He et al. 2015, arXiv:1502.01852",
+        options=(
+            Option("num_parameters", default=1, doc="1 or how many channels", whole=True, least=1),
+        ),
+        parameters=(Parameter("a", "weight", ("num_parameters",), "constant(0.25)"),),
+        kinks="the slope left of 0 at x = 0",
+        main="num_parameters",
+    ),
+    Entry(
+        kind=Kind.LAYER,
+        name="cosine_similarity",
+        formulas=(
+            "u[...] = maximum(sqrt(sum(x1[..., i]**2, i)), eps)",
+            "v[...] = maximum(sqrt(sum(x2[..., i]**2, i)), eps)",
+            "y[...] = sum(x1[..., i] * x2[..., i], i) / (u[...] * v[...])",
+        ),
+        doc="The cosine of the angle between two vectors.",
+        source="torch.nn.CosineSimilarity(dim=-1)",
+        options=(Option("eps", default=1e-8, doc="the least length counted", above=0),),
+        kinks="a length below eps has slope 0, where PyTorch keeps that of the length",
+    ),
+    Entry(
+        kind=Kind.LAYER,
+        name="pairwise_distance",
+        formulas=(
+            "d[..., i] = x1[..., i] - x2[..., i] + eps",
+            (
+                "y[...] = where(p == 1, sum(abs(d[..., i]), i), where(p == 2,"
+                " sqrt(sum(d[..., i]**2, i)), sum(abs(d[..., i])**p, i)**(1/p)))"
+            ),
+        ),
+        doc="How far two vectors are apart.",
+        source="torch.nn.PairwiseDistance",
+        options=(
+            Option("p", default=2.0, doc="the norm's power", above=0),
+            Option("eps", default=1e-6, doc="keeps the slope at equal vectors finite", least=0),
+        ),
+    ),
+    Entry(
+        kind=Kind.LAYER,
+        name="pixel_shuffle",
+        formulas=("y[n, c, flat(h, a), flat(w, b)] = x[n, all*c + upscale_factor*a + b, h, w]",),
+        doc="Channels become places: (n, c r², h, w) becomes (n, c, r h, r w).",
+        source="torch.nn.PixelShuffle; Shi et al. 2016, arXiv:1609.05158",
+        options=(Option("upscale_factor", doc="r", required=True, whole=True, least=1),),
+        axes=("n", "c", "h", "w"),
+        numbers=(("all", "upscale_factor**2"),),
+        sizes=(
+            ("a", "upscale_factor"),
+            ("b", "upscale_factor"),
+            ("c", "size(c)/all"),
+        ),
+        main="upscale_factor",
+    ),
+    Entry(
+        kind=Kind.LAYER,
+        name="pixel_unshuffle",
+        formulas=(
+            "y[n, flat(c, a, b), i, j] = x[n, c, downscale_factor*i + a, downscale_factor*j + b]",
+        ),
+        doc="Places become channels: (n, c, r h, r w) becomes (n, c r², h, w).",
+        source="torch.nn.PixelUnshuffle",
+        options=(Option("downscale_factor", doc="r", required=True, whole=True, least=1),),
+        axes=("n", "c", "h", "w"),
+        sizes=(
+            ("a", "downscale_factor"),
+            ("b", "downscale_factor"),
+            ("i", "size(h)/downscale_factor"),
+            ("j", "size(w)/downscale_factor"),
+        ),
+        main="downscale_factor",
+    ),
+    Entry(
+        kind=Kind.LAYER,
+        name="unflatten",
+        formulas=("y[..., a, b] = x[..., last*a + b]",),
+        doc="The last axis becomes two.",
+        source="torch.nn.Unflatten(-1, …)",
+        options=(Option("rows", doc="the first one's length", required=True, whole=True, least=1),),
+        axes=("...", "k"),
+        numbers=(("last", "size(k)/rows"),),
+        sizes=(("a", "rows"), ("b", "last")),
+        main="rows",
+    ),
 )

@@ -88,11 +88,14 @@ class Backward:
         )
 
     def _varying(self) -> frozenset[str]:
-        """Return the tensors that a change of what is wanted would change."""
+        """Return the tensors that a change of what is wanted would change.
+
+        Where the largest value stands isn't among them: it jumps.
+        """
         found = set(self.wanted)
         for node in self.nodes:
             others = [name for letter, name in node.names if letter != node.equation.name]
-            if found.intersection(others):
+            if found.intersection(others) and not isinstance(node.equation.rhs, fn.ArgMax):
                 found.add(node.target)
         return frozenset(found)
 

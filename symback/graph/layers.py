@@ -1,22 +1,22 @@
 """A spec's layers → nodes of the network: the catalogue's, and those with own formulas."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sympy import Expr
+from sympy import Expr, Integer
 
 from symback import catalog, formula
 from symback import functions as fn
 from symback.catalog import entry as entries
 from symback.catalog.entry import Entry, Kind
 from symback.errors import Mistake, UserError, near_miss
-from symback.formula import Access, Definition, Formula
+from symback.formula import Access, Definition, Formula, Scope
 from symback.graph.network import Network, Reading, formula_paths, wrong_access
 from symback.graph.recurrence import add_formulas
 from symback.graph.start import Path, draw, option_numbers, start_of
 from symback.naming import axis_letters
-from symback.program import Draw, Role, Tensor
+from symback.program import Dim, Draw, Role, Tensor
 from symback.spec import Choice, Layer, Start
 
 LARGEST = 10**8  # values in one parameter
@@ -42,20 +42,30 @@ def add_layer(network: Network, layer: Layer, place: int, before: str) -> str:
 def _folded(
     network: Network, layer: Layer, entry: Entry, number: int, sources: Sequence[str], path: Path
 ) -> str:
-    """Apply a catalogue layer; one that takes two sources takes more by pairs."""
-    pairs = any("x2" in text for text in entry.formulas)
-    if not pairs:
-        if len(sources) != 1:
-            raise UserError(Mistake(f"`{entry.name}` reads one source", (*path, "from")))
-        return _entry_layer(network, layer, entry, number, {"x": sources[0]}, path)
-    if len(sources) < 2:
-        hint = "write `from: [f1, x]`"
-        raise UserError(Mistake(f"`{entry.name}` reads two sources or more", path, hint=hint))
+    """Apply a catalogue layer; one that only joins two sources takes more by pairs."""
+    letters = _sources(entry)
+    pairs = len(letters) == 2 and not entry.parameters
+    if len(sources) == len(letters):
+        names = dict(zip(letters, sources, strict=True))
+        return _entry_layer(network, layer, entry, number, names, path)
+    if not pairs or len(sources) < 2:
+        wanted = ("one source", "two sources", "three sources")[len(letters) - 1]
+        message = f"`{entry.name}` reads {wanted}{' or more' * pairs}"
+        hint = "" if len(letters) == 1 else "write `from: [f1, x]`" if len(letters) == 2 else ""
+        at = path if len(sources) < len(letters) else (*path, "from")
+        raise UserError(Mistake(message, at, hint=hint))
     output = sources[0]
     for other in sources[1:]:
-        names = {"x1": output, "x2": other}
+        names = dict(zip(letters, (output, other), strict=True))
         output = _entry_layer(network, layer, entry, number, names, path)
     return output
+
+
+def _sources(entry: Entry) -> tuple[str, ...]:
+    """Return what an entry calls its sources: x, or x1, x2, …"""
+    read = {name for text in entry.formulas for name in formula.tensors(text)}
+    numbered = tuple(sorted(name for name in read if name[0] == "x" and name[1:].isdigit()))
+    return numbered or ("x",)
 
 
 def _entry_layer(
@@ -71,22 +81,75 @@ def _entry_layer(
     numbers = option_numbers(entry, dict(layer.kind.options))
     reading = Reading(layer.name, path, number, numbers, dict(names))
     first = next(iter(names))
-    reading.ellipsis = network.dots(entry.formulas, first, names[first])
+    axes = _axes(network, reading, entry, names[first])
+    if (classes := network.tensors[names[first]].classes) is not None:
+        numbers["classes"] = Integer(classes)
+    for name, text in entry.numbers:
+        numbers[name] = _whole(text, numbers, axes, path)
+    for letter, text in entry.sizes:
+        size = int(_whole(text, numbers, axes, path))
+        if size < 1:
+            message = (
+                f"`{layer.name}` would leave nothing of its input of shape {_listed(axes.values())}"
+            )
+            raise UserError(Mistake(message, path, hint=f"see `symback catalog {entry.name}`"))
+        reading.known[letter] = (letter, size)
+    formulas = _formulas(entry, numbers)
+    reading.ellipsis = network.dots(formulas, first, names[first])
     for letter, text in entry.random:
         _random(network, reading, letter, draw(text, numbers, {}, path), names[first])
-    targets = [formula.target_name(text) for text in entry.formulas]
+    targets = [formula.target_name(text) for text in formulas]
     reading.parts = frozenset(name for name in targets if targets.count(name) > 1)
-    reading.loose = frozenset(name for text in entry.formulas for name in formula.tensors(text))
-    accesses = [a for text in entry.formulas for a in network.read(text, reading).reads]
+    reading.loose = frozenset(name for text in formulas for name in formula.tensors(text))
+    accesses = [a for text in formulas for a in network.read(text, reading).reads]
     _known_starts(layer, entry, path)
     for parameter in entry.parameters:
         access = next((a for a in accesses if a.name == parameter.letter), None)
         if access is not None:
-            _entry_parameter(network, reading, layer, parameter, access)
+            _entry_parameter(network, reading, layer, parameter)
     reading.loose = frozenset()
-    return add_formulas(
-        network, reading, entry.formulas, lambda k: network.read(entry.formulas[k], reading)
-    )
+    return add_formulas(network, reading, formulas, lambda k: network.read(formulas[k], reading))
+
+
+def _formulas(entry: Entry, numbers: Mapping[str, Expr]) -> tuple[str, ...]:
+    """Return the formulas that the options choose."""
+    for case in entry.cases:
+        if formula.numeric(formula.parse(case.where, Scope({}, numbers)).rhs):
+            return case.formulas
+    return entry.formulas
+
+
+def _axes(network: Network, reading: Reading, entry: Entry, source: str) -> dict[str, Dim]:
+    """Return how long each axis is that the entry gives a name; the source must have just these.
+
+    `...` among them stands for any number of axes.
+    """
+    shape, names = network.tensors[source].shape, list(entry.axes)
+    if "..." in names:
+        place = names.index("...")
+        names[place : place + 1] = [""] * (len(shape) - len(names) + 1)
+    if names and len(shape) != len(names):
+        message = f"`{entry.name}` reads ({', '.join(entry.axes)}), here is {_listed(shape)}"
+        raise UserError(Mistake(message, reading.path))
+    return dict(zip(names, shape, strict=False))
+
+
+def _listed(shape: Iterable[Dim]) -> str:
+    return f"({', '.join(map(str, shape))})"
+
+
+def _whole(text: str, numbers: Mapping[str, Expr], sizes: Mapping[str, Dim], path: Path) -> Integer:
+    """Work out a formula over options and sizes of axes: a whole number."""
+    rhs = formula.parse(text, Scope({}, numbers)).rhs
+    dims = {size: sizes.get(size.range) for size in rhs.atoms(fn.Size)}
+    for dim in dims.values():
+        if isinstance(dim, str):
+            raise UserError(Mistake(f"this needs a fixed size where its input has `{dim}`", path))
+    value = formula.numeric(rhs.xreplace({size: Integer(dim) for size, dim in dims.items()}))
+    assert value is not None, text
+    if value != int(value):
+        raise UserError(Mistake(f"`{text}` must be whole, here it is {value:g}", path))
+    return Integer(int(value))
 
 
 def _random(network: Network, reading: Reading, letter: str, keep: Draw, like: str) -> None:
@@ -108,18 +171,14 @@ def _known_starts(layer: Layer, entry: Entry, path: Path) -> None:
 
 
 def _entry_parameter(
-    network: Network, reading: Reading, layer: Layer, parameter: entries.Parameter, access: Access
+    network: Network, reading: Reading, layer: Layer, parameter: entries.Parameter
 ) -> None:
     """Add a catalogue layer's parameter: its shape names options and indices."""
-    shape: list[int] = []
     known = {letter: size for letter, (_, size) in reading.known.items()}
-    for dim in parameter.shape:
-        size = reading.numbers.get(dim, known.get(dim))
-        assert size is not None, (parameter.name, dim)
-        if isinstance(size, str):
-            message = f"`{layer.name}` needs a fixed size where its input has `{size}`"
-            raise UserError(Mistake(message, reading.path))
-        shape.append(int(size))
+    shape = tuple(
+        int(_whole(f"size({dim})" if dim in known else dim, reading.numbers, known, reading.path))
+        for dim in parameter.shape
+    )
     starts = dict(layer.init)
     init: Start = parameter.init
     if parameter.name in starts:
@@ -128,8 +187,8 @@ def _entry_parameter(
         init = starts[""]
     sizes = {letter: size for letter, size in known.items() if isinstance(size, int)}
     path = (*reading.path, "init", parameter.name)
-    start = start_of(init, tuple(shape), sizes, path)
-    _parameter(network, reading, parameter.letter, parameter.name, tuple(shape), start, path)
+    start = start_of(init, shape, sizes, path)
+    _parameter(network, reading, parameter.letter, parameter.name, shape, start, path)
 
 
 def _parameter(

@@ -76,11 +76,12 @@ class Network:
 
     def dots(self, formulas: Iterable[str], letter: str, source: str) -> tuple[str, ...] | None:
         """Return the letters that `...` stands for: the source's leading ones."""
-        for text in formulas:
+        texts = tuple(formulas)
+        used = {name for text in texts for name in formula.index_names(text)}
+        for text in texts:
             beside = formula.explicit(text, letter)
             if beside >= 0:
                 letters = self.letters[source]
-                used = set(formula.index_names(text))
                 kept = letters[: len(letters) - beside]
                 fresh = iter(axis_letters(len(letters), {*used, *letters}))
                 return tuple(next(fresh) if name in used else name for name in kept)

@@ -50,7 +50,12 @@ def option_numbers(entry: Entry, given: Mapping[str, Any]) -> dict[str, Expr]:
         if option.choices:
             for choice in option.choices:
                 numbers[f"{option.name}_{choice}"] = Integer(int(value == choice))
-        elif option.listed or value is None:
+        if option.axes:
+            each = value if isinstance(value, tuple) else (value,) * option.axes
+            for axis, one in enumerate(each):
+                if isinstance(one, int | float):
+                    numbers[f"{option.name}_{axis}"] = fn.number(one)
+        elif option.choices or option.listed or value is None:
             continue
         elif isinstance(value, bool):
             numbers[option.name] = Integer(int(value))

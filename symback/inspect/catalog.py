@@ -63,6 +63,14 @@ def _entry(entry: Entry, width: int) -> Iterator[str]:
     yield f"{INDENT}In the formula language"
     for formula in entry.formulas:
         yield from _wrapped(formula, width, INDENT * 2)
+    for name, worked_out in entry.numbers:
+        yield from _wrapped(f"{name} is {worked_out}", width, INDENT * 2)
+    for letter, size in entry.sizes:
+        yield from _wrapped(f"{letter} takes {size} values", width, INDENT * 2)
+    for case in entry.cases:
+        yield f"{INDENT}Where {case.where}"
+        for formula in case.formulas:
+            yield from _wrapped(formula, width, INDENT * 2)
     if entry.divisor:
         yield from _wrapped(f"a mean divides by {entry.divisor}", width, INDENT * 2)
     equations = list(_equations(entry, width))
@@ -145,6 +153,10 @@ def _is_of_value(formula: Formula) -> bool:
 
 def _network(entry: Entry) -> dict[str, Any]:
     """Return the spec of a network with the entry as its layer f."""
+    joins = entry.parameters or entry.options
+    own = ("x3[", "E[x[", *(("x2[",) if joins else ()))
+    if entry.axes or any(word in text for text in entry.formulas for word in own):
+        return _apart(entry)
     layers: list[dict[str, Any]] = [{"before": {"dense": 4}}]
     shape: tuple[int | str, ...] = ("n", 4)
     if entry.kind is Kind.ACTIVATION:
@@ -158,6 +170,28 @@ def _network(entry: Entry) -> dict[str, Any]:
         layers.append({"f": {entry.name: _required(entry)}})
     layers.append({"after": {"dense": 4}})
     return _spec(layers, {"mse": "t"}, ["n", 4], shape)
+
+
+def _apart(entry: Entry) -> dict[str, Any]:
+    """Return the spec of the entry behind something learned, where it needs axes of its own."""
+    axes = [axis for axis in entry.axes[1:] if axis != "..."] or ["t", "d"]
+    sizes = [8 for _ in axes]
+    required = {option.name: 2 for option in entry.options if option.required}
+    before: list[dict[str, Any]] = [{"before": {"dense": 8}}]
+    sources = sorted({f"x{k}" for k in (1, 2, 3) for text in entry.formulas if f"x{k}[" in text})
+    inputs: dict[str, Any] = {"x": ["n", *sizes]}
+    if any("E[x[" in text for text in entry.formulas):
+        inputs, before = {"x": {"shape": ["n", 8], "classes": 4}}, []
+    body: dict[str, Any] = {entry.name: required}
+    if sources:
+        body["from"] = ["before"] * len(sources)
+    return {
+        "model": "shown",
+        "inputs": inputs,
+        "layers": [*before, {"f": body}],
+        "loss": {"formula": "mean(y[...]**2, ...) / 2"},
+        "optimizer": {"sgd": {"lr": 0.1}},
+    }
 
 
 def _required(entry: Entry) -> dict[str, Any]:

@@ -68,8 +68,9 @@ def _surplus(entry: Entry, value: Any) -> Wrong:
 
 def expected(option: Option) -> str:
     """Return in words what an option may be."""
-    if option.choices:
-        return f"one of {', '.join(option.choices)}"
+    words = f"one of {', '.join(option.choices)}" if option.choices else ""
+    if words and not option.axes:
+        return words
     if isinstance(option.default, bool):
         return "true or false"
     limits = span(option.least, option.most, option.above, option.below)
@@ -77,23 +78,30 @@ def expected(option: Option) -> str:
         limits = span(option.least, LARGEST_WHOLE, option.above, option.below)
     noun = "whole numbers" if option.listed else "a whole number" if option.whole else "a number"
     noun = f"a list of {noun}" if option.listed else noun
-    return f"{noun}, {limits}" if limits else noun
+    noun = f"{noun}, {limits}" if limits else noun
+    if option.axes > 1:
+        noun += f", or a list of {option.axes}"
+    return f"{noun}, or {words}" if words else noun
 
 
 def _setting(option: Option, value: Any) -> Setting | Wrong:
     """Return an option's value in its own type, or what is wrong with it."""
     message, hint = must_be(option.name, expected(option), value)
     wrong = Wrong((option.name,), message, hint)
-    if option.choices:
+    if option.choices and isinstance(value, str):
         if value in option.choices:
-            return str(value)
-        near = near_miss(value, option.choices) if isinstance(value, str) else ""
-        return Wrong((option.name,), message, near)
+            return value
+        return Wrong((option.name,), message, near_miss(value, option.choices))
+    if option.choices and not option.axes:
+        return wrong
     if isinstance(option.default, bool):
         return value if isinstance(value, bool) else wrong
     if option.listed:
         whole = isinstance(value, list) and all(_fits(option, number) for number in value)
         return tuple(value) if whole and value else wrong
+    if option.axes and isinstance(value, list):
+        fits = len(value) == option.axes and all(_fits(option, number) for number in value)
+        return tuple(value) if fits else wrong
     if not _fits(option, value):
         return wrong
     return int(value) if option.whole else float(value)
@@ -216,7 +224,7 @@ def entry_schema(entry: Entry, beside: Mapping[str, Any] | None = None) -> dict[
 def _option_schema(option: Option) -> dict[str, Any]:
     told = {"description": option.doc} if option.doc else {}
     default = {} if option.default is None else {"default": option.default}
-    if option.choices:
+    if option.choices and not option.axes:
         return {"enum": list(option.choices), **told, **default}
     if isinstance(option.default, bool):
         return {"type": "boolean", **told, **default}
@@ -230,7 +238,13 @@ def _option_schema(option: Option) -> dict[str, Any]:
     number |= {word: bound for word, bound in limits.items() if bound is not None}
     if option.listed:
         return {"type": "array", "items": number, "minItems": 1, **told}
-    return {**number, **told, **default}
+    forms: list[dict[str, Any]] = [number]
+    if option.axes > 1:
+        each = {"minItems": option.axes, "maxItems": option.axes}
+        forms.append({"type": "array", "items": number, **each})
+    if option.choices:
+        forms.append({"enum": list(option.choices)})
+    return {**(number if len(forms) == 1 else {"anyOf": forms}), **told, **default}
 
 
 def choice_schema(kind: Kind) -> dict[str, Any]:

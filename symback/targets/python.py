@@ -178,6 +178,11 @@ def at_step(expr: Expr, loop: Loop, made: set[str], block: Block) -> Expr:
         case Read(name, axes):
             kept = tuple(axis for axis in axes if axis != loop.letter)
             return part(name, axes.index(loop.letter), 0, kept)
+        case Slice(name, axes, ranges):
+            axis = axes.index(loop.letter)
+            start = (ranges[axis] or (0, 0))[0]
+            taken = part(name, axis, start, axes[:axis] + axes[axis + 1 :])
+            return Slice(taken.name, taken.axes, ranges[:axis] + ranges[axis + 1 :])
         case Split(name, _, _):
             whole = fresh(f"{name}_{''.join(expr.axes)}", block)
             block.lines.append((assignment(whole, tuple((a,) for a in expr.axes), expr, block), ""))
