@@ -161,9 +161,16 @@ def train(
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "latex", "json"]),
+    type=click.Choice(["text", "latex", "json", "html"]),
     default="text",
     show_default=True,
+)
+@click.option(
+    "--lang",
+    type=click.Choice(["en", "zh-TW"]),
+    default="en",
+    show_default=True,
+    help="The page's language (html).",
 )
 @click.option("--steps", is_flag=True, help="How each gradient was found, step by step.")
 @click.option(
@@ -177,12 +184,15 @@ def inspect(
     spec: Path,
     wrt: str,
     form: str,
+    lang: str,
     steps: bool,
     stability: bool,
     output: str | None,
     show_stages: bool,
 ) -> None:
     """Show the network's equations, and how each gradient was found."""
+    if lang != "en" and form != "html":
+        raise click.UsageError("--lang goes with --format html")
     from symback import inspect as inspection
     from symback import making, pipeline
     from symback.files import write
@@ -196,7 +206,11 @@ def inspect(
         named = [item.name for item in loaded.inputs]
         derivation = pipeline.derive(loaded, [wrt] if wrt in named else [])
         shown = inspection.show(
-            inspection.story(derivation, wrt), form, steps=steps, width=_width(output)
+            inspection.story(derivation, wrt),
+            form,
+            steps=steps,
+            width=_width(output),
+            language=inspection.Language(lang),
         )
     if output and output != "-":
         write(Path(output), shown)

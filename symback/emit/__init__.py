@@ -6,6 +6,7 @@ one variable, `m`, a `View`: strings and tuples of strings, an empty one for wha
 
 from dataclasses import dataclass, replace
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any, cast
 
 from symback.emit.blocks import Block
@@ -20,7 +21,10 @@ from symback.emit.reading import live
 from symback.emit.target import Boxes, Target
 from symback.emit.templates import environment
 from symback.emit.text import safe
-from symback.program import Program
+from symback.program import Program, Statement
+
+FIRST = "numpy"  # the target that is named first
+CODE = 72  # columns of a statement's code beside its formula
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,22 @@ def emit(program: Program, target: str) -> Module:
     view = replace(view, body=body, imports=imports(body))
     text = templates.get_template("common/module.py.j2").render(m=view)
     return Module(program.model, target, text)
+
+
+def targets() -> tuple[str, ...]:
+    """Return the languages that a module can be written in: the files of symback/targets."""
+    found = (each.name for each in iter_modules(import_module("symback.targets").__path__))
+    return tuple(sorted(found, key=lambda name: (name != FIRST, name)))
+
+
+def codes(statement: Statement, program: Program) -> dict[str, str]:
+    """Return a statement's code for each target, without its formula."""
+    bare = (replace(statement, because=""),)
+    printers = {name: import_module(f"symback.targets.{name}") for name in targets()}
+    return {
+        name: "\n".join(cast(Target, printer).lines(bare, program, CODE))
+        for name, printer in printers.items()
+    }
 
 
 def viewed(block: Block, name: str) -> View:

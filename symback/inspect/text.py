@@ -1,15 +1,17 @@
 """A story as lines of Unicode."""
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from symback import notation
+from symback.inspect import messages
 from symback.inspect.story import Formula, Part, Story, shown
-from symback.inspect.words import TITLES
-from symback.program import Program, Role, Tensor
+from symback.inspect.words import title
+from symback.program import Role, Tensor
 
 INDENT = "    "
-TITLE = 2 + max(len(title) for title in TITLES.values())
+KINDS = ("chain", "raw", "contracted", "assumed", "reused")
+TITLE = 2 + max(len(messages.text(title(kind))) for kind in KINDS)
 NARROWEST = 40
 
 
@@ -25,7 +27,7 @@ def page(story: Story, *, steps: bool, width: int) -> str:
     if steps:
         lines += ["", "Backward, step by step; δ(i,j) is 1 where i = j, else 0"]
         for formula in story.backward:
-            lines += ["", *_ladder(formula, story.program, width)]
+            lines += ["", *_ladder(formula, story.adjoints, width)]
     else:
         lines += ["", "Backward", *_layers(story.backward, width)]
     if program.assumptions:
@@ -64,7 +66,7 @@ def _layers(formulas: Sequence[Formula], width: int) -> Iterator[str]:
         yield from _folded(formula.text, width, f"{INDENT}{name:<{size}}  ")
 
 
-def _ladder(formula: Formula, program: Program, width: int) -> Iterator[str]:
+def _ladder(formula: Formula, adjoints: Mapping[str, str], width: int) -> Iterator[str]:
     """Yield a gradient's steps: how each of its terms was found, then all of it, then its code."""
     if formula.of is None:
         yield f"{formula.name}, a value of layer {formula.layer}"
@@ -73,19 +75,19 @@ def _ladder(formula: Formula, program: Program, width: int) -> Iterator[str]:
     for part in formula.steps:
         if len(formula.steps) > 1:
             yield f"  what reaches it through {part.layer}"
-        yield from _rungs(part, program, width)
+        yield from _rungs(part, adjoints, width)
     if not formula.is_told:
         yield from _row("equation", formula.text, width)
     yield from _row("NumPy", formula.code, width)
 
 
-def _rungs(part: Part, program: Program, width: int) -> Iterator[str]:
-    names = shown(part, program)
+def _rungs(part: Part, adjoints: Mapping[str, str], width: int) -> Iterator[str]:
+    names = shown(part, adjoints)
     for rung in part.ladder:
         formula = notation.equation(part.target, rung.rhs, names)
-        yield from _row(TITLES[rung.kind], formula, width)
-        if rung.words:
-            yield from _folded(rung.words, width, INDENT + " " * TITLE + "  ")
+        yield from _row(messages.text(title(rung.kind)), formula, width)
+        for words in rung.words:
+            yield from _folded(messages.text(words), width, INDENT + " " * TITLE + "  ")
 
 
 def _row(title: str, formula: str, width: int) -> Iterator[str]:
