@@ -68,9 +68,9 @@ class Reader(HTMLParser):
         assert not self.open
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        self.ids += [found["id"]] if found.get("id") else []
-        self.links += [found["href"]] if found.get("href") else []
+        found = {name: value or "" for name, value in attrs}
+        self.ids += [found["id"]] if "id" in found else []
+        self.links += [found["href"]] if "href" in found else []
         assert not {name for name in found if name.startswith("on")}
         if tag not in self.VOID:
             self.open.append(tag)
@@ -225,7 +225,7 @@ def evaluated(expr: Expr, tensors: Mapping[str, Any], at: Mapping[str, int], n: 
         case Mul():
             return float(np.prod([value(arg) for arg in expr.args]))
         case Pow():
-            return value(expr.base) ** value(expr.exp)
+            return float(value(expr.base) ** value(expr.exp))
         case fn.SumOver() | fn.MaxOver():
             sizes = [tensors["sizes"][letter.name] for letter in expr.bound]
             names = [letter.name for letter in expr.bound]

@@ -12,7 +12,7 @@ from symback.inspect.story import Story, story
 
 __all__ = ["FORMATS", "Language", "Story", "show", "story"]
 
-FORMATS = ("text", "latex", "json", "html")
+FORMATS = ("text", "pretty", "latex", "json", "html")
 
 
 def show(
@@ -23,7 +23,7 @@ def show(
     width: int = 100,
     language: Language = Language.ENGLISH,
 ) -> str:
-    """Return a story as text, a LaTeX document, JSON or a page of HTML.
+    """Return a story as text, the same with formulas drawn (pretty), LaTeX, JSON or HTML.
 
     `steps` shows how each line was found; a page always does. `language` is the page's.
     """
@@ -36,4 +36,6 @@ def show(
             return document.document(told, steps=steps)
         if form == "json":
             return json.document(told, steps=steps)
+        if form == "pretty":
+            return text.pretty(told, steps=steps, width=width)
         return text.page(told, steps=steps, width=width)
