@@ -71,7 +71,7 @@ def refused(*words: str | Path) -> str:
 def test_help_names_every_command() -> None:
     shown = run("--help").stdout
     assert set(cli.commands) == {
-        *("generate", "train", "inspect", "check", "verify", "explain"),
+        *("generate", "train", "inspect", "summary", "plot", "check", "verify", "explain"),
         *("catalog", "schema", "new"),
     }
     for name, command in cli.commands.items():
@@ -98,7 +98,10 @@ def test_a_misspelt_command_gets_the_near_miss() -> None:
         ("generate", "a.yaml", "--target", "python", "--dtype", "float32"),
         ("train", "a.yaml", "--epochs", "0"),
         ("train", "a.yaml", "--epochs", "many"),
-        ("inspect", "a.yaml", "--format", "html"),
+        ("inspect", "a.yaml", "--format", "docx"),
+        ("inspect", "a.yaml", "--lang", "zh-TW"),
+        ("inspect", "a.yaml", "--format", "html", "--lang", "xx"),
+        ("plot",),
         ("check", "a.yaml", "--seeds", "-1"),
         ("new",),
     ],

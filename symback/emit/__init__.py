@@ -22,13 +22,14 @@ from symback.emit.target import Boxes, Target
 from symback.emit.templates import environment
 from symback.emit.text import safe
 from symback.program import Program, Statement
+from symback.shown import Shown
 
 FIRST = "numpy"  # the target that is named first
 CODE = 72  # columns of a statement's code beside its formula
 
 
 @dataclass(frozen=True, slots=True)
-class Module:
+class Module(Shown):
     """A module's text; `name` is the model's, `target` the language it is written for."""
 
     name: str

@@ -46,8 +46,8 @@ def boundary(place: Any, answers: Answers) -> None:
         of = answers.x[answers.right == k]
         face = str(0.95 * (k + 1 < count) * (1 - k / max(1, count - 1)))
         axes.scatter(
-            of[:, 0], of[:, 1], 18, face, MARKS[k % len(MARKS)], edgecolors="black",
-            linewidths=0.7, label=f"{name:g}",
+            of[:, 0], of[:, 1], s=18, facecolors=face, marker=MARKS[k % len(MARKS)],
+            edgecolors="black", linewidths=0.7, label=f"{name:g}",
         )  # fmt: skip
     beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}
     axes.legend(fontsize="small", title="right", title_fontsize="small", **beside)

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
-from math_core import LatexError, LatexToMathML
 from sympy import Expr
 
 from symback import __version__, emit
@@ -12,6 +11,7 @@ from symback.inspect import arrays, latex, messages, work
 from symback.inspect.messages import Language, Maths, Said, said
 from symback.inspect.page.code import marked
 from symback.inspect.page.drawing import Drawing, drawn
+from symback.inspect.setting import maths
 from symback.inspect.story import Formula, Part, Story
 from symback.inspect.whole import Form, Whole, wholes
 from symback.inspect.words import title
@@ -194,7 +194,6 @@ class _Making:
         self.program = story.program
         self.language = language
         self.adjoints = story.adjoints
-        self.converter = LatexToMathML()
         self.modules = {name: emit.emit(story.program, name) for name in emit.targets()}
 
     # ------------------------------------------------------------ words and mathematics
@@ -206,19 +205,10 @@ class _Making:
         """Return every message that has no places."""
         return {name: form[self.language] for name, form in messages.fixed()}
 
-    def maths(self, source: str, *, display: bool = True) -> Markup:
-        """Return LaTeX of our own printer as MathML; what can't be shown as it is written."""
-        try:
-            return Markup(self.converter.convert_with_local_state(source, displaystyle=display))
-        except LatexError:
-            return Markup("<code>{}</code>").format(source)
-
     def sentence(self, message: Said) -> Markup:
         """Return a sentence, its mathematics set as such."""
         parts = (
-            self.maths(piece.latex, display=False)
-            if isinstance(piece, Maths)
-            else Markup.escape(piece)
+            maths(piece.latex, display=False) if isinstance(piece, Maths) else Markup.escape(piece)
             for piece in messages.pieces(message, self.language)
         )
         return Markup("").join(parts)
@@ -232,7 +222,7 @@ class _Making:
 
     def equation(self, formula: Formula) -> Markup:
         left, right = formula.sides(latex.Writer, self.adjoints)
-        return self.maths(f"{left} = {right}")
+        return maths(f"{left} = {right}")
 
     # ------------------------------------------------------------ code
 
@@ -321,7 +311,7 @@ class _Making:
         )
         return Gradient(
             formula.name,
-            self.maths(latex.named(formula.name, self.adjoints)),
+            maths(latex.named(formula.name, self.adjoints)),
             self.about(formula),
             ladders,
             tuple(self.last(formula)),
@@ -347,7 +337,7 @@ class _Making:
         for rung in part.ladder:
             yield Rung(
                 self.say(title(rung.kind)),
-                self.maths(f"{target} = {writer.write(rung.rhs)}"),
+                maths(f"{target} = {writer.write(rung.rhs)}"),
                 tuple(self.sentence(words) for words in rung.words),
             )
 
@@ -360,7 +350,7 @@ class _Making:
             yield Rung(self.say(kind), self.equation(formula), tuple(map(self.sentence, told)))
         if form := arrays.form(formula.statement, self.adjoints):
             words = tuple(self.sentence(each) for each in arrays.told(form))
-            yield Rung(self.say(title("array")), self.maths(form), words)
+            yield Rung(self.say(title("array")), maths(form), words)
 
     def by(self, formula: Formula) -> Maths:
         return self.symbol(formula.name if formula.of is None else formula.of.name)
@@ -380,7 +370,7 @@ class _Making:
 
     def whole_maths(self, target: Expr, form: Form) -> Markup:
         writer = latex.Writer({}, {}, self.adjoints)
-        return self.maths(f"{writer.write(target)} = {writer.write(form.rhs)}")
+        return maths(f"{writer.write(target)} = {writer.write(form.rhs)}")
 
     def ranges(self, form: Form) -> Markup:
         """Return which letters run over how many values."""
