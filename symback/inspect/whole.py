@@ -11,6 +11,7 @@ from sympy import Add, Expr, Indexed, Integer, Symbol
 from symback import functions as fn
 from symback import index as ix
 from symback.formula import tensor
+from symback.functions import Index
 from symback.graph import name_of, subscripts
 from symback.inspect.story import Formula, Part, Story
 
@@ -66,7 +67,7 @@ class _Opening:
 
     def __init__(self, known: Mapping[str, Formula]) -> None:
         self.known = known
-        self.sizes: dict[str, str] = {}  # letter → how many values it takes
+        self.sizes: dict[Index, str] = {}  # letter → how many values it takes
         self.nodes = 0
 
     def gradient(self, formula: Formula) -> tuple[Expr, Form | None]:
@@ -77,28 +78,27 @@ class _Opening:
             plain = self.plain(rhs)
         except _TooLarge:
             return formula.parts[0].target, None
-        ranges = tuple((new.name, self.sizes[old.name]) for old, new in plain.items())
+        ranges = tuple((new.name, self.sizes[old]) for old, new in plain.items())
         element = tensor(formula.name, *free).xreplace(plain)
         return element, Form(rhs.xreplace(plain), ranges)
 
-    def letter(self, old: Symbol, part: Part) -> Symbol:
+    def letter(self, old: Index, part: Part) -> Index:
         """Return a letter that stands nowhere else, with the range of an old one."""
-        name = f"{old.name}#{len(self.sizes)}"
-        self.sizes[name] = part.sizes.get(f"|{old.name.rstrip(PRIME)}|", "")
-        return Symbol(name, integer=True)
+        new = Index(f"{old.name}#{len(self.sizes)}")
+        self.sizes[new] = part.sizes.get(f"|{old.range}|", "")
+        return new
 
-    def plain(self, rhs: Expr) -> dict[Expr, Expr]:
+    def plain(self, rhs: Expr) -> dict[Index, Index]:
         """Return a single letter for each, in order; examples are n, those within a sum n'."""
         letters, examples = iter(LETTERS), (f"n{PRIME * k}" for k in range(9))
         used = ix.letters(rhs)
-        plain: dict[Expr, Expr] = {}
+        plain: dict[Index, Index] = {}
         for old, size in self.sizes.items():
-            symbol = Symbol(old, integer=True)
-            if symbol in used:
+            if old in used:
                 name = next(examples if size == "N" else letters, None)
                 if name is None:
                     raise _TooLarge
-                plain[symbol] = Symbol(name, integer=True)
+                plain[old] = Index(name)
         return plain
 
     def definition(self, formula: Formula, at: Sequence[Expr]) -> Expr:
@@ -112,7 +112,7 @@ class _Opening:
     def fresh(self, expr: Expr, part: Part) -> Expr:
         """Return the expression with a new letter for every bound index, sizes as what they are."""
         if isinstance(expr, fn.Size):
-            shown = part.sizes.get(f"|{expr.letter}|", expr.letter)
+            shown = part.sizes.get(f"|{expr.range}|", expr.range)
             return Integer(shown) if shown.isdigit() else Symbol(shown)
         if isinstance(expr, fn.Reduction) and not isinstance(expr, fn.Along):
             swap = {letter: self.letter(letter, part) for letter in expr.bound}
@@ -127,7 +127,7 @@ class _Opening:
         self.nodes += 1
         if self.nodes > LARGEST:
             raise _TooLarge
-        if isinstance(expr, Indexed) or (isinstance(expr, Symbol) and not expr.is_integer):
+        if isinstance(expr, Indexed) or (isinstance(expr, Symbol) and not isinstance(expr, Index)):
             name = part.names.get(name_of(expr), name_of(expr))
             at = [ix.substitute(index, free) for index in subscripts(expr)]
             if name in self.known:

@@ -9,6 +9,7 @@ from symback import functions as fn
 from symback import index as ix
 from symback import notation
 from symback.derivation import Step
+from symback.functions import Index
 from symback.graph import name_of
 from symback.inspect import latex, messages
 from symback.inspect.messages import Maths, Said, said
@@ -70,18 +71,27 @@ def _contracted(
 ) -> tuple[Said, ...]:
     """Say which sum each delta has removed: Σ_j δ(i,j)·f(j) = f(i)."""
     free = set(target.indices) if isinstance(target, Indexed) else set()
-    done: list[Said] = []
-    for delta in ix.deltas(before) if before is not None else ():
-        first, second = delta.args
-        bound, other = (first, second) if first not in free else (second, first)
-        shown, left, right = (letters.maths(part) for part in (delta, bound, other))
-        equal = Maths(f"{left.text} = {right.text}", f"{left.latex} = {right.latex}")
-        if bound in free:
-            bracket = Maths(f"[{equal.text}]", f"[{equal.latex}]")
-            done.append(said("step.stays", delta=shown, bracket=bracket))
-        else:
-            done.append(said("step.collapses", letter=left, delta=shown, equal=equal))
+    kept = set(ix.deltas(after))
+    done = [
+        _delta(delta, free, delta in kept, letters)
+        for delta in (ix.deltas(before) if before is not None else ())
+    ]
     return tuple(done) or (said("step.together"),)
+
+
+def _delta(delta: Expr, free: set[Expr], kept: bool, letters: Letters) -> Said:
+    first, second = delta.args
+    bound, other = (first, second) if first not in free else (second, first)
+    shown, left, right = (letters.maths(part) for part in (delta, bound, other))
+    equal = Maths(f"{left.text} = {right.text}", f"{left.latex} = {right.latex}")
+    if kept:
+        return said("step.scatters", delta=shown, equal=equal)
+    if not isinstance(bound, Index):
+        return said("step.solved", delta=shown, equal=equal)
+    if bound in free:
+        bracket = Maths(f"[{equal.text}]", f"[{equal.latex}]")
+        return said("step.stays", delta=shown, bracket=bracket)
+    return said("step.collapses", letter=left, delta=shown, equal=equal)
 
 
 def _assumed(before: Expr | None, after: Expr, target: Expr, letters: Letters) -> tuple[Said, ...]:

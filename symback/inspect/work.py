@@ -9,7 +9,7 @@ from math import prod
 
 from symback.inspect.story import Formula, Story
 from symback.printing import ranges
-from symback.program import Apply, Contract, Dim, Program, Reduce, Role, Tensor
+from symback.program import Apply, Contract, Dim, Program, Reduce, Role, Scatter, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def _operations(expr: object, sizes: Mapping[str, int]) -> int:
     match expr:
         case Contract(left=left, right=right):
             return inner + 2 * _count({*left.axes, *right.axes}, sizes)
-        case Reduce(body=body):
+        case Reduce(body=body) | Scatter(body=body):
             return inner + _count(body.axes, sizes)
         case Apply(args=args):
             return inner + max(1, len(args) - 1) * _count(expr.axes, sizes)

@@ -103,12 +103,12 @@ class Writer(ABC, Generic[T]):
                 return self.number(expr)
             case Indexed():
                 return self._tensor(str(expr.base.label), expr.indices), Binds.ATOM
-            case Symbol() if expr.is_integer:
+            case fn.Index():
                 return self.index(expr.name), Binds.ATOM
             case Symbol():
                 return self._tensor(expr.name, ()), Binds.ATOM
             case fn.Size():
-                bars = f"|{expr.letter}|"
+                bars = f"|{expr.range}|"
                 return self.size(self.sizes.get(bars) or bars), Binds.ATOM
             case Add():
                 return self._sum(expr), Binds.SUM
