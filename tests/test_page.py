@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from functools import cache
 from html.parser import HTMLParser
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -25,6 +25,7 @@ from symback import functions as fn
 from symback import pipeline, stable
 from symback.emit import targets
 from symback.inspect import Language, Story, arrays, messages, show, story, whole, work
+from symback.inspect.page.drawing import drawn
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 NAMES = ("linear", "chain", "xor", "moons", "iris", "digits", "own_formula")
@@ -41,10 +42,45 @@ BRANCHED: dict[str, Any] = {  # a skip connection, a penalty, a branch, a root
     "optimizer": {"sgd": {"lr": 0.1}},
 }
 
+WINDOWED: dict[str, Any] = {  # a convolution, a gather, what both come to
+    "model": "windowed",
+    "inputs": {
+        "x": ["n", 2, 9],
+        "tok": {"shape": ["n", 4], "classes": 5},
+        "t": {"shape": ["n"], "classes": 3},
+    },
+    "layers": [
+        {
+            "conv": {
+                "formula": "z[n, d, i] = sum(K[d, c, p] * x[n, c, 2*i + p - 1], c, p) + b[d]",
+                "parameters": {
+                    "K": {"shape": [3, 2, 3], "init": "uniform(-1, 1)"},
+                    "b": {"shape": [3], "init": "zeros"},
+                },
+                "from": ["x"],
+            }
+        },
+        {
+            "embed": {
+                "formula": "e[n, k] = sum(E[tok[n, i], k], i)",
+                "parameters": {"E": {"shape": [5, 6], "init": "uniform(-1, 1)"}},
+                "from": ["tok"],
+            }
+        },
+        {"flat": {"flatten": {}, "from": ["conv"]}},
+        {"f1": {"dense": 6}},
+        {"both": {"add": {}, "from": ["f1", "embed"]}},
+        {"f2": {"dense": 3}},
+    ],
+    "loss": {"cross_entropy": "t"},
+    "optimizer": {"sgd": {"lr": 0.1}},
+}
+SPECS = {"branched": BRANCHED, "windowed": WINDOWED}
+
 
 @cache
 def told(name: str) -> Story:
-    return story(pipeline.derive(BRANCHED if name == "branched" else EXAMPLES / f"{name}.yaml"))
+    return story(pipeline.derive(SPECS.get(name) or EXAMPLES / f"{name}.yaml"))
 
 
 @cache
@@ -89,7 +125,7 @@ class Reader(HTMLParser):
 # ---------------------------------------------------------------- what it holds
 
 
-@pytest.mark.parametrize("name", [*NAMES, "branched"])
+@pytest.mark.parametrize("name", [*NAMES, *SPECS])
 def test_a_page_is_whole(name: str) -> None:
     """Every element is closed, every id stands once, every link has its place on the page."""
     text = page(name)
@@ -148,6 +184,37 @@ def test_only_what_is_asked_for() -> None:
     assert 'id="step-dW2"' in text
     assert 'id="step-dW1"' not in text
     Reader(text)
+
+
+# ---------------------------------------------------------------- the graph
+
+
+@pytest.mark.parametrize("name", [*NAMES, *SPECS])
+def test_no_box_of_the_graph_covers_another(name: str) -> None:
+    drawing = drawn(told(name))
+    for a, b in combinations(drawing.boxes, 2):
+        apart = a.left + a.width <= b.left or b.left + b.width <= a.left
+        assert apart or a.top + a.height <= b.top or b.top + b.height <= a.top, (a.name, b.name)
+    for box in drawing.boxes:
+        assert box.left >= 0
+        assert box.left + box.width <= drawing.width
+        assert box.top + box.height <= drawing.height
+
+
+def test_the_graph_has_every_tensor_and_derivatives_flow_back() -> None:
+    shown = told("windowed")
+    boxes = {box.name: box for box in drawn(shown).boxes}
+    read = {
+        name for f in (*shown.forward, *shown.loss) for p in f.parts for name in p.names.values()
+    }
+    assert read <= set(boxes)
+    assert boxes["E2"].adjoint == "∂L/∂E2"
+    assert boxes["z1"].adjoint == "∂L/∂z1"
+    assert not boxes["x"].adjoint
+    assert not boxes["T"].adjoint
+    kinds = [arrow.kind for arrow in drawn(shown).arrows]
+    into_labels = 4  # x, tok, t and T: nothing is learned on their way
+    assert kinds.count("forward") - kinds.count("backward") == into_labels + 1  # [t = k] → T
 
 
 # ---------------------------------------------------------------- words
@@ -418,7 +485,7 @@ NAMELESS = """() => [...document.querySelectorAll("a, button, input, summary")].
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("name", ["digits", "own_formula", "branched"])
+@pytest.mark.parametrize("name", ["digits", "own_formula", "windowed"])
 def test_nothing_overflows(browser: Any, tmp_path: Path, name: str, width: int) -> None:
     shown = opened(browser, tmp_path, name, width=width)
     shown.run("document.querySelectorAll('details').forEach(d => d.open = true)")

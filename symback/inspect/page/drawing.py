@@ -82,9 +82,9 @@ class _Layout:
         self.formulas = (*story.forward, *story.loss)
         self.tensors = {tensor.name: tensor for tensor in program.tensors}
         self.back = story.adjoints
-        self.flows = {self.back[f.name] for f in story.backward if f.name in self.back}
-        self.flows.add(program.objective)
         self.objective = program.objective
+        self.found = {self.back[f.name] for f in story.backward if f.name in self.back}
+        self.flows = self._flows()
         self.rank = self._ranks()
         self.boxes: dict[str, Box] = {}
         self.sides = self._sides()
@@ -96,6 +96,18 @@ class _Layout:
 
     def key(self, formula: Formula) -> str:
         return f"={formula.name}" + "".join(f"+{part.layer}" for part in formula.parts[:1])
+
+    def _flows(self) -> set[str]:
+        """Return the tensors that derivatives flow through: from the loss to those asked for."""
+        below = set(self.found)
+        for formula in self.formulas:
+            if below & set(self.reads(formula)):
+                below.add(formula.name)
+        above = {self.objective}
+        for formula in reversed(self.formulas):
+            if formula.name in above:
+                above.update(self.reads(formula))
+        return below & above
 
     def _ranks(self) -> dict[str, int]:
         """Return the row of every input, formula and value."""
@@ -187,7 +199,7 @@ class _Layout:
     def tensor(self, name: str) -> Box:
         tensor = self.tensors[name]
         adjoint = ""
-        if name in self.flows and name != self.objective:
+        if name in self.found:
             adjoint = f"∂{self.objective}/∂{name}"
         layer = next((f.layer for f in self.formulas if f.name == name), "")
         layer = layer or next((f.layer for f in self.formulas if name in self.reads(f)), "")

@@ -283,23 +283,39 @@ class _Making:
         for name in reversed(dict.fromkeys(formula.layer for formula in formulas)):
             own = [formula for formula in formulas if formula.layer == name]
             found = [formula for formula in story.backward if formula.layer == name]
-            if found:
-                yield self.layer(name, own, found)
+            yield self.layer(name, own, found)
 
     def layer(self, name: str, own: Sequence[Formula], found: Sequence[Formula]) -> Layer:
         is_loss = own[0] in self.story.loss
-        handed = next((a for a, by in self.adjoints.items() if by == own[-1].name), "")
-        given = self.sentence(said("steps.start"))
-        if handed and not is_loss:
-            given = self.sentence(said("steps.given", slope=self.symbol(handed)))
         heading = "section.loss" if is_loss else said("section.layer", layer=name)
         return Layer(
             name,
             self.say(heading),
             tuple(self.equation(formula) for formula in own),
-            given,
+            self.given(own, found),
             tuple(self.gradient(formula) for formula in found),
         )
+
+    def given(self, own: Sequence[Formula], found: Sequence[Formula]) -> Markup:
+        """Return what a layer is handed, and whether it finds anything from it."""
+        inside = {formula.name for formula in found}
+        parts = (part for formula in found for part in formula.parts)
+        read = dict.fromkeys(name for part in parts for name in part.names.values())
+        handed = [name for name in read if name in self.adjoints and name not in inside]
+        if handed:
+            symbols = [self.symbol(name) for name in handed]
+            shown = Maths(
+                ", ".join(symbol.text for symbol in symbols),
+                r",\; ".join(symbol.latex for symbol in symbols),
+            )
+            return self.sentence(said("steps.given", slope=shown))
+        if found:
+            return self.sentence(said("steps.start"))
+        computed = {formula.name for formula in self.story.backward}
+        passed = [a for a, by in self.adjoints.items() if by == own[-1].name and a in computed]
+        if not passed:
+            return Markup("")
+        return self.sentence(said("steps.passed", slope=self.symbol(passed[0])))
 
     def gradient(self, formula: Formula) -> Gradient:
         ladders = tuple(
