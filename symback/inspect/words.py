@@ -84,13 +84,13 @@ def _delta(delta: Expr, free: set[Expr], kept: bool, letters: Letters) -> Said:
     bound, other = (first, second) if first not in free else (second, first)
     shown, left, right = (letters.maths(part) for part in (delta, bound, other))
     equal = Maths(f"{left.text} = {right.text}", f"{left.latex} = {right.latex}")
+    if ix.indices(delta) <= free:
+        bracket = Maths(f"[{equal.text}]", f"[{equal.latex}]")
+        return said("step.stays", delta=shown, bracket=bracket)
     if kept:
         return said("step.scatters", delta=shown, equal=equal)
     if not isinstance(bound, Index):
         return said("step.solved", delta=shown, equal=equal)
-    if bound in free:
-        bracket = Maths(f"[{equal.text}]", f"[{equal.latex}]")
-        return said("step.stays", delta=shown, bracket=bracket)
     return said("step.collapses", letter=left, delta=shown, equal=equal)
 
 

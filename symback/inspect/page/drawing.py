@@ -126,7 +126,7 @@ class _Layout:
     def _sides(self) -> dict[str, list[str]]:
         """Return the tensors that stand at the side of each formula."""
         sides: dict[str, list[str]] = {}
-        met = set(self.rank)
+        met = set(self.rank) | {formula.name for formula in self.formulas}
         for formula in self.formulas:
             beside = [name for name in self.reads(formula) if name not in met]
             sides[self.key(formula)] = beside

@@ -76,6 +76,7 @@ class Gradient:
     about: str
     ladders: tuple[Ladder, ...]
     last: tuple[Rung, ...]
+    turns: tuple[Markup, ...]  # in which order a recurrence's steps are computed
     code: tuple[Code, ...]
 
 
@@ -331,8 +332,15 @@ class _Making:
             self.about(formula),
             ladders,
             tuple(self.last(formula)),
+            tuple(self.turns(formula)),
             self.code(formula),
         )
+
+    def turns(self, formula: Formula) -> Iterator[Markup]:
+        """Yield in which order a recurrence's steps are computed."""
+        if loop := formula.statement.loop:
+            name = "step.upwards" if loop.step > 0 else "step.downwards"
+            yield self.sentence(said(name, letter=loop.letter, last=str(loop.size - 1)))
 
     def about(self, formula: Formula) -> str:
         """Return what a derivative is taken by, and for whom."""
