@@ -75,15 +75,14 @@ WINDOWED: dict[str, Any] = {  # a convolution, a gather, what both come to
     "loss": {"cross_entropy": "t"},
     "optimizer": {"sgd": {"lr": 0.1}},
 }
+RECURRENCE = "h[n, s, k] = tanh(sum(U[k, j]*h[n, s-1, j], j) + sum(W[k, i]*x[n, s, i], i))"
 RECURRENT: dict[str, Any] = {  # a formula that reads its own output at the step before
     "model": "recurrent",
     "inputs": {"x": ["n", 5, 3], "t": ["n", 4]},
     "layers": [
         {
             "rnn": {
-                "formula": (
-                    "h[n, s, k] = tanh(sum(U[k, j] * h[n, s-1, j], j) + sum(W[k, i] * x[n, s, i], i))"
-                ),
+                "formula": RECURRENCE,
                 "parameters": {
                     "U": {"shape": [4, 4], "init": "uniform(-1, 1)"},
                     "W": {"shape": [4, 3], "init": "uniform(-1, 1)"},
@@ -184,7 +183,7 @@ def test_every_step_has_its_title_and_words() -> None:
 def test_a_recurrence_says_in_which_order_it_is_computed() -> None:
     words = " ".join("".join(Reader(page("recurrent")).words).split())
     assert "Computed for s = 4 … 0 in turn, each step from the one after it." in words
-    assert "for s_ in range(4, -1, -1):" in words
+    assert "for s in reversed(range(5)):" in words
     assert "one term, or none" in words
 
 
