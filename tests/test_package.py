@@ -168,9 +168,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_types_and_templates(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
-    templates = {path.relative_to(ROOT).as_posix() for path in (ROOT / "templates").rglob("*.j2")}
-    assert templates
-    assert held >= {f"symback/{name}" for name in templates} | {"symback/py.typed"}
+    files = (path for path in (ROOT / "templates").rglob("*") if path.is_file())
+    templates = {path.relative_to(ROOT).as_posix() for path in files}
+    assert {"templates/html/OFL.txt", "templates/html/stix-two-math-subset.woff2"} < templates
+    beside = {"symback/py.typed", "symback/inspect/messages.toml"}
+    assert held >= {f"symback/{name}" for name in templates} | beside
     assert not [name for name in held if name.startswith(("tests/", "examples/", "templates/"))]
 
 

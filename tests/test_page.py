@@ -18,11 +18,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from sympy import Add, Expr, Indexed, Mul, Pow, Rational, Symbol
 from sympy.core.parameters import distribute
 
 from symback import functions as fn
 from symback import pipeline, stable
+from symback.__main__ import cli
 from symback.emit import targets
 from symback.inspect import Language, Story, arrays, messages, show, story, whole, work
 from symback.inspect.page.drawing import drawn
@@ -202,6 +204,15 @@ def test_a_hostile_name_stays_text(tmp_path: Path) -> None:
     text = show(story(pipeline.derive(spec)), "html")
     assert "<img" not in text
     assert name in "".join(Reader(text).words)
+
+
+def test_the_command_writes_a_page(tmp_path: Path) -> None:
+    output = tmp_path / "net.html"
+    spec = str(EXAMPLES / "chain.yaml")
+    words = ["inspect", spec, "--format", "html", "--lang", "zh-TW", "-o", str(output)]
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 0, result.output
+    assert output.read_text(encoding="utf-8") == page("chain", Language.CHINESE)
 
 
 def test_only_what_is_asked_for() -> None:
