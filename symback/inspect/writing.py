@@ -118,6 +118,8 @@ class Writer(ABC, Generic[T]):
                 return self._power(expr)
             case fn.Flat():
                 return self.enclosed(self._listed(expr.args, ",")), Binds.ATOM
+            case fn.Delta():
+                return self.delta([self.write(arg) for arg in expr.args]), Binds.ATOM
             case fn.Slope():
                 above, below = (self.write(arg) for arg in expr.args)
                 return self.fraction(self.row("∂", above), self.row("∂", below)), Binds.ATOM
@@ -127,8 +129,6 @@ class Writer(ABC, Generic[T]):
                 return self._function(expr)
         if expr is pi:
             return self.row("π"), Binds.ATOM
-        if type(expr).__name__ == "KroneckerDelta":  # only `index` and `notation` know its class
-            return self.delta([self.write(arg) for arg in expr.args]), Binds.ATOM
         return self.called(str(getattr(expr, "word", type(expr).__name__.lower())), expr.args)
 
     def _tensor(self, letter: str, indices: Sequence[Expr]) -> T:
