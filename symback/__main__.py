@@ -173,9 +173,15 @@ def train(
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "latex", "json"]),
-    default="text",
+    type=click.Choice(["text", "pretty", "latex", "json", "html"]),
+    help="pretty, with drawn formulas, in a terminal; else text.",
+)
+@click.option(
+    "--lang",
+    type=click.Choice(["en", "zh-TW"]),
+    default="en",
     show_default=True,
+    help="The page's language (html).",
 )
 @click.option("--steps", is_flag=True, help="How each gradient was found, step by step.")
 @click.option(
@@ -188,13 +194,16 @@ def train(
 def inspect(
     spec: Path,
     wrt: str,
-    form: str,
+    form: str | None,
+    lang: str,
     steps: bool,
     stability: bool,
     output: str | None,
     show_stages: bool,
 ) -> None:
     """Show the network's equations, and how each gradient was found."""
+    if lang != "en" and form != "html":
+        raise click.UsageError("--lang goes with --format html")
     from symback import inspect as inspection
     from symback import making, pipeline
     from symback.files import write
@@ -203,17 +212,33 @@ def inspect(
         _show_stages(making.plan(spec))
     loaded = pipeline.load(spec)
     if stability:
-        shown = _stability(loaded, form, wrt)
+        shown = _stability(loaded, form or "text", wrt)
     else:
         named = [item.name for item in loaded.inputs]
         derivation = pipeline.derive(loaded, [wrt] if wrt in named else [])
         shown = inspection.show(
-            inspection.story(derivation, wrt), form, steps=steps, width=_width(output)
+            inspection.story(derivation, wrt),
+            form or ("pretty" if _in_terminal(output) else "text"),
+            steps=steps,
+            width=_width(output),
+            language=inspection.Language(lang),
         )
     if output and output != "-":
         write(Path(output), shown)
     else:
         click.echo(shown, nl=False)
+
+
+@cli.command()
+@spec_argument
+def summary(spec: Path) -> None:
+    """Show layers, shapes, parameters, and the work of a step."""
+    from symback import pipeline
+    from symback.inspect import story
+    from symback.inspect.summary import summary as table
+
+    styled = _in_terminal(None)
+    click.echo(table(story(pipeline.derive(spec)), _width(None), styled=styled), nl=False)
 
 
 @cli.command()
@@ -232,6 +257,23 @@ def check(spec_or_module: Path, target: str | None, seeds: int) -> None:
         click.echo(f"{title}: {report}", err=not report.right)
     if not all(report.right for _, report in reports):
         sys.exit(1)
+
+
+@cli.command("plot")
+@click.argument("history", type=click.Path(path_type=Path))
+@click.option("--spec", type=click.Path(path_type=Path), help="Draw the network's answers, too.")
+@click.option("--weights", type=click.Path(path_type=Path), help="NAME.weights.npz by default.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Where to draw: .png, .svg or .pdf."
+)
+def draw(history: Path, spec: Path | None, weights: Path | None, output: Path | None) -> None:
+    """Draw NAME.history.csv, what `train` saved of every epoch.
+
+    With --spec also the decision boundary, the confusion matrix and the worst mistakes.
+    """
+    from symback import session
+
+    click.echo(f"wrote {session.redraw(history, spec, weights, output)}")
 
 
 @cli.command()
@@ -331,7 +373,7 @@ def _stability(spec: Any, form: str, wrt: str) -> str:
 
     from symback import graph, stability
 
-    if form == "latex" or wrt:
+    if form not in {"text", "json"} or wrt:
         raise click.UsageError("--stability is text or json, of the whole network")
     found = stability.sites(graph.build(spec))
     if form == "json":
@@ -369,8 +411,12 @@ def _width(output: str | None) -> int:
     """Return how many columns there are: the terminal's, 100 where it is a file or a pipe."""
     import shutil
 
-    in_terminal = output is None and sys.stdout.isatty()
-    return shutil.get_terminal_size((100, 24)).columns if in_terminal else 100
+    return shutil.get_terminal_size((100, 24)).columns if _in_terminal(output) else 100
+
+
+def _in_terminal(output: str | None) -> bool:
+    """Say whether what is printed is seen in a terminal."""
+    return output is None and sys.stdout.isatty()
 
 
 def main() -> None:

@@ -12,7 +12,8 @@ import click
 
 Show = Callable[[Any], None]
 BARS = "▁▂▃▄▅▆▇█"
-CURVE = 24  # characters of the small loss curve
+CURVE = 40  # characters of the small loss curve
+NAMES = {"lr": "learning rate"}
 
 
 @contextmanager
@@ -40,27 +41,52 @@ def plain(epochs: int) -> Iterator[Show]:
 
 @contextmanager
 def live(epochs: int) -> Iterator[Show]:
-    """Draw a bar, the time left and a small curve of the loss; below, the last epoch's figures."""
+    """Draw a bar with the time left, the last epoch's figures below, and a curve of the loss.
+
+    Colours are left out where NO_COLOR is set.
+    """
     from rich.console import Console, Group
     from rich.live import Live
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as TimeLeft
-    from rich.text import Text
 
     losses: list[float] = []
     console = Console(highlight=False)
-    bar = BarColumn(bar_width=18)
-    last = TextColumn("{task.fields[curve]}")
-    progress = Progress(TextColumn("epoch"), MofNCompleteColumn(), bar, TimeLeft(), last)
-    task = progress.add_task("", total=epochs, curve="")
+    bar = BarColumn(bar_width=28)
+    left = TextColumn("left"), TimeLeft(compact=True)
+    progress = Progress(TextColumn("epoch"), MofNCompleteColumn(), bar, *left)
+    task = progress.add_task("", total=epochs)
     with Live(progress, console=console, refresh_per_second=8) as screen:
 
         def show(row: Any) -> None:
             losses.append(row.loss)
-            progress.update(task, completed=row.epoch, curve=curve(losses))
-            screen.update(Group(progress, Text(figures(row))))
+            progress.update(task, completed=row.epoch)
+            screen.update(Group(progress, table(row), f"loss   {curve(losses)}  {row.loss:.4g}"))
 
         yield show
+
+
+def table(row: Any) -> Any:
+    """Return an epoch's figures below their names; those of the validation in a row of their own.
+
+    What it returns is rich's table.
+    """
+    from rich.table import Table
+
+    figures = {name: value for name, value in row._asdict().items() if name != "epoch"}
+    held = {name: value for name, value in figures.items() if name.startswith("val_")}
+    names = [name for name in figures if name not in held]
+    made = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("", *names) if held else names:
+        made.add_column(NAMES.get(name, name.replace("_", " ")), min_width=8)
+    shown = [f"{figures[name]:.4g}" for name in names]
+    if not held:
+        made.add_row(*shown)
+        return made
+    made.add_row("training", *shown)
+    beside = (held.get(f"val_{name}") for name in names)
+    made.add_row("validation", *("" if value is None else f"{value:.4g}" for value in beside))
+    return made
 
 
 def in_terminal() -> bool:

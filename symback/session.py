@@ -6,11 +6,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from types import ModuleType
+from typing import Any
+from zipfile import BadZipFile
 
 import click
 
 from symback import making, pipeline, plot, progress, training
+from symback.errors import Mistake, UserError
 from symback.making import Plan
+from symback.plot.figures import read
 from symback.training import Trained
 
 
@@ -66,7 +71,8 @@ def run(plan: Plan, to: Places, epochs: int | None, seed: int | None, voice: Voi
     with _shown(voice, count) as show:
         start = settings.seed if seed is None else seed
         trained = training.run(module, given, start, count, show)
-    written = _save(trained, to, plan.module.name)
+    answers = training.answers(plan.spec, module, trained.params, given) if to.plot else None
+    written = _save(trained, to, answers, plan.module.name)
     _tell(trained, written, voice)
     return trained.stopped
 
@@ -79,12 +85,14 @@ def _shown(voice: Voice, epochs: int) -> AbstractContextManager[progress.Show]:
     return progress.live(epochs) if progress.in_terminal() else progress.plain(epochs)
 
 
-def _save(trained: Trained, to: Places, title: str) -> tuple[Path, ...]:
+def _save(
+    trained: Trained, to: Places, answers: plot.Answers | None, title: str
+) -> tuple[Path, ...]:
     """Write weights, history and plot; return all that the session wrote."""
     trained.save(to.weights, to.history)
-    if to.plot is None or not trained.history:
+    if to.plot is None or not trained.history.rows:
         return tuple(path for path in to.all if path != to.plot)
-    plot.history(to.plot, trained.history, title)
+    plot.draw(to.plot, trained.history, answers, title)
     return to.all
 
 
@@ -94,16 +102,47 @@ def _tell(trained: Trained, written: Sequence[Path], voice: Voice) -> None:
         ended = {
             "event": "end",
             "stopped": trained.stopped,
-            "epochs": len(trained.history),
+            "epochs": len(trained.history.rows),
             "test": progress.finite(trained.test),
             "files": [str(path) for path in written],
         }
         click.echo(json.dumps(ended))
     elif voice is Voice.TEXT:
-        click.echo(f"{trained.stopped} after {len(trained.history)} epochs")
+        click.echo(f"{trained.stopped} after {len(trained.history.rows)} epochs")
         if trained.test:
             figures = "  ".join(f"{name} {value:.4g}" for name, value in trained.test.items())
             click.echo(f"test  {figures}")
         click.echo(f"saved {', '.join(map(str, written))}")
         if not plot.available():
             click.echo(f"no plot without matplotlib: {plot.INSTALL}")
+
+
+def redraw(history: Path, spec: Path | None, weights: Path | None, output: Path | None) -> Path:
+    """Draw a saved history; with its spec also what the saved weights answer. Return the file.
+
+    Raises UserError where one of the files isn't what it should be.
+    """
+    name = history.name.removesuffix(".csv").removesuffix(".history")
+    picture = output or history.with_name(f"{name}.loss.png")
+    plot.require(picture)
+    figures = read(history)
+    answers = None
+    if spec is not None:
+        loaded = pipeline.load(spec)
+        module = pipeline.compile(loaded)
+        params = _loaded(module, weights or history.with_name(f"{name}.weights.npz"))
+        given = training.examples(loaded, module, "numpy")
+        answers = training.answers(loaded, module, params, given)
+    plot.draw(picture, figures, answers, name)
+    return picture
+
+
+def _loaded(module: ModuleType, weights: Path) -> Any:
+    """Return saved parameters. Raises UserError where they aren't the network's."""
+    try:
+        return module.load(weights)
+    except FileNotFoundError:
+        hint = "name the file with --weights"
+        raise UserError(Mistake("there is no such file", hint=hint, source=str(weights))) from None
+    except (OSError, ValueError, BadZipFile) as error:
+        raise UserError(Mistake(f"these are no weights of the network: {error}")) from None

@@ -1,13 +1,14 @@
 """A generated module at work: data in, parameters, history and test figures out."""
 
 import inspect
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from symback import data
+from symback import data, plot
 from symback.emit.target import printer
 from symback.errors import Mistake, UserError
 from symback.files import put
@@ -15,6 +16,7 @@ from symback.spec import Spec
 
 Report = Callable[[Any], None]  # what is done with the figures of an epoch, a named tuple
 DRAWN = 64  # examples drawn where the spec names no data
+PROBED = 64  # training rows that each layer's gradient is measured on, after every epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,14 @@ class Trained:
 
     module: ModuleType
     params: Any
-    history: Any  # the module's History: a list of named tuples
+    history: plot.History
     stopped: str
     test: Mapping[str, float]
 
     def save(self, weights: Path, history: Path) -> None:
         """Write the parameters as NPZ and the figures of every epoch as CSV."""
         put(weights, lambda path: self.module.save(path, self.params))
-        put(history, lambda path: self.history.to_csv(path))
+        put(history, self.history.save)
 
 
 def names(module: ModuleType) -> tuple[str, ...]:
@@ -89,13 +91,72 @@ def run(
 
     params = module.init(seed)
     chosen = {} if epochs is None else {"epochs": epochs}
+    probed = [array[:PROBED] for array in given.train]
+    measured: list[dict[str, float]] = []
+
+    def each(row: Any) -> None:
+        measured.append(layer_norms(module.value_and_grad(params, *probed)[1]))
+        if report is not None:
+            report(row)
+
     try:
         with np.errstate(all="ignore"):  # what isn't finite is told by the module, with its layer
-            history = module.train(params, *given.train, seed=seed, report=report, **chosen)
+            history = module.train(params, *given.train, seed=seed, report=each, **chosen)
             test = module.evaluate(params, *given.test) if given.test else {}
     except (ValueError, ArithmeticError) as error:
         hint = ""
         if isinstance(error, ArithmeticError):
             hint = "a smaller learning rate, clip_norm, or inputs that are standardised may help"
         raise UserError(Mistake(str(error), hint=hint)) from None
-    return Trained(module, params, history, str(history.stopped), test)
+    return Trained(module, params, told(history, measured), str(history.stopped), test)
+
+
+def layer_norms(grads: Mapping[str, Any]) -> dict[str, float]:
+    """Return ‖∂L/∂w‖₂ of each layer, all its parameters together."""
+    import numpy as np
+
+    squares: dict[str, float] = {}
+    for key, grad in grads.items():
+        layer = key.partition(".")[0]
+        squares[layer] = squares.get(layer, 0.0) + float((np.asarray(grad, float) ** 2).sum())
+    return {layer: math.sqrt(square) for layer, square in squares.items()}
+
+
+def told(history: Sequence[Any], measured: Sequence[Mapping[str, float]]) -> plot.History:
+    """Return the figures of every epoch, with the gradient norms of the layers measured after it.
+
+    An epoch that was interrupted before they were measured has none.
+    """
+    layers = tuple(measured[0]) if measured else ()
+    names = history[0]._fields if history else ("epoch", "loss")
+    beside = [tuple(each.values()) for each in measured]
+    beside += [(math.nan,) * len(layers)] * (len(history) - len(beside))
+    return plot.History(
+        (*names, *(f"gradient_norm.{layer}" for layer in layers)),
+        tuple((*row, *norms) for row, norms in zip(history, beside, strict=True)),
+    )
+
+
+def answers(spec: Spec, module: ModuleType, params: Any, given: Examples) -> plot.Answers | None:
+    """Return what a network says of the test rows, or of the training rows where there are none.
+
+    None where it has more than one input or target, or its answers are no classes.
+    """
+    from symback.plot import figures
+
+    rows = given.test or given.train
+    if len(rows) != 2:
+        return None
+    classes = next((item.classes for item in spec.inputs if item.name == names(module)[1]), None)
+
+    def predict(x: Any) -> Any:
+        import numpy as np
+
+        return np.asarray(module.predict(params, x if takes_arrays(given) else x.tolist()))
+
+    return figures.answers(predict, *rows, classes)
+
+
+def takes_arrays(given: Examples) -> bool:
+    """Say whether the module takes arrays; plain Python's takes lists."""
+    return not isinstance(given.train[0], list)

@@ -107,7 +107,7 @@ def test_what_emits_code_never_sees_sympy() -> None:
 
 
 def test_only_index_computes_with_deltas() -> None:
-    """`functions` defines them, `notation` writes them down for a reader: no other file may."""
+    """`functions` defines them; `notation` and `writing` write them down: no other file may."""
     knowing = set()
     for name, path in files().items():
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -118,7 +118,8 @@ def test_only_index_computes_with_deltas() -> None:
             }
             if "Delta" in words:
                 knowing.add(name)
-    assert knowing - {"symback.notation", "symback.functions"} == {"symback.index"}
+    writing = {"symback.notation", "symback.inspect.writing", "symback.functions"}
+    assert knowing - writing == {"symback.index"}
 
 
 def loaded(code: str) -> set[str]:
@@ -168,9 +169,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_types_and_templates(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
-    templates = {path.relative_to(ROOT).as_posix() for path in (ROOT / "templates").rglob("*.j2")}
-    assert templates
-    assert held >= {f"symback/{name}" for name in templates} | {"symback/py.typed"}
+    files = (path for path in (ROOT / "templates").rglob("*") if path.is_file())
+    templates = {path.relative_to(ROOT).as_posix() for path in files}
+    assert {"templates/html/OFL.txt", "templates/html/stix-two-math-subset.woff2"} < templates
+    beside = {"symback/py.typed", "symback/inspect/messages.toml"}
+    assert held >= {f"symback/{name}" for name in templates} | beside
     assert not [name for name in held if name.startswith(("tests/", "examples/", "templates/"))]
 
 

@@ -6,6 +6,7 @@ from sympy import Expr
 
 from symback.graph import Equation, Graph, Loop
 from symback.program import Dim, Tensor
+from symback.shown import Shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Derivation:
+class Derivation(Shown):
     """Every equation of a network, forward and backward, in the order of computation."""
 
     graph: Graph

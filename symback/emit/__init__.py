@@ -20,12 +20,16 @@ from symback.emit.reading import live
 from symback.emit.target import Boxes, printer
 from symback.emit.templates import environment
 from symback.emit.text import safe
-from symback.program import Program
+from symback.program import Program, Statement
+from symback.shown import Shown
+from symback.targets import names
 from symback.targets._alone import Alone
+
+CODE = 72  # columns of a statement's code beside its formula
 
 
 @dataclass(frozen=True, slots=True)
-class Module:
+class Module(Shown):
     """A module's text; `name` is the model's, `target` the language it is written for."""
 
     name: str
@@ -64,6 +68,12 @@ def emit(program: Program, target: str) -> Module:
     view = replace(view, body=body, imports=imports(body))
     text = templates.get_template("common/module.py.j2").render(m=view)
     return Module(program.model, target, text)
+
+
+def codes(statement: Statement, program: Program) -> dict[str, str]:
+    """Return a statement's code for each target, without its formula."""
+    bare = (replace(statement, because=""),)
+    return {name: "\n".join(printer(name).lines(bare, program, CODE)) for name in names()}
 
 
 def standalone(program: Program, target: str) -> tuple[Module, ...]:

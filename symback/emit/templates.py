@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from jinja2 import BaseLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
@@ -23,13 +24,25 @@ def environment() -> Environment:
 
 
 def loader() -> BaseLoader:
+    """Return what reads the templates."""
+    at = folder()
+    return FileSystemLoader(at) if isinstance(at, Path) else PackageLoader("symback", "templates")
+
+
+def folder() -> Traversable:
     """Return where the templates are: in the installed package, or beside it in a checkout."""
-    if files("symback").joinpath("templates").is_dir():
-        return PackageLoader("symback", "templates")
+    installed = files("symback").joinpath("templates")
+    if installed.is_dir():
+        return installed
     checkout = Path(__file__).parents[2] / "templates"
     if (checkout / "common" / "module.py.j2").is_file():
-        return FileSystemLoader(checkout)
+        return checkout
     raise FileNotFoundError("symback's templates are missing: reinstall the package")
+
+
+def data(path: str) -> bytes:
+    """Return the bytes of a file of the templates, a font say."""
+    return folder().joinpath(path).read_bytes()
 
 
 @cache

@@ -6,10 +6,11 @@ from sympy import Expr, Indexed
 
 from symback import index as ix
 from symback.program import Constant, Data, Dim, State, Tensor, Training
+from symback.shown import Shown
 
 
 @dataclass(frozen=True, slots=True)
-class Equation:
+class Equation(Shown):
     """target = rhs, in the letters it was written in."""
 
     target: Expr
@@ -71,7 +72,7 @@ class Rewrite:
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
+class Graph(Shown):
     """The network: tensors, and nodes in an order in which they can be computed."""
 
     model: str

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from symback import notation
+from symback.inspect.messages import text
 from symback.inspect.story import Formula, Part, Story, shown
 from symback.program import Tensor
 
@@ -55,14 +56,14 @@ def _formula(formula: Formula, story: Story, *, steps: bool) -> dict[str, Any]:
 
 
 def _part(part: Part, story: Story) -> dict[str, Any]:
-    names = shown(part, story.program)
+    names = shown(part, story.adjoints)
     return {
         "layer": part.layer,
         "steps": [
             {
                 "kind": rung.kind,
                 "equation": notation.equation(part.target, rung.rhs, names),
-                "words": rung.words,
+                "words": " ".join(text(words) for words in rung.words),
             }
             for rung in part.ladder
         ],

@@ -1,25 +1,13 @@
-r"""A story as a LaTeX document that compiles as it is: \frac{\partial L}{\partial W_{1,oi}} …
-
-Terms and factors stand in `notation`'s order, so that a formula reads the same everywhere.
-"""
+r"""Formulas in LaTeX: \frac{\partial L}{\partial W_{1,oi}} …, and text with nothing to act on."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from sympy import Add, Expr, Indexed, Integer, Mul, Pow, Rational, Symbol, pi
+from sympy import Expr, Integer, Rational
 
-from symback import functions as fn
-from symback.inspect.story import Formula, Part, Story
-from symback.inspect.words import TITLES
-from symback.notation import Binds, in_order, is_short, over
+from symback.inspect import writing
+from symback.notation import Binds, is_short
 
-PREAMBLE = r"""\documentclass{article}
-\usepackage[utf8]{inputenc}
-\usepackage[T1]{fontenc}
-\usepackage{amsmath,amssymb}
-\usepackage[margin=2.5cm]{geometry}
-\allowdisplaybreaks
-"""
 ESCAPED = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -54,82 +42,13 @@ GREEK = {"alpha", "beta", "gamma", "delta", "epsilon", "eta", "theta", "kappa", 
 }  # fmt: skip
 KNOWN = {"exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh"}  # LaTeX has these
 RENAMED = {"asin": "arcsin", "acos": "arccos", "atan": "arctan"}
-COMPARED = {">": ">", "≥": r"\ge", "<": "<", "≤": r"\le", "=": "=", "≠": r"\ne"}
-SPOKEN = re.compile(r"(Σ_[a-z](?![a-z])|δ\([a-z],[a-z]\))")
+BIG = {"sum": r"\sum", "prod": r"\prod", "max": r"\max", "min": r"\min"}
+TALL = (r"\frac", r"\sum", r"\prod", r"\begin")
+SHORT = 12  # an exponent of more characters is written as the argument of exp
+SIGNS = {ord("∂"): r"\partial ", ord("π"): r"\pi ", ord("·"): r" \, "} | {
+    ord("≥"): r"\ge", ord("≤"): r"\le", ord("≠"): r"\ne", ord("−"): "-"
+}  # fmt: skip
 TEN_POWER = re.compile(r"(.*)e([-+]?\d+)")
-
-
-def document(story: Story, *, steps: bool) -> str:
-    """Return a whole document; `steps` shows how each gradient was found."""
-    program = story.program
-    lines = [PREAMBLE, r"\begin{document}", rf"\section*{{{escaped(program.model)}}}"]
-    for title, formulas in (("Forward", story.forward), ("Loss", story.loss)):
-        lines += [rf"\subsection*{{{title}}}", *_aligned(formulas, story.adjoints)]
-    lines.append(r"\subsection*{Backward}")
-    if steps:
-        for formula in story.backward:
-            lines += _ladder(formula, story.adjoints)
-    else:
-        lines += _aligned(story.backward, story.adjoints)
-    if program.assumptions:
-        lines += [r"\subsection*{Taken for granted, and checked before training}"]
-        lines += _listed([assumption.because for assumption in program.assumptions])
-    if program.notes:
-        lines += [r"\subsection*{Stability and kinks}", *_listed(program.notes)]
-    return "\n".join([*lines, r"\end{document}", ""])
-
-
-def _aligned(formulas: Sequence[Formula], adjoints: Mapping[str, str]) -> list[str]:
-    """Return equations below each other, numbered."""
-    rows = [_row(formula, adjoints) for formula in formulas]
-    return [r"\begin{align}", " \\\\\n".join(rows), r"\end{align}"] if rows else []
-
-
-def _row(formula: Formula, adjoints: Mapping[str, str]) -> str:
-    writers = [Writer(part, adjoints) for part in formula.parts]
-    terms = [writer.text(part.rhs) for writer, part in zip(writers, formula.parts, strict=True)]
-    return f"{writers[0].text(formula.parts[0].target)} &= {' + '.join(terms)}"
-
-
-def _ladder(formula: Formula, adjoints: Mapping[str, str]) -> Iterator[str]:
-    by = "" if formula.of is None else f", the gradient by {formula.of.key}"
-    name = named(formula.name, adjoints)
-    yield rf"\paragraph{{${name}$, layer {escaped(formula.layer)}{escaped(by)}}}"
-    for part in formula.steps:
-        if not part.ladder:
-            continue
-        if len(formula.steps) > 1:
-            yield f"What reaches it through {escaped(part.layer)}:"
-        writer = Writer(part, adjoints)
-        rows = []
-        for place, rung in enumerate(part.ladder):
-            left = writer.text(part.target) if not place else ""
-            words = escaped(TITLES[rung.kind])
-            rows.append(rf"{left} &= {writer.text(rung.rhs)} && \text{{{words}}}")
-        yield from (r"\begin{align}", " \\\\\n".join(rows), r"\end{align}")
-        yield from _listed([rung.words for rung in part.ladder if rung.words])
-    if not formula.is_told:
-        yield from _aligned([formula], adjoints)
-    yield rf"\noindent In NumPy: \texttt{{{escaped(formula.code)}}}"
-
-
-def _listed(words: Sequence[str]) -> list[str]:
-    if not words:
-        return []
-    return [r"\begin{itemize}", *(rf"\item {_sentence(each)}" for each in words), r"\end{itemize}"]
-
-
-def _sentence(words: str) -> str:
-    """Return words with the sums and deltas they speak of as formulas."""
-    parts = SPOKEN.split(words)
-    shown = [escaped(part) for part in parts]
-    shown[1::2] = [SPOKEN.sub(_spoken, part) for part in parts[1::2]]
-    return "".join(shown)
-
-
-def _spoken(match: re.Match[str]) -> str:
-    sign = r"\sum" if match[0].startswith("Σ") else r"\delta"
-    return f"${sign}_{{{re.sub('[^a-z]', '', match[0])}}}$"
 
 
 def escaped(text: str) -> str:
@@ -157,63 +76,32 @@ def _word(word: str) -> str:
     return word if len(word) == 1 else rf"\mathrm{{{escaped(word)}}}"
 
 
-class Writer:
+class Writer(writing.Writer[str]):
     """Writes the expressions of one part, in its letters."""
 
-    def __init__(self, part: Part, adjoints: Mapping[str, str]) -> None:
-        self.names = part.names
-        self.sizes = part.sizes
-        self.adjoints = adjoints
+    minus = " - "
+    times = r" \, "
 
-    def text(self, expr: Expr) -> str:
-        """Return an expression."""
-        return self._shown(expr)[0]
+    def row(self, *parts: str) -> str:
+        """Return parts beside each other, the signs among them in LaTeX."""
+        return "".join(parts).translate(SIGNS)
 
-    def _within(self, expr: Expr, least: Binds) -> str:
-        shown, binds = self._shown(expr)
-        return shown if binds >= least else rf"\left({shown}\right)"
+    def tensor(self, name: str, indices: Sequence[str]) -> str:
+        """Return an element of a tensor."""
+        return named(name, self.adjoints, subscript(indices))
 
-    def _shown(self, expr: Expr) -> tuple[str, Binds]:
-        match expr:
-            case Rational():
-                return self._number(expr)
-            case Indexed():
-                return self._name(str(expr.base.label), self._subscript(expr.indices)), Binds.ATOM
-            case fn.Index():
-                return _index(expr.name), Binds.ATOM
-            case Symbol():
-                return self._name(expr.name), Binds.ATOM
-            case fn.Size():
-                size = self.sizes.get(f"|{expr.range}|", "")
-                return (_word(size) if size.isalpha() else size) or f"|{expr.range}|", Binds.ATOM
-            case Add():
-                return self._sum(expr), Binds.SUM
-            case Mul():
-                return self._product(expr)
-            case Pow():
-                return self._power(expr)
-            case fn.Flat():
-                return f"({self._subscript(expr.args)})", Binds.ATOM
-            case fn.Slope():
-                above, below = (self.text(arg) for arg in expr.args)
-                return rf"\frac{{\partial {above}}}{{\partial {below}}}", Binds.ATOM
-            case fn.Reduction():
-                return self._reduction(expr)
-            case fn.Elementwise():
-                return self._function(expr)
-        if expr is pi:
-            return r"\pi", Binds.ATOM
-        # The only function left is Kronecker's delta.
-        return rf"\delta_{{{self._subscript(expr.args)}}}", Binds.ATOM
+    def index(self, name: str) -> str:
+        """Return an index: i, i' for its second copy, a longer word upright."""
+        letter, primes = name.rstrip("'"), "'" * (len(name) - len(name.rstrip("'")))
+        shown = letter if len(letter) == 1 else rf"\mathit{{{escaped(letter)}}}"
+        return f"{shown}{primes}"
 
-    def _name(self, letter: str, subscript: str = "") -> str:
-        return named(self.names.get(letter, letter), self.adjoints, subscript)
+    def size(self, shown: str) -> str:
+        """Return how many values an index takes."""
+        return _word(shown) if shown.isalpha() else shown
 
-    def _subscript(self, parts: Sequence[Expr]) -> str:
-        shown = [self.text(part) for part in parts]
-        return ("" if all(len(part) == 1 for part in shown) else ",").join(shown)
-
-    def _number(self, value: Rational) -> tuple[str, Binds]:
+    def number(self, value: Rational) -> tuple[str, Binds]:
+        """Return a number: decimal where that is short, else a fraction or a power of ten."""
         sign = "-" if value < 0 else ""
         binds = Binds.SUM if sign else Binds.ATOM
         if isinstance(value, Integer):
@@ -227,85 +115,51 @@ class Writer:
             binds = min(binds, Binds.PRODUCT)
         return f"{sign}{decimal}", binds
 
-    def _sum(self, expr: Expr) -> str:
-        added, taken = in_order(expr)
-        shown = " + ".join(self._within(term, Binds.SUM) for term in added)
-        for term in taken:
-            part = self._within(term, Binds.PRODUCT)
-            shown = f"{shown} - {part}" if shown else f"-{part}"
-        return shown
+    def fraction(self, above: str, below: str) -> str:
+        """Return a fraction."""
+        return rf"\frac{{{above}}}{{{below}}}"
 
-    def _product(self, expr: Expr) -> tuple[str, Binds]:
-        value, above, below = over(expr)
-        sign = "-" if value < 0 else ""
-        value = abs(value)
-        if not is_short(value):
-            below = [Integer(value.q), *below]
-            value = Integer(value.p)
-        if value != 1 or not above:
-            above = [value, *above]
-        shown = self._factors(above)
-        if below:
-            shown = rf"\frac{{{shown}}}{{{self._factors(below)}}}"
-        return f"{sign}{shown}", Binds.SUM if sign else Binds.PRODUCT
+    def enclosed(self, inside: str, sides: str = "()") -> str:
+        """Return the inside between two signs, as tall as it is."""
+        if any(command in inside for command in TALL):
+            return rf"\left{sides[0]}{inside}\right{sides[1]}"
+        return f"{sides[0]}{inside}{sides[1]}"
 
-    def _factors(self, parts: Sequence[Expr]) -> str:
-        if len(parts) == 1:
-            return self.text(parts[0])
-        shown = [self._within(part, Binds.POWER) for part in parts[:-1]]
-        last = self.text if isinstance(parts[-1], fn.SumOver) else self._factor
-        return r" \, ".join([*shown, last(parts[-1])])
+    def raised(self, base: str, exponent: str) -> str:
+        """Return a power."""
+        return f"{{{base}}}^{{{exponent}}}"
 
-    def _factor(self, part: Expr) -> str:
-        return self._within(part, Binds.POWER)
+    def root(self, inside: str) -> str:
+        """Return a square root."""
+        return rf"\sqrt{{{inside}}}"
 
-    def _power(self, expr: Expr) -> tuple[str, Binds]:
-        base, exponent = expr.args
-        if exponent.is_Integer and exponent < 0:
-            return rf"\frac{{1}}{{{self.text(base ** (-exponent))}}}", Binds.PRODUCT
-        return f"{{{self._within(base, Binds.ATOM)}}}^{{{self.text(exponent)}}}", Binds.POWER
+    def big(self, word: str, bound: Sequence[str]) -> str:
+        """Return the sign of a reduction."""
+        sign = BIG.get(word) or rf"\operatorname{{{escaped(word)}}}"
+        return rf"{sign}_{{{subscript(bound)}}} "
 
-    def _reduction(self, expr: fn.Reduction) -> tuple[str, Binds]:
-        bound = self._subscript(expr.bound)
-        if isinstance(expr, fn.SumOver | fn.ProdOver):
-            sign = r"\sum" if isinstance(expr, fn.SumOver) else r"\prod"
-            return rf"{sign}_{{{bound}}} {self._within(expr.body, Binds.PRODUCT)}", Binds.PRODUCT
-        word = expr.word if expr.word in {"max", "min"} else ""
-        sign = rf"\{word}" if word else rf"\operatorname{{{escaped(expr.word)}}}"
-        return rf"{sign}_{{{bound}}} \left({self.text(expr.body)}\right)", Binds.ATOM
-
-    def _function(self, expr: fn.Elementwise) -> tuple[str, Binds]:
-        args = [self.text(arg) for arg in expr.args]
-        if type(expr) in fn.COMPARISONS:
-            sign = COMPARED[fn.COMPARISONS[type(expr)]]
-            return rf"\left[{args[0]} {sign} {args[1]}\right]", Binds.ATOM
-        match expr:
-            case fn.where():
-                condition = args[0].removeprefix(r"\left[").removesuffix(r"\right]")
-                bare = type(expr.args[0]) in fn.COMPARISONS
-                tested = condition if bare else rf"{args[0]} \ne 0"
-                rows = rf"{args[1]} & {tested} \\ {args[2]} & \text{{elsewhere}}"
-                return rf"\begin{{cases}} {rows} \end{{cases}}", Binds.SUM
-            case fn.abs_():
-                return rf"\left|{args[0]}\right|", Binds.ATOM
-            case fn.sqrt():
-                return rf"\sqrt{{{args[0]}}}", Binds.ATOM
-            case fn.power():
-                base = self._within(expr.args[0], Binds.ATOM)
-                return f"{{{base}}}^{{{args[1]}}}", Binds.POWER
-            case fn.exp() if len(args[0]) < 12:
-                return f"e^{{{args[0]}}}", Binds.POWER
-        word = RENAMED.get(expr.word, expr.word)
+    def word(self, word: str) -> str:
+        """Return a function's name."""
+        word = RENAMED.get(word, word)
         latin = word in KNOWN or word in RENAMED.values()
-        sign = f"\\{word}" if latin else rf"\operatorname{{{escaped(word)}}}"
-        return rf"{sign}\left({', '.join(args)}\right)", Binds.ATOM
+        return f"\\{word}" if latin else rf"\operatorname{{{escaped(word)}}}"
+
+    def called(self, word: str, args: Sequence[Expr]) -> tuple[str, Binds]:
+        """Return a function of its arguments; a short exponential as a power of e."""
+        if word == "exp" and len(exponent := self.write(args[0])) < SHORT:
+            return f"e^{{{exponent}}}", Binds.POWER
+        return super().called(word, args)
+
+    def delta(self, indices: Sequence[str]) -> str:
+        """Return Kronecker's delta."""
+        return rf"\delta_{{{subscript(indices)}}}"
+
+    def cases(self, yes: str, condition: str, no: str) -> str:
+        """Return a branch."""
+        rows = rf"{yes} & {condition} \\ {no} & \text{{elsewhere}}"
+        return rf"\begin{{cases}} {rows} \end{{cases}}"
 
 
-def _index(name: str) -> str:
-    """Return an index: i, i' for its second copy, a longer word upright."""
-    letter, primes = name.rstrip("'"), "'" * (len(name) - len(name.rstrip("'")))
-    shown = letter if len(letter) == 1 else rf"\mathit{{{escaped(letter)}}}"
-    return f"{shown}{primes}"
-
-
-__all__ = ["Writer", "document", "escaped", "named"]
+def subscript(parts: Sequence[str]) -> str:
+    """Return indices below a name, a comma between them where one is longer than a letter."""
+    return ("" if all(len(part) == 1 for part in parts) else ",").join(parts)

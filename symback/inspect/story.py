@@ -1,7 +1,8 @@
 """Derivation → Story: what is shown of it, in order; how it looks is another file's business."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sympy import Expr
 from sympy.core.parameters import distribute
@@ -12,9 +13,15 @@ from symback import lower, notation
 from symback.derivation import Derivation, Line, Term
 from symback.errors import Mistake, UserError, near_miss
 from symback.graph import name_of
-from symback.inspect.words import told
+from symback.inspect import latex
+from symback.inspect.messages import Said
+from symback.inspect.words import Letters, told
+from symback.inspect.writing import Writer
 from symback.program import Program, Role, Statement, Tensor
 from symback.targets import numpy
+
+T = TypeVar("T")
+Kind = Callable[[Mapping[str, str], Mapping[str, str], Mapping[str, str]], Writer[T]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +30,7 @@ class Rung:
 
     kind: str  # chain, raw, contracted, assumed, reused
     rhs: Expr
-    words: str
+    words: tuple[Said, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,10 @@ class Part:
     sizes: Mapping[str, str]  # "|n|" → "N"
     ladder: tuple[Rung, ...]
 
+    def writer(self, kind: Kind[T], adjoints: Mapping[str, str]) -> Writer[T]:
+        """Return a writer of that kind for the part's letters."""
+        return kind(self.names, self.sizes, adjoints)
+
 
 @dataclass(frozen=True, slots=True)
 class Formula:
@@ -48,6 +59,7 @@ class Formula:
     steps: tuple[Part, ...]  # the same, each in the letters it was derived in
     text: str  # the equation as the emitted comment has it
     code: str  # the line of the NumPy module
+    statement: Statement
 
     @property
     def layer(self) -> str:
@@ -58,6 +70,15 @@ class Formula:
     def is_told(self) -> bool:
         """Whether the last step of its only term is the whole equation."""
         return len(self.steps) == 1 and bool(self.steps[0].ladder)
+
+    def sides(self, kind: Kind[T], adjoints: Mapping[str, str]) -> tuple[T, T]:
+        """Return what is computed, and the sum of its terms, as a writer shows them."""
+        writers = [part.writer(kind, adjoints) for part in self.parts]
+        terms: list[T | str] = []
+        for part, writer in zip(self.parts, writers, strict=True):
+            terms += [writer.plus] if terms else []
+            terms.append(writer.write(part.rhs))
+        return writers[0].write(self.parts[0].target), writers[0].row(*terms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +94,12 @@ class Story:
     @property
     def adjoints(self) -> Mapping[str, str]:
         """Every adjoint's name, with the tensor that it is the derivative by."""
-        held = self.program.with_role(Role.ADJOINT)
-        return {tensor.name: tensor.name.removeprefix("d") for tensor in held}
+        return adjoint_names(self.program)
+
+
+def adjoint_names(program: Program) -> dict[str, str]:
+    """Return every adjoint's name, with the tensor that it is the derivative by."""
+    return {t.name: t.name.removeprefix("d") for t in program.with_role(Role.ADJOINT)}
 
 
 def story(derivation: Derivation, wrt: str = "") -> Story:
@@ -133,49 +158,57 @@ def _formulas(
 ) -> Iterator[Formula]:
     by_name = {statement.target.name: statement for statement in statements}
     tensors = {tensor.name: tensor for tensor in program.tensors}
+    adjoints = adjoint_names(program)
     for line in lines:
         statement = by_name[line.target]
         tensor = tensors.get(line.target)
         of = None
         if tensor is not None and tensor.role is Role.ADJOINT:
             of = tensors.get(line.target.removeprefix("d"))
-        parts = tuple(_part(term) for term in lower.aligned(line))
+        parts = tuple(_part(term, adjoints) for term in lower.aligned(line))
         yield Formula(
             line.target,
             of,
             parts,
-            tuple(_part(term) for term in line.terms),
-            _text(parts, program),
+            tuple(_part(term, adjoints) for term in line.terms),
+            _text(parts, adjoints),
             numpy.code(statement, program),
+            statement,
         )
 
 
-def _text(parts: Sequence[Part], program: Program) -> str:
+def _text(parts: Sequence[Part], adjoints: Mapping[str, str]) -> str:
     """Return an equation as the emitted comment has it."""
-    names = shown(parts[0], program)
-    terms = [notation.text(part.rhs, shown(part, program)) for part in parts]
+    names = shown(parts[0], adjoints)
+    terms = [notation.text(part.rhs, shown(part, adjoints)) for part in parts]
     return f"{notation.text(parts[0].target, names)} = {' + '.join(terms)}"
 
 
-def shown(part: Part, program: Program) -> dict[str, str]:
-    """Return how the letters of a part are written: dz1 is ∂L/∂z1."""
-    adjoints = {tensor.name for tensor in program.with_role(Role.ADJOINT)}
-    names = {
-        letter: f"∂L/∂{name.removeprefix('d')}" if name in adjoints else name
-        for letter, name in part.names.items()
+def shown(part: Part, adjoints: Mapping[str, str]) -> dict[str, str]:
+    """Return how the letters of a part are written in a line: dz1 is ∂L/∂z1."""
+    return _in_a_line(part.names, part.sizes, adjoints)
+
+
+def _in_a_line(
+    names: Mapping[str, str], sizes: Mapping[str, str], adjoints: Mapping[str, str]
+) -> dict[str, str]:
+    written = {
+        letter: f"∂L/∂{adjoints[name]}" if name in adjoints else name
+        for letter, name in names.items()
     }
-    return {**names, **part.sizes}
+    return {**written, **sizes}
 
 
-def _part(term: Term) -> Part:
+def _part(term: Term, adjoints: Mapping[str, str]) -> Part:
     names = dict(term.names)
     target = term.equation.target
     sizes = {f"|{letter}|": str(dim).upper() for letter, dim in term.sizes}
+    letters = Letters(_in_a_line(names, sizes, adjoints), latex.Writer(names, sizes, adjoints))
     before: Expr | None = None
     ladder = []
     for step in term.steps:
         if isinstance(step.rhs, fn.Slope):  # ∂L/∂z = ∂L/∂z: the chain begins here
             continue
-        ladder.append(Rung(step.kind, step.rhs, told(step, before, target, names)))
+        ladder.append(Rung(step.kind, step.rhs, told(step, before, target, letters)))
         before = step.rhs
     return Part(term.layer, target, term.equation.rhs, names, sizes, tuple(ladder))
