@@ -205,10 +205,10 @@ def test_the_same_spec_gives_the_same_bytes() -> None:
     assert first
 
 
-def test_show_stages_prints_all_five_on_standard_error() -> None:
+def test_show_stages_prints_each_stage_on_standard_error() -> None:
     result = run("generate", example("digits"), "--show-stages", "-o", "-")
     titles = [row for row in result.stderr.splitlines() if row and not row.startswith(" ")]
-    assert titles == ["Spec", "Graph", "Derivation", "Program", "Module"]
+    assert titles == ["Spec", "Graph", "Derivation", "Program", "Passes", "Module"]
     assert "layer f1: dense (units 64); relu" in result.stderr
     assert "chain → raw → contracted" in result.stderr
     compile(result.stdout, "digits.py", "exec")

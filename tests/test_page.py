@@ -25,9 +25,9 @@ from sympy.core.parameters import distribute
 from symback import functions as fn
 from symback import pipeline, stable
 from symback.__main__ import cli
-from symback.emit import targets
 from symback.inspect import Language, Story, arrays, messages, show, story, whole, work
 from symback.inspect.page.drawing import drawn
+from symback.targets import names
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 NAMES = ("linear", "chain", "xor", "moons", "iris", "digits", "own_formula")
@@ -168,7 +168,7 @@ def test_every_equation_and_every_line_is_there(name: str) -> None:
         assert html.escape(formula.text, quote=False) in text
     for formula in shown.backward:
         assert f'id="step-{formula.name}"' in text
-    for target in targets():
+    for target in names():
         module = pipeline.generate(EXAMPLES / f"{name}.yaml", target, readable=True).text
         assert module in plain
 
@@ -570,8 +570,8 @@ def test_tabs_choose_the_language_of_the_code(browser: Any, tmp_path: Path, scri
     assert visible("python") == 0
     shown.tab.focus("#in-numpy")
     shown.tab.keyboard.press("ArrowRight")
-    for target in targets():
-        assert (visible(target) > 20) is (target == targets()[1])
+    for target in names():
+        assert (visible(target) > 20) is (target == names()[1])
     shown.done()
 
 
