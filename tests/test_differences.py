@@ -3,6 +3,7 @@
 Each module checks itself by central differences, without PyTorch or JAX.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -15,12 +16,15 @@ from symback.catalog.entry import Entry, Kind
 
 NEEDED = {"dense": {"units": 3}}
 SOURCES = {"add": ["f1", "f2"], "concat": ["f1", "f2"]}
+# Layers that take any input; those with shapes of their own are checked by test_parity_catalog.
+ANYWHERE = ("dense", "flatten", "dropout", "add", "concat")
+LAYERS = [entry for entry in entries(Kind.LAYER) if entry.name in ANYWHERE]
 targets = pytest.mark.parametrize("target", IN_PYTHON)
 
 
-def of(kind: Kind) -> list[tuple[Entry, dict[str, Any]]]:
-    """Return the entries of a kind, each with its option sets."""
-    return [(entry, chosen) for entry in entries(kind) for chosen in option_sets(entry, {}, NEEDED)]
+def of(listed: Iterable[Entry]) -> list[tuple[Entry, dict[str, Any]]]:
+    """Return entries, each with its option sets."""
+    return [(entry, chosen) for entry in listed for chosen in option_sets(entry, {}, NEEDED)]
 
 
 def spec(layer: SpecMapping) -> SpecMapping:
@@ -39,13 +43,13 @@ def spec(layer: SpecMapping) -> SpecMapping:
 
 
 @targets
-@pytest.mark.parametrize(("entry", "chosen"), of(Kind.ACTIVATION), ids=shown)
+@pytest.mark.parametrize(("entry", "chosen"), of(entries(Kind.ACTIVATION)), ids=shown)
 def test_activation(entry: Entry, chosen: Settings, target: str) -> None:
     assert compiled(spec({"activation": {entry.name: dict(chosen)}}), target).check() == []
 
 
 @targets
-@pytest.mark.parametrize(("entry", "chosen"), of(Kind.LAYER), ids=shown)
+@pytest.mark.parametrize(("entry", "chosen"), of(LAYERS), ids=shown)
 def test_layer(entry: Entry, chosen: Settings, target: str) -> None:
     layer = {entry.name: dict(chosen), "from": SOURCES.get(entry.name, "f2")}
     assert compiled(spec(layer), target).check() == []
