@@ -11,6 +11,7 @@ from symback.passes.names import all_names, names
 from symback.printing import COMPARISONS, formula, natural, ranges, walk
 from symback.program import (
     Apply,
+    Concatenate,
     Contract,
     Dim,
     Expr,
@@ -19,6 +20,7 @@ from symback.program import (
     Program,
     Read,
     Reduce,
+    Scatter,
     Role,
     Size,
     Statement,
@@ -39,6 +41,7 @@ class Place:
 
 def shared(program: Program) -> Program:
     """Return the program with every array that is worked out twice as a statement of its own."""
+    done: set[Place] = set()  # each has its statement after one round
     while True:
         counts: dict[Place, list[tuple[Expr, Statement]]] = {}
         for statement in (*program.forward, *program.loss, *program.backward):
@@ -47,10 +50,11 @@ def shared(program: Program) -> Program:
             dims = ranges(statement, program)
             for expr in worth(statement.value):
                 counts.setdefault(place(expr, dims), []).append((expr, statement))
-        again = {key: found for key, found in counts.items() if len(found) > 1}
+        again = {k: found for k, found in counts.items() if len(found) > 1 and k not in done}
         if not again:
             return program
         key = max(again, key=lambda key: sum(1 for _ in walk(key.canonical)))
+        done.add(key)
         program = with_statement(program, key, *again[key][0])
 
 
@@ -131,6 +135,10 @@ def with_statement(program: Program, key: Place, expr: Expr, first: Statement) -
                 return Reduce(function, value(body, dims), over)
             case Contract(left, right, over):
                 return Contract(value(left, dims), value(right, dims), over)
+            case Scatter(body=body):
+                return replace(node, body=value(body, dims))
+            case Concatenate(parts=parts):
+                return replace(node, parts=tuple(value(part, dims) for part in parts))
         return node
 
     def block(statements: Sequence[Statement]) -> tuple[Statement, ...]:
