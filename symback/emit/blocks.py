@@ -190,9 +190,9 @@ class Block:
     def functions(self, name: str) -> tuple[str, ...]:
         """Return the source of the helper functions that any line calls."""
         program = self.program
-        statements = [*program.forward, *program.loss, *program.backward]
+        statements = [*program.once, *program.forward, *program.loss, *program.backward]
         statements += [s for metric in program.metrics for s in metric.statements]
-        rules = [*program.update.scalars, *program.update.elements]
+        rules = [*program.update.once, *program.update.scalars, *program.update.elements]
         rules += program.schedule.statements if program.schedule else ()
         network = self.target.helpers(statements, self.network)
         return sources(name, {*network, *self.target.helpers(rules, self.rule)})
