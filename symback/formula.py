@@ -12,6 +12,7 @@ import operator
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from sympy import Add, Expr, IndexedBase, Integer, Mul, Pow, Rational, Symbol, pi
 from sympy import nan as undefined
@@ -197,6 +198,7 @@ def _apply(expr: Expr, values: list[float]) -> float:
             return float(type(expr).number(*values))
 
 
+@lru_cache(maxsize=4096)
 def syntax(text: str, path: tuple[str | int, ...] = ()) -> ast.Assign | ast.Expr:
     """Return the syntax tree of a formula within the caps on length, nodes and depth.
 

@@ -38,10 +38,11 @@ def indices(expr: Expr) -> set[Index]:
     return {s for s in expr.free_symbols if isinstance(s, Index)}
 
 
-def letters(expr: Expr) -> list[Index]:
+@lru_cache(maxsize=8192)
+def letters(expr: Expr) -> tuple[Index, ...]:
     """Return every index of an expression, bound or free, in a fixed order."""
     found = {part for part in preorder_traversal(expr) if isinstance(part, Index)}
-    return sorted(found, key=lambda letter: (letter.name, letter.range))
+    return tuple(sorted(found, key=lambda letter: (letter.name, letter.range)))
 
 
 @lru_cache(maxsize=8192)
