@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from sympy import Add, Expr, IndexedBase, Integer, Mul, Pow, Rational, Symbol, pi
+from sympy import Add, Expr, Indexed, IndexedBase, Integer, Mul, Pow, Rational, Symbol, pi
 from sympy import nan as undefined
 from sympy import oo as infinite
 from sympy import zoo as unbounded
@@ -28,6 +28,7 @@ from symback.program import Dim
 
 LONGEST, MOST_NODES, DEEPEST, LARGEST_INTEGER, LARGEST_EXPONENT = 2_000, 500, 40, 10**9, 64
 BINDING = {"mean", "cumsum", "size", "flat"}  # beside the reductions: they name indices
+OTHERS = ("mean", "size", "cumsum", "d")  # functions that are neither elementwise nor reductions
 LARGEST_TREE = 4 * MOST_NODES
 TINIEST = Rational(1, 10**300)
 
@@ -574,7 +575,7 @@ class _Reader:
             word in fn.ELEMENTWISE
             or word in fn.REDUCTIONS
             or word in self.scope.functions
-            or word in {"mean", "size", "cumsum"}
+            or word in OTHERS
         )
 
     def call(self, node: ast.Call) -> Expr:
@@ -591,11 +592,13 @@ class _Reader:
             return self.size(node)
         if word == "cumsum":
             return self.cumsum(node)
+        if word == "d":
+            return self.derivative(node)
         if word in fn.ELEMENTWISE:
             made = fn.ELEMENTWISE[word]
             self.check_count(node, word, len(made.slopes))
             return made(*(self.expression(argument) for argument in node.args))
-        known = [*fn.ELEMENTWISE, *fn.REDUCTIONS, *self.scope.functions, "mean", "size", "cumsum"]
+        known = [*fn.ELEMENTWISE, *fn.REDUCTIONS, *self.scope.functions, *OTHERS]
         hint = f"write {SYNONYMS[word]}" if word in SYNONYMS else near_miss(word, known)
         hint = hint or "see `symback catalog` for every function"
         raise self.error(node.func, f"there is no function `{word}`", hint)
@@ -654,6 +657,15 @@ class _Reader:
                 node, f"`cumsum` runs over {name}, which doesn't occur in what it adds"
             )
         return fn.SumOver(fn.le(before, here) * ix.substitute(body, {here: before}), before)
+
+    def derivative(self, node: ast.Call) -> Expr:
+        """Return ∂(an expression)/∂(an element of a tensor)."""
+        self.check_count(node, "d", 2)
+        body, at = self.expression(node.args[0]), self.expression(node.args[1])
+        if not isinstance(at, Indexed):
+            hint = "write d(u[n], x[n, 0])"
+            raise self.error(node.args[1], "a derivative is taken by an element of a tensor", hint)
+        return fn.Partial(body, at)
 
     def index_names(self, node: ast.expr) -> tuple[str, ...]:
         if _is_dots(node):

@@ -227,6 +227,22 @@ class Slope(Function):
     nargs = 2
 
 
+class Partial(Expr):
+    """∂body/∂at as it stands in a formula, d(u[n], x[n, 0]): graph.derivatives works it out."""
+
+    is_commutative = True
+
+    @property
+    def body(self) -> Expr:
+        """What is differentiated."""
+        return self.args[0]
+
+    @property
+    def at(self) -> Expr:
+        """The element that it is differentiated by."""
+        return self.args[1]
+
+
 class Reduction(Expr):
     """Some function of all values of `body` as the `bound` indices run through their ranges."""
 

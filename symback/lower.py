@@ -172,7 +172,7 @@ def _statement(line: Line, names: Mapping[str, str], shapes: Shapes) -> Statemen
     values = [Lowering(term, letters, shapes).value(term.equation.rhs) for term in terms]
     said = [notation.text(term.equation.rhs, shown(term, names)) for term in terms]
     value = values[0] if len(values) == 1 else Apply("add", tuple(values))
-    because = f"{notation.text(at, shown(terms[0], names))} = {' + '.join(said)}"
+    because = f"{notation.text(at, shown(terms[0], names))} = {notation.added(said)}"
     return Statement(Lowering(terms[0], (), shapes).target(at), value, because, loop=loop)
 
 

@@ -75,6 +75,11 @@ def text(expr: Expr, names: Mapping[str, str]) -> str:
     return _text(expr, names)[0]
 
 
+def added(terms: Sequence[str]) -> str:
+    """Return terms in text, added up: a + b − c."""
+    return " + ".join(terms).replace("+ −", "− ")
+
+
 def _wrapped(expr: Expr, names: Mapping[str, str], least: Binds) -> str:
     shown, binds = _text(expr, names)
     return shown if binds >= least else f"({shown})"

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import permutations
 
 from sympy import Expr, Indexed, Symbol, preorder_traversal
 
 from symback import functions as fn
 from symback import index as ix
-from symback import stable
+from symback import matching, stable
 from symback.derivation.types import Local, Slope, Step
 from symback.formula import tensor
 from symback.graph import Equation, name_of, reads, subscripts
@@ -56,7 +55,7 @@ class _Sharing:
         if not value.args or isinstance(value, Indexed):
             return
         for place in places:
-            self.exprs[place] = replaced(self.exprs[place], target, value)
+            self.exprs[place] = matching.replaced(self.exprs[place], target, value)
 
     def give(self, value: Expr, word: str) -> None:
         """Name a value, and use the name everywhere."""
@@ -80,7 +79,7 @@ class _Sharing:
             ]
             if not waiting:
                 return
-            innermost = min(waiting, key=lambda part: (size_of(part), str(part)))
+            innermost = min(waiting, key=lambda part: (matching.size_of(part), str(part)))
             self.give(innermost, type(innermost).word)
 
     def name_functions(self) -> None:
@@ -94,7 +93,7 @@ class _Sharing:
             shared = [part for part, count in counted.items() if count > 1]
             if not shared:
                 return
-            innermost = min(shared, key=lambda part: (size_of(part), str(part)))
+            innermost = min(shared, key=lambda part: (matching.size_of(part), str(part)))
             self.give(innermost, type(innermost).word)
 
     def name_sums(self) -> None:
@@ -106,7 +105,7 @@ class _Sharing:
                 for part in preorder_traversal(self.exprs[place])
                 if isinstance(part, fn.SumOver) and ix.indices(part) < letters
             ]
-            for part in sorted(inner, key=lambda part: (size_of(part), str(part))):
+            for part in sorted(inner, key=lambda part: (matching.size_of(part), str(part))):
                 if self.exprs[place].has(part):
                     self.give(part, "sum")
 
@@ -162,51 +161,3 @@ class _Sharing:
                 steps = (*steps, Step("reused", rhs, words))
             made.append(Slope(slope.operand, Equation(slope.equation.target, rhs), steps))
         return tuple(made)
-
-
-def size_of(expr: Expr) -> int:
-    """Return the number of nodes of an expression."""
-    return sum(1 for _ in preorder_traversal(expr))
-
-
-def replaced(expr: Expr, target: Expr, value: Expr) -> Expr:
-    """Return the expression with `value`, in whatever letters, replaced by `target` in those."""
-    letters = subscripts(target)
-    if not all(isinstance(letter, Symbol) for letter in letters):
-        return expr
-    for part in sorted(expr.atoms(type(value)), key=lambda part: (-size_of(part), str(part))):
-        given = _letters_of_match(value, letters, part)
-        if given is not None:
-            swap = dict(zip(letters, given, strict=True))
-            expr = expr.xreplace({part: ix.substitute(target, swap)})
-    return expr
-
-
-def _letters_of_match(
-    value: Expr, letters: tuple[Symbol, ...], part: Expr
-) -> tuple[Symbol, ...] | None:
-    """Return the letters under which `value` is the same as `part`, None where there are none."""
-    free = sorted(ix.indices(part), key=lambda letter: letter.name)
-    if len(free) != len(letters) or size_of(part) != size_of(value):
-        return None
-    wanted = canonical(part)
-    if wanted == canonical(value):
-        return letters
-    for given in permutations(free):
-        swap = dict(zip(letters, given, strict=True))
-        if canonical(ix.substitute(value, swap)) == wanted:
-            return given
-    return None
-
-
-def canonical(expr: Expr) -> Expr:
-    """Return the expression with its bound indices numbered, so that equal sums look equal."""
-    if isinstance(expr, fn.Reduction) and not isinstance(expr, fn.Along):
-        body = canonical(expr.body)
-        depth = 1 + max(
-            (int(letter.name[1:]) for letter in ix.letters(body) if letter.name[0] == "#"),
-            default=0,
-        )
-        swap = {letter: letter.called(f"#{depth + k}") for k, letter in enumerate(expr.bound)}
-        return expr.func(body.xreplace(swap), *swap.values())
-    return expr.func(*(canonical(arg) for arg in expr.args)) if expr.args else expr

@@ -4,13 +4,14 @@ from functools import lru_cache
 
 from sympy import Expr, Indexed, S
 
+from symback import branches
 from symback import functions as fn
 from symback import index as ix
 from symback.derivation.sharing import shared
 from symback.derivation.types import Local, Slope, Step
 from symback.formula import tensor
 from symback.functions import Index
-from symback.graph import Equation, name_of, reads, subscripts
+from symback.graph import Equation, name_of, subscripts
 from symback.naming import FREE_LETTERS, adjoint
 
 
@@ -51,7 +52,7 @@ def _slope(
         Step("chain", shown(total(fn.Slope(out, at))), "the chain rule"),
         Step("raw", shown(total(inner)), "SymPy's derivative, with its deltas"),
     ]
-    contracted = shown(_merged(ix.contract(total(inner), incoming), incoming))
+    contracted = shown(branches.merged(ix.contract(total(inner), incoming), incoming))
     if contracted != steps[-1].rhs:
         words = "each δ(i, a) is zero unless i = a, so its sum collapses"
         steps.append(Step("contracted", contracted, words))
@@ -83,88 +84,6 @@ def _first_access(equation: Equation, operand: str) -> Expr:
         seen.append(next(letter for letter in choices if letter.name not in taken))
         taken.add(seen[-1].name)
     return tensor(operand, *seen)
-
-
-def _merged(expr: Expr, incoming: Expr) -> Expr:
-    """Join the branches of a where: [c]·a + [not c]·b becomes where(c, a, b).
-
-    A masked factor moves inside the branch: what isn't finite there is never multiplied by 0.
-    """
-    if not expr.has(fn.where):
-        return expr
-    if expr.is_Mul and not isinstance(expr, fn.Reduction):
-        parts = [_merged(part, incoming) for part in expr.args]
-        masks = [part for part in parts if _is_mask(part)]
-        if masks:
-            held = [part for part in parts if _is_masked(part, masks[0], incoming)]
-            rest = [part for part in parts if part not in held and part is not masks[0]]
-            condition, first, second = masks[0].args
-            inside = _merged(ix.product(held), incoming)
-            branch = fn.where(condition, first * inside, second * inside)
-            return ix.product(rest) * _plain(branch)
-        return ix.product(parts)
-    if expr.is_Add:
-        terms = [_merged(term, incoming) for term in expr.args]
-        return _joined(terms)
-    if isinstance(expr, fn.Reduction):
-        return expr.func(_merged(expr.body, incoming), *expr.bound)
-    return expr
-
-
-def _is_mask(part: Expr) -> bool:
-    return isinstance(part, fn.where) and {part.args[1], part.args[2]} == {S.Zero, S.One}
-
-
-def reads_tensor(part: Expr, access: Expr) -> bool:
-    """Say whether the part reads the tensor of that access, at any indices."""
-    return name_of(access) in {name_of(read) for read in reads(part)}
-
-
-def _is_masked(part: Expr, mask: Expr, incoming: Expr) -> bool:
-    if part is mask or part.is_Number or isinstance(part, fn.SumOver) or not ix.indices(part):
-        return False
-    if ix.holds_delta(part):
-        return False
-    return bool(incoming.is_Number) or not reads_tensor(part, incoming)
-
-
-def _plain(branch: Expr) -> Expr:
-    """Return where(a > b, 1, 0) as the comparison that it is."""
-    condition, first, second = branch.args
-    is_comparison = isinstance(condition, tuple(fn.COMPARISONS))
-    return condition if is_comparison and (first, second) == (S.One, S.Zero) else branch
-
-
-def _joined(terms: list[Expr]) -> Expr:
-    """Add terms; masked ones on one condition become a single where."""
-    by_condition: dict[Expr, list[Expr]] = {}
-    rest: Expr = S.Zero
-    for term in terms:
-        condition = _condition(term)
-        if condition is None:
-            rest = rest + term
-        else:
-            by_condition.setdefault(condition, []).append(term)
-    for condition, masked in by_condition.items():
-        first: Expr = S.Zero
-        second: Expr = S.Zero
-        for term in masked:
-            factor, branch = _branch(term)
-            first, second = first + factor * branch.args[1], second + factor * branch.args[2]
-        rest = rest + _plain(fn.where(condition, first, second))
-    return rest
-
-
-def _condition(term: Expr) -> Expr | None:
-    number, part = term.as_coeff_Mul()
-    if isinstance(part, fn.where):
-        return part.args[0]
-    return part if isinstance(part, tuple(fn.COMPARISONS)) and number != 0 else None
-
-
-def _branch(term: Expr) -> tuple[Expr, Expr]:
-    number, part = term.as_coeff_Mul()
-    return number, part if isinstance(part, fn.where) else fn.where(part, 1, 0)
 
 
 def _unit_sums(expr: Expr, unit_sums: frozenset[str], used: set[str]) -> Expr:

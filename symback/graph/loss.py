@@ -11,6 +11,7 @@ from symback import index as ix
 from symback.catalog.entry import Entry, Kind
 from symback.errors import Mistake, UserError
 from symback.formula import Formula, Scope
+from symback.graph.derivatives import written_out
 from symback.graph.network import Network, Reading, target_of
 from symback.graph.start import option_numbers
 from symback.graph.types import Equation, Node, reads, subscripts
@@ -53,7 +54,7 @@ def _own_loss(network: Network, loss: Loss, output: str, reading: Reading) -> _V
     reading.names = {**network.outputs, "y": output}
     formula.syntax(loss.formula, reading.path)
     reading.ellipsis = network.dots((loss.formula,), "y", output)
-    read = network.read(loss.formula, reading)
+    read = written_out(network, network.read(loss.formula, reading), reading)
     rhs, sizes = read.rhs, dict(read.sizes)
     loose = sorted(letter.name for letter in ix.indices(rhs))
     if loose:

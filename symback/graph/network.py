@@ -14,7 +14,17 @@ from symback.errors import Mistake, UserError
 from symback.formula import Access, Definition, Formula
 from symback.graph.seams import seams, steady
 from symback.graph.start import Functions, Path, at_path, option_numbers, parsed
-from symback.graph.types import Equation, Loop, Node, Rewrite, name_of, reads, subscripts
+from symback.graph.types import (
+    Direction,
+    Equation,
+    Loop,
+    Node,
+    Rewrite,
+    Tangent,
+    name_of,
+    reads,
+    subscripts,
+)
 from symback.naming import Namer, axis_letters
 from symback.program import Dim, Role, Tensor
 from symback.spec import OwnFunction, Spec
@@ -50,19 +60,30 @@ class Network:
         self.tensors: dict[str, Tensor] = {}
         self.letters: dict[str, tuple[str, ...]] = {}
         self.outputs: dict[str, str] = {}  # input's, layer's or parameter's key → tensor
-        self.nodes: list[Node] = []
+        self.nodes: list[Node] = []  # since they were last taken
+        self.taken: list[Node] = []
         self.loop: Loop | None = None  # the recurrence whose formulas are being added
         self.facts: list[tuple[str, str]] = []
         self.open_labels: set[str] = set()  # targets that may hold labels outside their classes
         self.rewrites: dict[str, None] = {}
         self.rewritten: list[Rewrite] = []
         self.fixed: set[str] = set()  # values that no parameter changes
+        self.tangents: dict[
+            tuple[str, Direction], Tangent | None
+        ] = {}  # of derivatives in formulas
+        self.derived: set[str] = set()  # their names
         self.functions = functions_of(spec.functions)
 
     def taken_nodes(self) -> tuple[Node, ...]:
         """Return the nodes added since this was last asked."""
         made, self.nodes = tuple(self.nodes), []
+        self.taken += made
         return made
+
+    @property
+    def all_nodes(self) -> tuple[Node, ...]:
+        """Every node there is."""
+        return (*self.taken, *self.nodes)
 
     def add(self, tensor: Tensor, letters: tuple[str, ...]) -> str:
         """Add a tensor, with the letters its axes go by."""

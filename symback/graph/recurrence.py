@@ -13,6 +13,7 @@ from symback import formula
 from symback import index as ix
 from symback.formula import Access, Formula
 from symback.functions import Index
+from symback.graph.derivatives import written_out
 from symback.graph.network import Network, Reading, target_of, wrong_access
 from symback.graph.start import Path
 from symback.graph.types import Equation, Loop
@@ -34,7 +35,8 @@ def add_formulas(
     output = ""
     for places in _groups(texts):
         if len(places) == 1 and not _looks_ahead(texts, places[0], places):
-            output = network.equation(read(places[0]), reading)
+            found = written_out(network, read(places[0]), reading)
+            output = network.equation(found, reading)
         else:
             output = _recurrence(network, reading, places, texts, read)
     return output

@@ -71,6 +71,37 @@ class Rewrite:
     names: tuple[tuple[str, str], ...]
 
 
+Place = int | None  # of an axis: one place, or every place, by a letter of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """What moves: a tensor, at one place of each axis or at all; of examples each its own."""
+
+    tensor: str
+    places: tuple[Place, ...]  # without the axis of examples
+    batched: bool
+
+    @property
+    def word(self) -> str:
+        """What it is called in names: x0 for x[n,0], x for x[n,i]."""
+        return self.tensor + "".join(str(place) for place in self.places if place is not None)
+
+    @property
+    def free(self) -> tuple[int, ...]:
+        """The tensor's axes that have a letter."""
+        first = int(self.batched)
+        return tuple(first + k for k, place in enumerate(self.places) if place is None)
+
+
+@dataclass(frozen=True, slots=True)
+class Tangent:
+    """The tensor of ∂z/∂x: it has some of z's axes, then those of x that have a letter."""
+
+    name: str
+    axes: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Graph(Shown):
     """The network: tensors, and nodes in an order in which they can be computed."""

@@ -181,7 +181,7 @@ def _text(parts: Sequence[Part], adjoints: Mapping[str, str]) -> str:
     """Return an equation as the emitted comment has it."""
     names = shown(parts[0], adjoints)
     terms = [notation.text(part.rhs, shown(part, adjoints)) for part in parts]
-    return f"{notation.text(parts[0].target, names)} = {' + '.join(terms)}"
+    return f"{notation.text(parts[0].target, names)} = {notation.added(terms)}"
 
 
 def shown(part: Part, adjoints: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,216 @@
+"""Derivatives inside formulas, d(u[n], x[n, 0]): loss and gradients against JAX's grad of grad."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from oracle import Array, assert_close
+
+import symback
+from symback.errors import UserError
+
+jax.config.update("jax_enable_x64", True)
+
+FORMS = [("numpy", True), ("numpy", False), ("python", True), ("c", True)]
+Params = Mapping[str, Any]
+
+
+def dense(params: Params, name: str, x: Any) -> Any:
+    return x @ params[f"{name}.weight"].T + params[f"{name}.bias"]
+
+
+def network(params: Params, x: Any) -> Any:
+    """The output for one example: two dense layers, the first curved."""
+    return dense(params, "f2", jnp.tanh(dense(params, "f1", x)))
+
+
+def normed(params: Params, x: Any) -> Any:
+    h = dense(params, "f1", x)
+    h = (h - h.mean()) / jnp.sqrt(h.var() + 1e-5)
+    return dense(params, "f3", jax.nn.softmax(jax.nn.gelu(h, approximate=False)))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A loss with derivatives, and the same of one example (output y, input x) in JAX."""
+
+    loss: str
+    one: Callable[[Params, Any], Any]
+    layers: list[Any] = field(
+        default_factory=lambda: [{"f1": {"dense": 5, "activation": "tanh"}}, {"f2": {"dense": 2}}]
+    )
+
+    def spec(self) -> dict[str, Any]:
+        return {
+            "inputs": {"x": ["n", 3]},
+            "layers": self.layers,
+            "loss": {"formula": self.loss},
+            "optimizer": "sgd",
+        }
+
+
+def scalar(params: Params, x: Any) -> Any:
+    return network(params, x)[0]
+
+
+def gradient_of_own_layer(params: Params, x: Any) -> Any:
+    flow = jax.jacobian(lambda x: jnp.tanh(dense(params, "f1", x)))(x)
+    return (dense(params, "f2", flow[:, 1]) ** 2).sum()
+
+
+CASES = {
+    "by one value": Case(
+        "mean(d(y[n, 0], x[n, 1])**2, n)", lambda p, x: jax.grad(scalar, 1)(p, x)[1] ** 2
+    ),
+    "by every value": Case(
+        "mean(sum(d(y[n, 0], x[n, i])**2, i), n)",
+        lambda p, x: (jax.grad(scalar, 1)(p, x) ** 2).sum(),
+    ),
+    "Burgers": Case(
+        (
+            "mean((d(y[n, 0], x[n, 0]) + y[n, 0]*d(y[n, 0], x[n, 1])"
+            " - 0.01*d(d(y[n, 0], x[n, 1]), x[n, 1]))**2, n)"
+        ),
+        lambda p, x: (
+            (
+                jax.grad(scalar, 1)(p, x)[0]
+                + scalar(p, x) * jax.grad(scalar, 1)(p, x)[1]
+                - 0.01 * jax.hessian(scalar, 1)(p, x)[1, 1]
+            )
+            ** 2
+        ),
+    ),
+    "Laplacian": Case(
+        "mean(sum(d(d(y[n, k], x[n, i]), x[n, i]), i)**2, n, k)",
+        lambda p, x: (jnp.einsum("kii->k", jax.hessian(network, 1)(p, x)) ** 2).mean(),
+    ),
+    "the whole second derivative": Case(
+        "mean(sum(d(d(y[n, 0], x[n, i]), x[n, j])**2, i, j), n)",
+        lambda p, x: (jax.hessian(scalar, 1)(p, x) ** 2).sum(),
+    ),
+    "of an expression": Case(
+        "mean(d(sin(y[n, 0])*x[n, 1], x[n, 1]), n)",
+        lambda p, x: jax.grad(lambda x: jnp.sin(scalar(p, x)) * x[1])(x)[1],
+    ),
+    "norms, softmax and gelu": Case(
+        "mean(sum(d(y[n, k], x[n, i])**2, k, i), n)",
+        lambda p, x: (jax.jacobian(normed, 1)(p, x) ** 2).sum(),
+        [
+            {"f1": {"dense": 5}},
+            {"norm": {"layer_norm": {"elementwise_affine": False}}},
+            {"act": {"formula": "a[n, k] = softmax(gelu(x[n, k]), k)"}},
+            {"f3": {"dense": 2}},
+        ],
+    ),
+    "in a layer": Case(
+        "mean(sum(y[n, k]**2, k), n)",
+        gradient_of_own_layer,
+        [
+            {"f1": {"dense": 5, "activation": "tanh"}},
+            {"slope": {"from": ["f1", "x"], "formula": "g[n, k] = d(x1[n, k], x[n, 1])"}},
+            {"f2": {"dense": 2}},
+        ],
+    ),
+    "by another layer's output": Case(
+        "mean(sum(d(y[n, k], f1[n, j])**2, k, j), n)",
+        lambda p, x: (
+            jax.jacobian(lambda h: dense(p, "f2", jnp.sin(h)))(dense(p, "f1", x)) ** 2
+        ).sum(),
+        [{"f1": {"dense": 5}}, {"f2": {"dense": 2}}],
+    ),
+}
+CASES["by another layer's output"].layers.insert(1, {"act": {"formula": "a[n, k] = sin(x[n, k])"}})
+
+
+X = np.random.default_rng(1).normal(size=(4, 3))
+
+
+@cache
+def wanted(name: str) -> tuple[dict[str, Array], Array, dict[str, Array]]:
+    """Return the parameters at the start, and JAX's loss and gradients there."""
+    case = CASES[name]
+    start = symback.compile(case.spec()).init(3)
+
+    def whole(params: Params) -> Any:
+        return jax.vmap(lambda one: case.one(params, one))(X).mean()
+
+    loss, slopes = jax.value_and_grad(whole)({key: jnp.asarray(w) for key, w in start.items()})
+    return start, np.asarray(loss), {key: np.asarray(slope) for key, slope in slopes.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "readable"),
+    [
+        (name, target, readable)
+        for name in CASES
+        for target, readable in FORMS
+        if target == "numpy" or name in {"Burgers", "Laplacian", "norms, softmax and gelu"}
+    ],
+)
+def test_agrees_with_jax(name: str, target: str, readable: bool) -> None:
+    module = symback.compile(CASES[name].spec(), target, readable=readable)
+    start, loss, slopes = wanted(name)
+    plain = target == "python"
+    given: Any = {key: (w.tolist() if plain else w.copy()) for key, w in start.items()}
+    value, grads = module.value_and_grad(given, X.tolist() if plain else X)
+    assert_close(np.asarray(value), loss, "loss")
+    for key, slope in slopes.items():
+        if key in grads:
+            assert_close(np.asarray(grads[key]), slope, key)
+        else:  # a bias behind the last curve: no derivative by x sees it
+            assert not slope.any()
+
+
+def test_a_parameter_can_be_what_moves() -> None:
+    loss = "mean(sum(d(y[n, k], f2.weight[o, j])**2, k, o, j), n)"
+    module = symback.compile(Case(loss, scalar).spec())
+    params, x = module.init(2), np.random.default_rng(3).normal(size=(4, 3))
+    value, grads = module.value_and_grad(params, x)
+    hidden = np.tanh(x @ params["f1.weight"].T + params["f1.bias"])  # ∂y_k/∂W_oj = δ_ko·h_j
+    assert_close(np.asarray(value), 2 * (hidden**2).sum() / 4, "loss")
+    assert not module.check()
+    assert set(grads) == {"f1.weight", "f1.bias"}
+
+
+WRONG = {
+    "mean(d(y[n, 0], 3), n)": "a derivative is taken by an element of a tensor",
+    "mean(d(y[n, 0]), n)": "`d` takes 2 arguments",
+    "mean(d(y[n, 0], x[0, 1]), n)": "of one example alone nothing can be derived",
+    "sum(d(y[n, 0], x[m, 1]), n, m)": "`y` has no m here",
+    "mean(d(y[n, 0], t[n]), n)": "`t` holds labels",
+    "mean(d(y[n, 0], x[n, 2*k]), n, k)": "`x` has a computed index here",
+    "mean(d(y[n, 0], x[n, 3]), n)": "`x` has 3 values here: 0 … 2",
+}
+
+
+@pytest.mark.parametrize("loss", WRONG)
+def test_mistakes(loss: str) -> None:
+    spec = Case(loss, scalar).spec()
+    spec["inputs"]["t"] = {"shape": ["n"], "classes": 3}
+    with pytest.raises(UserError) as caught:
+        symback.derive(spec)
+    assert WRONG[loss] in str(caught.value)
+    assert "loss" in str(caught.value)
+
+
+MIXING = {
+    "a[n, k] = x[n, k] - mean(x[m, k], m)": "`mix` mixes the examples",
+    "h[n, t] = tanh(x[n, t] + h[n, t - 1])": "through the recurrence of `mix` nothing",
+}
+
+
+@pytest.mark.parametrize("layer", MIXING)
+def test_what_cannot_be_derived_is_refused(layer: str) -> None:
+    layers = [{"f1": {"dense": 5}}, {"mix": {"formula": layer}}, {"f2": {"dense": 2}}]
+    with pytest.raises(UserError, match=MIXING[layer]):
+        symback.derive(Case("mean(d(y[n, 0], x[n, 0]), n)", scalar, layers).spec())
+
+
+def test_a_loss_that_no_derivative_reaches_is_refused() -> None:
+    with pytest.raises(UserError, match="no parameter changes the loss"):
+        symback.derive(Case("mean(d(x[n, 0]*x[n, 1], x[n, 0]), n)", scalar).spec())
