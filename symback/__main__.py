@@ -50,6 +50,19 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
+def _extras(ctx: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
+    """Return what --with lists, each name checked."""
+    from symback.errors import near_miss
+    from symback.making import EXTRAS
+
+    found = tuple(name.strip() for name in text.split(",") if name.strip())
+    for name in found:
+        if name not in EXTRAS:
+            hint = near_miss(name, EXTRAS) or f"there are {', '.join(EXTRAS)}"
+            raise click.BadParameter(f"there is nothing called `{name}`. {hint}", ctx, parameter)
+    return found
+
+
 target_option = click.option("--target", type=TARGETS, default="numpy", show_default=True)
 dtype_option = click.option(
     "--dtype",
@@ -84,9 +97,11 @@ def cli() -> None:
 @readable_option
 @click.option(
     "--with",
-    "extra",
-    type=click.Choice(["inputs"]),
-    help="Gradients by the inputs too.",
+    "extras",
+    metavar="LIST",
+    default="",
+    callback=_extras,
+    help="Gradients by the inputs too, and functions: inputs,hvp,jacobian,hessian,per_example.",
 )
 @click.option(
     "--standalone",
@@ -100,7 +115,7 @@ def generate(
     target: str,
     dtype: str,
     readable: bool,
-    extra: str | None,
+    extras: tuple[str, ...],
     standalone: bool,
     show_stages: bool,
 ) -> None:
@@ -113,7 +128,7 @@ def generate(
         for written in making.write_standalone(spec, target, dtype, Path(output or ".")):
             click.echo(written)
         return
-    plan = making.plan(spec, target, dtype, readable=readable, inputs=extra is not None)
+    plan = making.plan(spec, target, dtype, readable=readable, extras=extras)
     if show_stages:
         _show_stages(plan)
     if output == "-":

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from symback import check_beside
 from symback.emit import Module
 from symback.errors import Mistake, UserError
 from symback.pipeline import imported
@@ -44,6 +45,7 @@ class Report:
     seeds: tuple[int, ...]
     mismatches: tuple[Mismatch, ...]
     inert: tuple[str, ...] = ()  # parameters that the loss doesn't depend on
+    functions: tuple[str, ...] = ()  # hvp and the like, where the module has them
 
     @property
     def right(self) -> bool:
@@ -52,7 +54,8 @@ class Report:
 
     def __str__(self) -> str:
         if self.right:
-            right = f"the gradients by {', '.join(self.parameters)} are right"
+            beside = f", and {', '.join(self.functions)}" if self.functions else ""
+            right = f"the gradients by {', '.join(self.parameters)} are right{beside}"
             idle = f"; the loss doesn't depend on {', '.join(self.inert)}: nothing trains them"
             return right + idle if self.inert else right
         shown = [f"  {wrong}" for wrong in self.mismatches[:MOST_SHOWN]]
@@ -79,6 +82,13 @@ def check(module: ModuleType, seeds: Sequence[int] = (0,)) -> Report:
     try:
         with np.errstate(all="ignore"):  # what isn't finite agrees with nothing
             found = tuple(_mismatch(wrong) for seed in seeds for wrong in own(seed))
+            functions = check_beside.present(module)
+            for name in functions:
+                found += tuple(
+                    Mismatch(name, None, derived, measured)
+                    for seed in seeds
+                    for derived, measured in check_beside.wrong(module, name, seed)
+                )
             params, examples = start(0), module.sample(5)
             data = examples if isinstance(examples, tuple) else (examples,)
             _, grads = module.value_and_grad(params, *data)
@@ -86,7 +96,7 @@ def check(module: ModuleType, seeds: Sequence[int] = (0,)) -> Report:
         told = f"the gradients of {module.__name__} can't be computed"
         raise UserError(Mistake(f"{told}: {type(error).__name__}: {error}")) from error
     inert = tuple(name for name in params if name not in grads)
-    return Report(module.__name__, tuple(grads), tuple(seeds), found, inert)
+    return Report(module.__name__, tuple(grads), tuple(seeds), found, inert, functions)
 
 
 def _mismatch(wrong: Any) -> Mismatch:

@@ -221,6 +221,16 @@ class Flat(Function):
     """Several indices joined row-major into one: `Flat(i, j)` runs over all pairs."""
 
 
+class Blank(Function):
+    """0 along all indices of its argument: a part of an array where nothing is."""
+
+    nargs = 1
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        """Return 0."""
+        return S.Zero
+
+
 class Slope(Function):
     """∂a/∂b, not worked out: how a step of the chain rule is written down."""
 

@@ -205,6 +205,11 @@ def all_primed(expr: Expr) -> Expr:
 # ---------------------------------------------------------------- deltas
 
 
+def delta(i: Expr, j: Expr) -> Expr:
+    """Return Kronecker's δ(i, j): 1 where both indices are the same, else 0."""
+    return fn.Delta(i, j)
+
+
 def holds_delta(expr: Expr) -> bool:
     """Say whether a Kronecker delta stands anywhere in the expression."""
     return bool(expr.has(fn.Delta))

@@ -7,6 +7,7 @@ as a matrix product where it is one; factors along the same axes are multiplied 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
+from types import MappingProxyType
 
 from sympy import Add, Expr, Indexed, Integer, Mul, Pow, Rational, Symbol, pi
 from sympy.core.parameters import distribute
@@ -14,7 +15,7 @@ from sympy.core.parameters import distribute
 from symback import functions as fn
 from symback import graph, notation, program
 from symback import index as ix
-from symback.derivation import Derivation, Line, Term
+from symback.derivation import Beside, Derivation, Line, Term
 from symback.errors import Mistake, UserError
 from symback.formula import numeric
 from symback.functions import Index
@@ -27,6 +28,7 @@ from symback.program import (
     Concatenate,
     Contract,
     Dim,
+    Function,
     Lookup,
     Metric,
     Number,
@@ -72,18 +74,23 @@ def lower(derivation: Derivation, float_type: str = "float64") -> Program:
 def _lowered(derivation: Derivation, float_type: str) -> Program:
     graph = derivation.graph
     alone = {name for _, lines in derivation.metrics for line in lines for name in (line.target,)}
+    forward = statements(derivation, derivation.forward)
+    loss = statements(derivation, derivation.loss)
+    backward = statements(derivation, derivation.backward)
+    passes = (*forward, *loss, *backward)
     return Program(
         model=graph.model,
         source=graph.source,
         digest=graph.digest,
         tensors=tuple(t for t in derivation.tensors if t.name not in alone),
-        forward=statements(derivation, derivation.forward),
+        forward=forward,
         output=graph.output,
-        loss=statements(derivation, derivation.loss),
+        loss=loss,
         objective=graph.objective,
         weight=graph.divisor,
-        backward=statements(derivation, derivation.backward),
+        backward=backward,
         gradients=derivation.gradients,
+        functions=tuple(_function(derivation, each, passes) for each in derivation.beside),
         frozen=graph.frozen,
         update=_update(graph.optimizer),
         schedule=None if graph.schedule is None else _schedule(graph.schedule),
@@ -99,9 +106,18 @@ def _lowered(derivation: Derivation, float_type: str) -> Program:
     )
 
 
-def statements(derivation: Derivation, lines: Sequence[Line]) -> tuple[Statement, ...]:
-    """Turn lines over a derivation's tensors into statements."""
-    shown = shown_names(derivation)
+def _function(derivation: Derivation, beside: Beside, passes: Sequence[Statement]) -> Function:
+    """Turn a function beside the passes into statements."""
+    tensors = (*derivation.tensors, *beside.tensors)
+    own = statements(replace(derivation, tensors=tensors), beside.lines, dict(beside.shown))
+    return Function(beside.name, (*passes, *own), tensors, beside.results, beside.given)
+
+
+def statements(
+    derivation: Derivation, lines: Sequence[Line], said: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Statement, ...]:
+    """Turn lines over a derivation's tensors into statements; `said`: how tensors are written."""
+    shown = {**shown_names(derivation), **said}
     shapes = {tensor.name: tensor.shape for tensor in derivation.tensors}
     return _joined([_statement(line, shown, shapes) for line in lines], lines)
 
@@ -179,22 +195,24 @@ def _statement(line: Line, names: Mapping[str, str], shapes: Shapes) -> Statemen
 def _joined(statements: list[Statement], lines: Sequence[Line]) -> tuple[Statement, ...]:
     """Put statements that fill parts of one tensor together into a concatenation."""
     made: list[Statement] = []
-    for statement in statements:
+    for statement, line in zip(statements, lines, strict=True):
         before = made[-1] if made else None
         if before is not None and before.target.name == statement.target.name:
-            made[-1] = _concatenated(before, statement)
+            at = subscripts(line.terms[0].equation.target)
+            behind = next(axis for axis, part in enumerate(at) if not isinstance(part, Index))
+            made[-1] = _concatenated(before, statement, behind)
         else:
             made.append(statement)
     return tuple(made)
 
 
-def _concatenated(before: Statement, after: Statement) -> Statement:
+def _concatenated(before: Statement, after: Statement, axis: int) -> Statement:
     parts: tuple[program.Expr, ...] = (before.value,)
-    letters: tuple[str, ...] = (before.target.axes[-1],)
+    letters: tuple[str, ...] = (before.target.axes[axis],)
     if isinstance(before.value, Concatenate):
         parts, letters = before.value.parts, before.value.letters
     value = Concatenate(
-        (*parts, after.value), (*letters, after.target.axes[-1]), before.target.axes[-1]
+        (*parts, after.value), (*letters, after.target.axes[axis]), before.target.axes[axis]
     )
     return Statement(before.target, value, f"{before.because}; {after.because}")
 
@@ -320,6 +338,8 @@ class Lowering:
             case fn.Reduction():
                 over = tuple(letter.name for letter in expr.bound)
                 return Reduce(REDUCED[type(expr)], self.value(expr.body), over)
+            case fn.Blank():
+                return Apply("multiply", (Number(0), self.value(expr.args[0])))
             case fn.Elementwise():
                 if expr.args and (known := numeric(expr)) is not None:
                     return Number(known)

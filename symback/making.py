@@ -1,13 +1,17 @@
 """From a spec to a module on disk: checked before it is written, and told what was done."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from symback import files, lower, pipeline, stability
+from symback import derivation, files, lower, pipeline, stability
 from symback.check import Report, check_text
 from symback.emit import Module
 from symback.program import Role
 from symback.spec import Spec
+
+INPUTS = "inputs"  # gradients by the inputs too
+EXTRAS = (INPUTS, *derivation.FUNCTIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +31,23 @@ def plan(
     dtype: str = "float64",
     *,
     readable: bool = False,
-    inputs: bool = False,
+    extras: Sequence[str] = (),
 ) -> Plan:
-    """Derive and generate. `inputs`: gradients by the inputs too.
+    """Derive and generate, with some of EXTRAS.
 
     Raises UserError with every mistake in the spec.
     """
     spec = pipeline.load(source)
-    wrt = input_names(spec) if inputs else ()
-    module = pipeline.generate(spec, target, dtype, readable=readable, wrt=wrt)
-    checked = module
-    if dtype != "float64":
-        checked = pipeline.generate(spec, target, "float64", readable=readable, wrt=wrt)
+    wrt = input_names(spec) if INPUTS in extras else ()
+    functions = tuple(name for name in EXTRAS if name in extras and name != INPUTS)
+
+    def made(float_type: str) -> Module:
+        return pipeline.generate(
+            spec, target, float_type, readable=readable, wrt=wrt, functions=functions
+        )
+
+    module = made(dtype)
+    checked = module if dtype == "float64" else made("float64")
     return Plan(spec, target, wrt, module, checked)
 
 
@@ -86,7 +95,7 @@ def told(plan: Plan, path: Path, report: Report) -> str:
     """Return what was written, what was rewritten for stability and why, kinks and the check."""
     size = len(plan.module.text.splitlines())
     lines = [f"{path}: {size} lines, target {plan.target}"]
-    derivation = pipeline.derive(plan.spec)
-    lines += [f"  {note}" for note in lower.lower(derivation).notes]
-    lines += [f"  {line}" for line in stability.breaks(derivation.graph)]
+    derived = pipeline.derive(plan.spec)
+    lines += [f"  {note}" for note in lower.lower(derived).notes]
+    lines += [f"  {line}" for line in stability.breaks(derived.graph)]
     return "\n".join([*lines, f"  {report}"])

@@ -105,6 +105,8 @@ def _text(expr: Expr, names: Mapping[str, str]) -> tuple[str, Binds]:
             return _product(expr, names)
         case Pow():
             return _power(expr, names)
+        case fn.Blank():
+            return "0", Binds.ATOM
         case fn.Flat():
             return f"({','.join(text(part, names) for part in expr.args)})", Binds.ATOM
         case fn.Slope():

@@ -32,19 +32,26 @@ def load(source: Source) -> Spec:
     return spec.load(source)
 
 
-def derive(source: Source, wrt: Sequence[str] = ()) -> Derivation:
+def derive(source: Source, wrt: Sequence[str] = (), functions: Sequence[str] = ()) -> Derivation:
     """Derive ∂L/∂w for every parameter (and ∂L/∂x for the inputs in `wrt`), each step kept.
 
-    Raises UserError where formulas and shapes don't fit.
+    `functions` are derived beside: hvp, jacobian, hessian, per_example. Raises UserError where
+    formulas and shapes don't fit.
     """
-    return derivation.derive(graph.build(load(source)), wrt)
+    made = derivation.derive(graph.build(load(source)), wrt)
+    return derivation.with_functions(made, functions) if functions else made
 
 
 def program(
-    source: Source, dtype: str = "float64", *, readable: bool = True, wrt: Sequence[str] = ()
+    source: Source,
+    dtype: str = "float64",
+    *,
+    readable: bool = True,
+    wrt: Sequence[str] = (),
+    functions: Sequence[str] = (),
 ) -> Program:
     """Return the statements of the model's module; after the passes unless `readable`."""
-    made = lower.lower(derive(source, wrt), dtype)
+    made = lower.lower(derive(source, wrt, functions), dtype)
     return made if readable else passes.fast(made)
 
 
@@ -55,14 +62,17 @@ def generate(
     *,
     readable: bool = False,
     wrt: Sequence[str] = (),
+    functions: Sequence[str] = (),
 ) -> Module:
     """Return the model's module as text. `target`: a file of symback/targets, such as numpy.
 
-    `dtype`: float64 or float32. `readable` leaves out buffers and in-place updates. Raises
+    `dtype`: float64 or float32. `readable` leaves out buffers and in-place updates. `wrt`: inputs
+    that the gradient is taken by too; `functions`: hvp, jacobian, hessian, per_example. Raises
     UserError for a mistake in the spec.
     """
     in_place = printer(target).ABOUT.in_place and not readable
-    return emit.emit(program(source, dtype, readable=not in_place, wrt=wrt), target)
+    made = program(source, dtype, readable=not in_place, wrt=wrt, functions=functions)
+    return emit.emit(made, target)
 
 
 def standalone(source: Source, target: str = "c", dtype: str = "float64") -> tuple[Module, ...]:
@@ -80,10 +90,11 @@ def compile(
     *,
     readable: bool = False,
     wrt: Sequence[str] = (),
+    functions: Sequence[str] = (),
 ) -> ModuleType:
     """Return the model's module, imported: `compile("digits.yaml").train(params, x, t)`."""
     model = load(source)
-    module = generate(model, target, dtype, readable=readable, wrt=wrt)
+    module = generate(model, target, dtype, readable=readable, wrt=wrt, functions=functions)
     return imported(module, Path(model.folder))
 
 

@@ -344,6 +344,21 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True)
+class Function:
+    """A function of the module beside its passes: hvp, jacobian, hessian, per_example.
+
+    Its statements begin with those of the passes, as they are without buffers. `results` are arrays
+    by key, or by key and second key; `given` are arrays that it is given, by parameter.
+    """
+
+    name: str
+    statements: tuple[Statement, ...]
+    tensors: tuple[Tensor, ...]  # all that the statements name
+    results: tuple[tuple[tuple[str, ...], str], ...]
+    given: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Assumption:
     """What the derivation took for granted of a target, checked before training starts.
 
@@ -417,6 +432,7 @@ class Program:
     layers: tuple[tuple[str, str], ...] = ()  # (tensor, the layer it belongs to), for messages
     notes: tuple[str, ...] = ()  # stability rewrites and kinks, a line each, for the header
     letters: Mapping[str, str] = field(default_factory=dict)  # index letter → its meaning
+    functions: tuple[Function, ...] = ()
     float_type: str = "float64"  # or "float32"
     weight: str = "n"  # what the loss's mean divides by: the batch's size, a tensor, "" for a sum
     buffers: tuple[Tensor, ...] = ()  # arrays made once that in-place statements write into;

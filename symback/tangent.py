@@ -9,10 +9,9 @@ which is the derivative of f(a + ε·ȧ, b + ε·ḃ) by ε at ε = 0: a formula
 
 from collections.abc import Mapping
 
-from sympy import Expr, S, Symbol
+from sympy import Add, Expr, S, Symbol
 
 from symback import branches
-from symback import functions as fn
 from symback import index as ix
 
 STEP = Symbol("ε", real=True)
@@ -21,10 +20,13 @@ STEP = Symbol("ε", real=True)
 def tangent(rhs: Expr, moving: Mapping[Expr, Expr]) -> Expr:
     """Return the tangent of an expression; `moving` has that of each access (or scalar) in it.
 
-    Deltas in those tangents, as of a direction along one element, are used up.
+    Deltas in those tangents, as of a direction along one element, are used up. What each access
+    contributes is a term of its own, so that a sum of products stays one.
     """
-    moved = {access: access + STEP * speed for access, speed in moving.items() if speed != 0}
-    slope = rhs.xreplace(moved).diff(STEP).xreplace({STEP: S.Zero})
-    if slope.has(fn.SumOver) or ix.holds_delta(slope):
-        slope = ix.contract(slope)
-    return branches.merged(slope)
+    terms = []
+    for access, speed in moving.items():
+        if speed != 0:
+            moved = rhs.xreplace({access: access + STEP * speed})
+            slope = moved.diff(STEP).xreplace({STEP: S.Zero})
+            terms.append(ix.contract(slope) if ix.holds_delta(slope) else slope)
+    return branches.merged(Add(*terms))

@@ -139,7 +139,9 @@ def wanted(name: str) -> tuple[dict[str, Array], Array, dict[str, Array]]:
     def whole(params: Params) -> Any:
         return jax.vmap(lambda one: case.one(params, one))(X).mean()
 
-    loss, slopes = jax.value_and_grad(whole)({key: jnp.asarray(w) for key, w in start.items()})
+    loss, slopes = jax.jit(jax.value_and_grad(whole))(
+        {key: jnp.asarray(w) for key, w in start.items()}
+    )
     return start, np.asarray(loss), {key: np.asarray(slope) for key, slope in slopes.items()}
 
 

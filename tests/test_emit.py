@@ -20,7 +20,7 @@ import pytest
 from hand_made import SGD, digits, put, read, times
 from oracle import entries
 
-from symback import pipeline
+from symback import derivation, pipeline
 from symback.catalog.entry import Kind
 from symback.emit import emit
 from symback.emit.text import quoted, safe
@@ -158,6 +158,28 @@ def sweep() -> Iterator[dict[str, Any]]:
         }
 
 
+SECOND = {  # with hvp and the like: scalars, drawn masks, a skip connection
+    "model": "second",
+    "inputs": {"x": ["n", 3], "t": {"shape": ["n"], "classes": 3}},
+    "layers": [
+        {
+            "f1": {
+                "formula": "a[n, k] = tanh(scale*sum(W[k, i]*x[n, i], i))",
+                "parameters": {
+                    "W": {"shape": [4, 3], "init": "normal(0, 1)"},
+                    "scale": {"shape": [], "init": 1},
+                },
+            }
+        },
+        {"drop": {"dropout": 0.5}},
+        {"both": {"concat": {}, "from": ["drop", "x"]}},
+        {"f2": {"dense": 3}},
+    ],
+    "loss": {"cross_entropy": "t"},
+    "optimizer": "sgd",
+}
+
+
 @pytest.fixture(scope="module")
 def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of modules: examples, programs by hand, the catalogue; in every form."""
@@ -174,6 +196,12 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path = folder / f"{module.name}_{target}_{'readable' if readable else 'fast'}.py"
             assert not path.exists()
             path.write_text(module.text, encoding="utf-8")
+    for target, readable, dtype in FORMS:
+        module = pipeline.generate(
+            SECOND, target, dtype, readable=readable, functions=derivation.FUNCTIONS
+        )
+        path = folder / f"second_{target}_{'readable' if readable else 'fast'}.py"
+        path.write_text(module.text, encoding="utf-8")
     return folder
 
 

@@ -14,12 +14,24 @@ from collections.abc import Sequence
 from sympy.core.parameters import distribute
 
 from symback.derivation.backward import Backward
-from symback.derivation.types import Derivation, Line, Local, Slope, Step, Term
+from symback.derivation.beside import FUNCTIONS, with_functions
+from symback.derivation.types import Beside, Derivation, Line, Local, Slope, Step, Term
 from symback.errors import Mistake, UserError
 from symback.graph import Graph
 from symback.program import Role
 
-__all__ = ["Derivation", "Line", "Local", "Slope", "Step", "Term", "derive"]
+__all__ = [
+    "FUNCTIONS",
+    "Beside",
+    "Derivation",
+    "Line",
+    "Local",
+    "Slope",
+    "Step",
+    "Term",
+    "derive",
+    "with_functions",
+]
 
 
 def derive(graph: Graph, wrt: Sequence[str] = ()) -> Derivation:

@@ -61,6 +61,7 @@ class Backward:
         self.seeds: dict[str, Expr] = {graph.objective: S.One}
         self.names: dict[str, str] = {}  # tensor → its adjoint's name
         self.lines: list[Line] = []
+        self.roots: dict[str, Term] = {}
 
     def derivation(self) -> Derivation:
         waiting = Counter(name for node in self.nodes for name in self._operands(node))
@@ -85,6 +86,7 @@ class Backward:
             metrics=metrics,
             gradients=tuple((key, self.names[name]) for key, name in keyed if name in self.names),
             assumed=tuple(sorted(self.assumed)),
+            roots=tuple(self.roots.items()),
         )
 
     def _varying(self) -> frozenset[str]:
@@ -186,6 +188,8 @@ class Backward:
             for equation in (*local.forward, *local.backward):
                 if equation.name not in names:
                     names[equation.name] = self._new(node, equation, names)
+            for root in local.roots:
+                self.roots[names[root.name]] = self._term(node, root, names)
             self.locals[id(node)] = local, names
         return self.locals[id(node)]
 

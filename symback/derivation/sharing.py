@@ -26,7 +26,8 @@ KEPT_INLINE = (fn.SumOver, fn.ArgMax)
 def shared(equation: Equation, slopes: Sequence[Slope], facts: tuple[str, ...]) -> Local:
     """Name what an equation and its slopes have in common, and put the names in."""
     sharing = _Sharing(equation, slopes)
-    return Local(sharing.forward(), sharing.backward(), sharing.slopes(), facts)
+    forward, backward = sharing.forward(), sharing.backward()
+    return Local(forward, backward, sharing.slopes(), facts, tuple(sharing.roots))
 
 
 @dataclass(slots=True)
@@ -36,6 +37,7 @@ class _Sharing:
     equation: Equation
     raw: Sequence[Slope]
     found: list[Equation] = field(default_factory=list)
+    roots: list[Equation] = field(default_factory=list)
     taken: set[str] = field(default_factory=set)
     exprs: list[Expr] = field(default_factory=list)  # forward rhs, then each slope's
 
@@ -113,6 +115,8 @@ class _Sharing:
 
     def spelled(self, equation: Equation, others: Sequence[Equation]) -> tuple[Equation, ...]:
         """Return the equation, a softmax spelled out; p = exp(q) where q = log p is at hand."""
+        if isinstance(equation.rhs, fn.Along | fn.LogSumExp):
+            self.roots.append(equation)
         if isinstance(equation.rhs, fn.SoftMax):
             logged = fn.LogSoftMax(*equation.rhs.args)
             for other in others:

@@ -35,6 +35,7 @@ class Local:
     backward: tuple[Equation, ...]
     slopes: tuple[Slope, ...]
     facts: tuple[str, ...]  # the letters whose Σ = 1 was used
+    roots: tuple[Equation, ...] = ()  # what is spelled out among them, a softmax say, as it was
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,21 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """A function beside the passes: lines that go on from theirs, and what it returns by key.
+
+    `given` are the arrays that it is given beside parameters, inputs and targets, by key.
+    """
+
+    name: str  # hvp, jacobian, hessian, per_example
+    lines: tuple[Line, ...]
+    tensors: tuple[Tensor, ...]
+    results: tuple[tuple[tuple[str, ...], str], ...]  # ((key, …), tensor)
+    shown: tuple[tuple[str, str], ...]  # how its tensors are written in a formula
+    given: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Derivation(Shown):
     """Every equation of a network, forward and backward, in the order of computation."""
 
@@ -73,3 +89,7 @@ class Derivation(Shown):
     metrics: tuple[tuple[str, tuple[Line, ...]], ...]
     gradients: tuple[tuple[str, str], ...]  # (key, name of its adjoint)
     assumed: tuple[str, ...]  # tensors whose Σ = 1 a gradient relies on
+    roots: tuple[
+        tuple[str, Term], ...
+    ] = ()  # (tensor, a softmax and its like before it is spelled)
+    beside: tuple[Beside, ...] = ()

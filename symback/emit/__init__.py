@@ -7,6 +7,7 @@ one variable, `m`, a `View`: strings and tuples of strings, an empty one for wha
 from dataclasses import dataclass, replace
 from typing import Any
 
+from symback.emit.beside import Extra, functions
 from symback.emit.blocks import Block
 from symback.emit.constants import with_constants
 from symback.emit.data import Examples, examples
@@ -48,6 +49,7 @@ class View:
     functions: tuple[str, ...]  # the source of each helper
     net: Network
     optimizer: Optimizer
+    beside: tuple[Extra, ...]
     loop: Loop
     examples: Examples
     native: Compiled | None  # of a target that compiles
@@ -122,6 +124,7 @@ def viewed(program: Program, name: str) -> View:
         functions=block.functions(like),
         net=net,
         optimizer=optimizer(replace(block, program=program)),
+        beside=functions(replace(block, target=printer(like), program=program)),
         loop=loop(program.training),
         examples=examples(program, target, like),
         native=native,

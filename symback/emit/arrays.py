@@ -55,6 +55,12 @@ def mask(tensor: Tensor, program: Program, target: Target) -> tuple[str, ...]:
     return ("if rng is None:", first, "else:", second)
 
 
+def ones(tensor: Tensor, program: Program, target: Target) -> tuple[str, ...]:
+    """Return the line that sets a random tensor to what it is in evaluation."""
+    held = replace(tensor, draw=Draw("constant", (1.0,)))
+    return (f"{tensor.name} = {target.initial(held, program)}",)
+
+
 def drawn(tensor: Tensor) -> bool:
     """Tell whether a parameter's start is random."""
     return tensor.draw is not None and tensor.draw.kind not in {"constant", "values"}

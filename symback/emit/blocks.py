@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from symback.emit.arrays import cached, names, scores
+from symback.emit.arrays import cached, names, ones, scores
 from symback.emit.folding import WIDTH
-from symback.emit.reading import incoming, reads, writes
-from symback.emit.target import Boxes, Target
+from symback.emit.reading import incoming, needed_by, reads, writes
+from symback.emit.target import Boxes, Target, printer
 from symback.emit.templates import sources
 from symback.emit.text import quoted
-from symback.program import Program, Role, Statement, Tensor
+from symback.program import Function, Program, Role, Statement, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,30 @@ class Block:
             *self.target.lines(statements, self.network),
         )
 
+    def function(self, function: Function) -> tuple[str, ...]:
+        """Return the body of a function beside the passes, after its inputs are checked."""
+        block = self.plain(function)
+        statements = function_statements(function)
+        wanted = reads(statements)
+        random = [t for t in function.tensors if t.role is Role.RANDOM and t.name in wanted]
+        return (
+            *block.parameters(statements),
+            *self.grouped(
+                "direction",
+                [replace(block.program.tensor(n), key=k) for k, n in function.given if n in wanted],
+            ),
+            *block.constants(statements),
+            *block.sizes(statements, self.program.with_role(Role.INPUT)[0]),
+            *(line for tensor in random for line in ones(tensor, block.program, self.target)),
+            *self.target.lines(statements, block.program),
+        )
+
+    def plain(self, function: Function) -> "Block":
+        """Return the block of a function's statements: they write into no buffer."""
+        return replace(
+            self, program=replace(self.program, tensors=function.tensors, buffers=(), once=())
+        )
+
     def weight(self, statements: Sequence[Statement]) -> tuple[str, ...]:
         """Return the lines that compute, from targets, what they count for in a mean."""
         first = self.program.with_role(Role.TARGET)[0]
@@ -128,20 +152,26 @@ class Block:
     def parameters(self, statements: Sequence[Statement]) -> tuple[str, ...]:
         """Return the parameters that statements read, unpacked layer by layer."""
         wanted = reads(statements)
-        used = [t for t in self.program.with_role(Role.PARAMETER) if t.name in wanted]
+        held = [t for t in self.program.with_role(Role.PARAMETER) if t.name in wanted]
+        return self.grouped("params", held)
+
+    def grouped(self, source: str, held: Sequence[Tensor]) -> tuple[str, ...]:
+        """Return W1, b1 = params["f1.weight"], params["f1.bias"]: a line for each layer.
+
+        Where that doesn't fit there are more.
+        """
         groups: list[list[Tensor]] = []
-        for tensor in used:  # a line for each layer, more where it doesn't fit
+        for tensor in held:
             layer = tensor.key.rpartition(".")[0]
             same = groups and groups[-1][0].key.rpartition(".")[0] == layer
-            if same and len(self.parameter_line([*groups[-1], tensor])) <= WIDTH - 4:
+            if same and len(self.read_line(source, [*groups[-1], tensor])) <= WIDTH - 4:
                 groups[-1].append(tensor)
             else:
                 groups.append([tensor])
-        return tuple(map(self.parameter_line, groups))
+        return tuple(self.read_line(source, group) for group in groups)
 
-    def parameter_line(self, group: Sequence[Tensor]) -> str:
-        """Return W1, b1 = params["f1.weight"], params["f1.bias"]."""
-        read = (f"params[{quoted(t.key)}]{'' if t.shape else self.boxes.read}" for t in group)
+    def read_line(self, source: str, group: Sequence[Tensor]) -> str:
+        read = (f"{source}[{quoted(t.key)}]{'' if t.shape else self.boxes.read}" for t in group)
         return f"{', '.join(names(group))} = {', '.join(read)}"
 
     def cached(
@@ -194,8 +224,17 @@ class Block:
         statements += [s for metric in program.metrics for s in metric.statements]
         rules = [*program.update.once, *program.update.scalars, *program.update.elements]
         rules += program.schedule.statements if program.schedule else ()
-        network = self.target.helpers(statements, self.network)
-        return sources(name, {*network, *self.target.helpers(rules, self.rule)})
+        helpers = {*self.target.helpers(statements, self.network)}
+        helpers |= {*self.target.helpers(rules, self.rule)}
+        for each in program.functions:
+            plain = self.plain(each).program
+            helpers |= {*printer(name).helpers(function_statements(each), plain)}
+        return sources(name, helpers)
+
+
+def function_statements(function: Function) -> tuple[Statement, ...]:
+    """Return the statements that a function's results need."""
+    return needed_by(function.statements, [name for _, name in function.results])
 
 
 def unpacking(source: str, wanted: Sequence[str]) -> str:

@@ -124,7 +124,7 @@ class _Derived:
         """Yield δ(i, 0) for each axis: what moves is 1 there, and 0 elsewhere."""
         letters = iter(free)
         for part, place in zip(at, self.direction.places, strict=True):
-            yield fn.Delta(part, next(letters) if place is None else Integer(place))
+            yield ix.delta(part, next(letters) if place is None else Integer(place))
 
     def tangent_of(self, name: str) -> Tangent | None:
         """Return the tangent of a tensor, made if it isn't there; None where it doesn't move."""
