@@ -83,6 +83,7 @@ def _lowered(derivation: Derivation, float_type: str) -> Program:
         objective=graph.objective,
         weight=graph.divisor,
         backward=statements(derivation, derivation.backward),
+        renewal=statements(derivation, derivation.renewal),
         gradients=derivation.gradients,
         frozen=graph.frozen,
         update=_update(graph.optimizer),

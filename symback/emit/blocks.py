@@ -57,6 +57,20 @@ class Block:
         """Return the adjoints' lines, over the cache, the targets and values of the loss."""
         return self.over_cache(self.program.backward, names(scores(self.program)))
 
+    def renewal(self) -> tuple[str, ...]:
+        """Return the lines that bring the states up to date, over the cache."""
+        statements = self.program.renewal
+        if not statements:
+            return ()
+        states = (t for t in self.program.with_role(Role.STATE) if writes(t.name, statements))
+        return (
+            *self.over_cache(statements),
+            *(
+                f"params[{quoted(t.key)}][{self.boxes.whole}] = {self.boxes.written(t)}"
+                for t in states
+            ),
+        )
+
     def over_cache(
         self, statements: Sequence[Statement], scored: Sequence[str] = ()
     ) -> tuple[str, ...]:
@@ -128,7 +142,8 @@ class Block:
     def parameters(self, statements: Sequence[Statement]) -> tuple[str, ...]:
         """Return the parameters that statements read, unpacked layer by layer."""
         wanted = reads(statements)
-        used = [t for t in self.program.with_role(Role.PARAMETER) if t.name in wanted]
+        held = self.program.with_role(Role.PARAMETER, Role.STATE)
+        used = [t for t in held if t.name in wanted]
         groups: list[list[Tensor]] = []
         for tensor in used:  # a line for each layer, more where it doesn't fit
             layer = tensor.key.rpartition(".")[0]
@@ -191,6 +206,7 @@ class Block:
         """Return the source of the helper functions that any line calls."""
         program = self.program
         statements = [*program.once, *program.forward, *program.loss, *program.backward]
+        statements += program.renewal
         statements += [s for metric in program.metrics for s in metric.statements]
         rules = [*program.update.once, *program.update.scalars, *program.update.elements]
         rules += program.schedule.statements if program.schedule else ()

@@ -1,5 +1,6 @@
 """The network in a module: parameters, passes, loss and metrics."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from symback.emit.arrays import cached, drawn, initial, mask, names, scores, shape_text
@@ -42,6 +43,7 @@ class Network:
     init: tuple[str, ...]
     draws: str  # "rng" where init draws
     drawn: tuple[str, ...]  # names drawn anew at each training step
+    modes: str  # what a generator does, in words
     masks: tuple[str, ...]  # the lines that draw them, or set them to 1 in evaluation
     head: tuple[str, ...]  # forward's parameters and sizes
     forward: tuple[str, ...]
@@ -59,7 +61,9 @@ class Network:
     gradients: tuple[str, ...]  # '"f1.weight": dW1,'
     beyond: tuple[str, ...]  # '"x": x', the inputs that there are gradients by
     inert: tuple[str, ...]  # the parameters that the loss doesn't depend on
-    frozen: str  # the keys of those that the spec freezes, as a set
+    frozen: str  # the keys of what isn't learned, as a set: states, and what the spec freezes
+    states: tuple[str, ...]  # the keys of what is kept and not learned
+    renewal: tuple[str, ...]  # the lines that bring it up to date after a pass in training
     metrics: tuple[str, ...]  # names
     metric_values: tuple[str, ...]  # what they are called in the lines
     metric_lines: tuple[str, ...]
@@ -71,6 +75,15 @@ def given(tensor: Tensor, count: str) -> Given:
     rest = "".join(f" {size}," for size in tensor.shape[1:]).rstrip(",")
     call = f"shaped({quoted(tensor.key)}, {tensor.name}, ({count},{rest}))"
     return Given(tensor.name, call, "label" if tensor.classes is not None else "")
+
+
+def modes(random: Sequence[Tensor]) -> str:
+    """Return in words what a pass with a generator is."""
+    masks = ", ".join(tensor.name for tensor in random if tensor.shape)
+    if not any(tensor.draw and tensor.draw.rest == 0 for tensor in random):
+        return f"With a generator {masks} are drawn, as in training; without, all are 1."
+    drawn_too = f" and {masks} are drawn" if masks else ""
+    return f"With a generator it is the pass of training{drawn_too}; without, of evaluation."
 
 
 def buffers(block: Block) -> tuple[str, ...]:
@@ -100,9 +113,11 @@ def network(block: Block) -> Network:
     program, target, boxes = block.program, block.target, block.boxes
     inputs, targets = program.with_role(Role.INPUT), program.with_role(Role.TARGET)
     parameters, random = program.with_role(Role.PARAMETER), program.with_role(Role.RANDOM)
-    known = dict.fromkeys(tensor.key for tensor in parameters)
+    params = program.with_role(Role.PARAMETER, Role.STATE)
+    known = dict.fromkeys(tensor.key for tensor in params)
     held, scored = cached(program), scores(program)
     weight = weighing(program)
+    fixed = {*program.frozen, *(t.key for t in program.with_role(Role.STATE))}
     compared = tuple(given(tensor, f"len(cache.{inputs[0].name})") for tensor in targets)
     gradients = tuple((key, program.tensor(name)) for key, name in program.gradients)
     return Network(
@@ -132,14 +147,15 @@ def network(block: Block) -> Network:
         cache_fields=tuple(f"{tensor.name}: Array  # {shape_text(tensor)}" for tensor in held),
         cache_names=", ".join(f"{name}={name}" for name in names(held)),
         first_key=quoted(parameters[0].key),
-        scalars=tuple(quoted(t.key) for t in parameters if not t.shape),
+        scalars=tuple(quoted(t.key) for t in params if not t.shape),
         init=tuple(
             line
-            for tensor in parameters
+            for tensor in params
             for line in initial(tensor, boxes.boxed(tensor, target.initial(tensor, program)))
         ),
-        draws="rng" if any(map(drawn, parameters)) else "",
+        draws="rng" if any(map(drawn, params)) else "",
         drawn=names(random),
+        modes=modes(random),
         masks=tuple(line for tensor in random for line in mask(tensor, program, target)),
         head=block.head(),
         forward=target.lines(program.forward, block.network),
@@ -176,7 +192,9 @@ def network(block: Block) -> Network:
             f"{quoted(t.key)}: {t.name}" for t in (*inputs, *targets) if t.key in dict(gradients)
         ),
         inert=tuple(quoted(key) for key in known if key not in dict(gradients)),
-        frozen=f"{{{', '.join(map(quoted, sorted(program.frozen)))}}}" if program.frozen else "",
+        states=tuple(quoted(t.key) for t in program.with_role(Role.STATE)),
+        renewal=block.renewal(),
+        frozen=f"{{{', '.join(map(quoted, sorted(fixed)))}}}" if fixed else "",
         metrics=tuple(metric.name for metric in program.metrics),
         metric_values=tuple(metric.statements[-1].target.name for metric in program.metrics),
         metric_lines=block.metrics(),
