@@ -1,10 +1,12 @@
 """The network in a module: parameters, passes, loss and metrics."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from symback.emit.arrays import cached, drawn, initial, mask, names, scores, shape_text
 from symback.emit.blocks import Block
+from symback.emit.folding import WIDTH
 from symback.emit.reading import reads, weighing
 from symback.emit.text import quoted
 from symback.program import Role, Tensor
@@ -60,7 +62,8 @@ class Network:
     written: tuple[str, ...]  # fast form: 'grads["f.scale"][...] = dscale', for single numbers
     gradients: tuple[str, ...]  # '"f1.weight": dW1,'
     beyond: tuple[str, ...]  # '"x": x', the inputs that there are gradients by
-    inert: tuple[str, ...]  # the parameters that the loss doesn't depend on
+    inert: tuple[str, ...]  # the keys of what has no gradient
+    without: tuple[str, ...]  # the same, in words
     frozen: str  # the keys of what isn't learned, as a set: states, and what the spec freezes
     states: tuple[str, ...]  # the keys of what is kept and not learned
     renewal: tuple[str, ...]  # the lines that bring it up to date after a pass in training
@@ -119,6 +122,7 @@ def network(block: Block) -> Network:
     weight = weighing(program)
     fixed = {*program.frozen, *(t.key for t in program.with_role(Role.STATE))}
     compared = tuple(given(tensor, f"len(cache.{inputs[0].name})") for tensor in targets)
+    inert = [key for key in known if key not in dict(program.gradients)]
     gradients = tuple((key, program.tensor(name)) for key, name in program.gradients)
     return Network(
         float=program.float_type,
@@ -144,7 +148,12 @@ def network(block: Block) -> Network:
         reread=tuple(t for t in compared if t.name in reads(program.backward)),
         output=program.output,
         output_shape=shape_text(program.tensor(program.output)).replace("(n,", "(len(order),"),
-        cache_fields=tuple(f"{tensor.name}: Array  # {shape_text(tensor)}" for tensor in held),
+        cache_fields=tuple(
+            f"{tensor.name}: float"
+            if target.ABOUT.lists and not tensor.shape
+            else f"{tensor.name}: Array  # {shape_text(tensor)}"
+            for tensor in held
+        ),
         cache_names=", ".join(f"{name}={name}" for name in names(held)),
         first_key=quoted(parameters[0].key),
         scalars=tuple(quoted(t.key) for t in params if not t.shape),
@@ -191,7 +200,8 @@ def network(block: Block) -> Network:
         beyond=tuple(
             f"{quoted(t.key)}: {t.name}" for t in (*inputs, *targets) if t.key in dict(gradients)
         ),
-        inert=tuple(quoted(key) for key in known if key not in dict(gradients)),
+        inert=tuple(map(quoted, inert)),
+        without=tuple(textwrap.wrap(f"Without a gradient: {', '.join(inert)}.", WIDTH - 4)),
         states=tuple(quoted(t.key) for t in program.with_role(Role.STATE)),
         renewal=block.renewal(),
         frozen=f"{{{', '.join(map(quoted, sorted(fixed)))}}}" if fixed else "",

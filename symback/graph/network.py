@@ -107,7 +107,7 @@ class Network:
         target = target_of(read)
         kept, self.nodes = self.nodes, []
         here = target
-        shifted = any(a.base == target.base and a != target for a in ix.accesses(read.rhs))
+        shifted = any(name_of(a) == name_of(target) and a != target for a in ix.accesses(read.rhs))
         if shifted or read.rhs.has(fn.Reduction):  # read as a whole before it is written over
             word = word_for(f"{name_of(target)}n", reading.names)
             here = formula.tensor(word, *subscripts(target))

@@ -203,7 +203,7 @@ def begun(tensor: Tensor, start: int, names: dict[str, str]) -> tuple[str, ...]:
 
 def filled(tensor: Tensor, value: str, names: dict[str, str]) -> tuple[str, ...]:
     """Return the lines that set every number of a random array."""
-    count = " * ".join("cache.n" if isinstance(d, str) else str(d) for d in tensor.shape)
+    count = " * ".join("cache.n" if isinstance(d, str) else str(d) for d in tensor.shape) or "1"
     name = names[tensor.name]
     return (
         f"for (idx p = 0; p < {count}; p++) {{",
