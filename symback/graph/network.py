@@ -105,7 +105,7 @@ class Network:
     def renewed(self, read: Formula, reading: Reading) -> None:
         """Let a state become what a formula says, after a pass in training."""
         target = target_of(read)
-        kept, self.nodes = self.nodes, []
+        start = len(self.nodes)
         here = target
         shifted = any(name_of(a) == name_of(target) and a != target for a in ix.accesses(read.rhs))
         if shifted or read.rhs.has(fn.Reduction):  # read as a whole before it is written over
@@ -116,8 +116,8 @@ class Network:
         rhs = read.rhs if here is target else here
         self.node(Equation(target, rhs), dict(read.sizes), reading)
         reading.awaited = frozenset()
-        self.renewal += self.nodes
-        self.nodes = kept
+        self.renewal += self.nodes[start:]
+        del self.nodes[start:]
 
     def shape(self, letter: str, reading: Reading) -> tuple[Dim, ...]:
         """Return the shape of the tensor that a letter stands for."""
