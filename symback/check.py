@@ -95,7 +95,8 @@ def check(module: ModuleType, seeds: Sequence[int] = (0,)) -> Report:
     except Exception as error:  # a module that was changed by hand may fail in any way
         told = f"the gradients of {module.__name__} can't be computed"
         raise UserError(Mistake(f"{told}: {type(error).__name__}: {error}")) from error
-    inert = tuple(name for name in params if name not in grads)
+    states = getattr(module, "STATES", ())
+    inert = tuple(name for name in params if name not in grads and name not in states)
     return Report(module.__name__, tuple(grads), tuple(seeds), found, inert, functions)
 
 

@@ -86,7 +86,7 @@ class Network:
     def start(self, params: Mapping[str, Any], examples: Sequence[Any]) -> dict[str, Any]:
         """Return a point before the forward pass: `params` by key, `examples` as `train` has them.
 
-        Random values are 1, as in evaluation.
+        Random values are what they are in evaluation.
         """
         import numpy as np
 
@@ -97,14 +97,14 @@ class Network:
             values[tensor.name] = np.array(array, dtype)
             sizes = zip(tensor.shape, values[tensor.name].shape, strict=True)
             values |= {dim: size for dim, size in sizes if isinstance(dim, str)}
-        for tensor in self.program.with_role(Role.PARAMETER):
+        for tensor in self.program.with_role(Role.PARAMETER, Role.STATE):
             values[tensor.name] = np.array(params[tensor.key], np.float64)
         for tensor in self.program.with_role(Role.CONSTANT):
             assert tensor.draw is not None  # a constant has its values
             values[tensor.name] = np.array(tensor.draw.values, np.float64)
         for tensor in self.program.with_role(Role.RANDOM):
             shape = [values[dim] if isinstance(dim, str) else dim for dim in tensor.shape]
-            values[tensor.name] = np.ones(shape)
+            values[tensor.name] = np.full(shape, 1.0 if tensor.draw is None else tensor.draw.rest)
         return values
 
     def run(self, values: dict[str, Any]) -> dict[str, Any]:

@@ -369,6 +369,11 @@ def index_names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_letters(syntax(text))))
 
 
+def mentions(text: str, name: str) -> bool:
+    """Say whether a name stands in the formula, other than before brackets."""
+    return name in {n.id for n in ast.walk(syntax(text)) if isinstance(n, ast.Name)}
+
+
 def _dotted(node: ast.expr) -> str:
     """Return the name of a tensor, `x` or `layer.W`; "" for anything else."""
     match node:

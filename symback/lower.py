@@ -89,6 +89,7 @@ def _lowered(derivation: Derivation, float_type: str) -> Program:
         objective=graph.objective,
         weight=graph.divisor,
         backward=backward,
+        renewal=statements(derivation, derivation.renewal),
         gradients=derivation.gradients,
         functions=tuple(_function(derivation, each, passes) for each in derivation.beside),
         frozen=graph.frozen,

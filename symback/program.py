@@ -24,6 +24,7 @@ class Role(StrEnum):
     INPUT = "input"  # read by the layers: x
     TARGET = "target"  # read by the loss, the metrics and the penalties alone: t, sample weights
     PARAMETER = "parameter"  # learned: W1
+    STATE = "state"  # kept beside the parameters and renewed after a pass in training: means met
     CONSTANT = "constant"  # numbers of the spec: class weights
     RANDOM = "random"  # drawn anew at each training step: a dropout mask
     VALUE = "value"  # computed by the forward pass: z1
@@ -43,6 +44,7 @@ class Draw:
     arguments: tuple[float, ...] = ()
     values: tuple[Any, ...] = ()  # nested tuples of floats, kind "values" alone
     because: str = ""  # the rule in words and symbols, for the comment: "±1/√64"
+    rest: float = 1.0  # RANDOM: the value outside of training
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Tensor:
     shape: tuple[Dim, ...]
     classes: int | None = None  # integer labels 0 … classes-1, where the array holds labels
     ignored: int | None = None  # a label beside them, of examples that the loss leaves out
-    draw: Draw | None = None  # PARAMETER: its start; RANDOM: its values in training (1 otherwise);
+    draw: Draw | None = None  # PARAMETER, STATE: its start; RANDOM: its values in training;
     # CONSTANT: its values
 
 
@@ -421,6 +423,7 @@ class Program:
     loss: tuple[Statement, ...]  # output, targets, parameters → loss
     objective: str  # the loss's name: "L"
     backward: tuple[Statement, ...]
+    renewal: tuple[Statement, ...] = field(default=(), kw_only=True)  # states ← states and values
     gradients: tuple[tuple[str, str], ...]  # (key, name of its adjoint): ("f1.weight", "dW1")
     frozen: frozenset[str] = field(default=frozenset(), kw_only=True)  # keys of what isn't learned
     update: Update

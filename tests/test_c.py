@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -114,7 +115,25 @@ SCHEDULED = dense(
     train={"batch_size": 8, "clip_norm": 0.5, "clip_value": 0.1},
 )
 LARGE = dense(70, 160, 90, 10, train={"batch_size": 64})  # its products are left to the BLAS
-SPECS = {"images": IMAGES, "words": WORDS, "odd": ODD, "scheduled": SCHEDULED, "large": LARGE}
+KEPT: Spec = {  # running statistics, which lie behind what is learned
+    "model": "kept",
+    "inputs": {"x": ["n", 3, 4], "t": ["n", 3]},
+    "layers": [
+        {"b": {"batch_norm1d": {"momentum": "cumulative"}}},
+        {"p": {"global_avg_pool": None}},
+        {"f": {"dense": 3}},
+    ],
+    "loss": {"mse": "t"},
+    "optimizer": {"sgd": 0.1},
+}
+SPECS = {
+    "images": IMAGES,
+    "words": WORDS,
+    "odd": ODD,
+    "scheduled": SCHEDULED,
+    "large": LARGE,
+    "kept": KEPT,
+}
 
 
 @pytest.fixture
@@ -262,9 +281,11 @@ def in_order(module: ModuleType, batch: int, data: tuple[Any, ...], epochs: int)
     params = module.init(0)
     state = module.init_state(params)
     order = np.arange(len(data[0]))
-    held = (
-        (order, batch, module.Workspace(params)) if hasattr(module, "Workspace") else (order, batch)
-    )
+    held: list[Any] = [order, batch]
+    if hasattr(module, "Workspace"):
+        held.append(module.Workspace(params))
+    if "rng" in signature(module.one_epoch).parameters:
+        held.append(np.random.default_rng(0))
     rows = [module.one_epoch(params, state, *data, *held, k + 1) for k in range(epochs)]
     return [row.loss for row in rows]
 
@@ -272,14 +293,16 @@ def in_order(module: ModuleType, batch: int, data: tuple[Any, ...], epochs: int)
 GUARDED = "-fsanitize=address,undefined -fno-sanitize-recover=all -O1 -g".split()
 
 
-@pytest.mark.parametrize("name", ["images", "words", "odd", "scheduled", "iris"])
+@pytest.mark.parametrize("name", ["images", "words", "odd", "scheduled", "kept", "iris"])
 def test_a_library_without_python(name: str, tmp_path: Path) -> None:
     """Strictly compiled, watched by valgrind and by sanitizers: the NumPy target's numbers."""
     spec: Any = EXAMPLES / "iris.yaml" if name == "iris" else SPECS[name]
     model = library(spec, tmp_path)
     theirs = symback.compile(spec, "numpy")
     data = theirs.sample(40, 3)
-    start = np.concatenate([w.ravel() for w in theirs.init(0).values()])
+    params = theirs.init(0)
+    states = getattr(theirs, "STATES", ())  # in C they lie behind what is learned
+    start = np.concatenate([params[key].ravel() for key in sorted(params, key=states.__contains__)])
     (tmp_path / "start.txt").write_text(" ".join(map(repr, start.tolist())))
     rows = np.concatenate([np.reshape(a, (40, -1)) for a in data], axis=1).tolist()
     told = "\n".join(" ".join(map(repr, row)) for row in rows)

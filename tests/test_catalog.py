@@ -15,7 +15,7 @@ ENTRIES = catalog.entries()
 CALLED = {*ELEMENTWISE, *REDUCTIONS, "mean", "size", "flat"}
 DRAWS = {"uniform", "normal", "constant", "keep"}
 GIVEN = {
-    Kind.LAYER: {"x", "x1", "x2", "x3", "classes"},
+    Kind.LAYER: {"x", "x1", "x2", "x3", "classes", "training"},
     Kind.ACTIVATION: {"x"},
     Kind.LOSS: {"y", "t", "s", "w", "labels", "weighted", "sampled"},
     Kind.OPTIMIZER: {"w", "g", "lr", "step"},
@@ -39,7 +39,7 @@ def option_names(entry: Entry) -> Iterator[str]:
             yield from (f"{option.name}_{choice}" for choice in option.choices)
         if option.axes:
             yield from (f"{option.name}_{axis}" for axis in range(option.axes))
-        elif not option.choices:
+        elif not option.choices or option.numeric:
             yield option.name
         if option.default is None and not option.required:
             yield f"{option.name}_given"
@@ -53,7 +53,9 @@ def texts(entry: Entry) -> Iterator[str]:
     yield from (text for _, text in (*entry.numbers, *entry.sizes))
     yield from (start for _, start in entry.states)
     yield from (draw for _, draw in entry.random)
-    yield from (parameter.init for parameter in entry.parameters)
+    yield from (tensor.init for tensor in entry.held)
+    for each in entry.running:
+        yield from (text for text in (each.where, each.next) if text)
     yield from (fact.where for fact in entry.assumes)
     if entry.divisor:
         yield entry.divisor
@@ -101,7 +103,7 @@ def test_entry_is_described(entry: Entry) -> None:
 
 @every_entry
 def test_names_are_identifiers(entry: Entry) -> None:
-    letters = [parameter.letter for parameter in entry.parameters]
+    letters = [tensor.letter for tensor in entry.held]
     letters += [name for name, _ in (*entry.states, *entry.random)]
     for name in (entry.name, *entry.aliases, *(o.name for o in entry.options), *letters):
         assert name.isidentifier()
@@ -129,7 +131,7 @@ def test_options_are_consistent(entry: Entry) -> None:
     assert not entry.main or entry.main in {option.name for option in entry.options}
     for option in entry.options:
         assert not (option.required and option.default is not None), option.name
-        chosen = not option.axes and option.choices
+        chosen = not option.numeric and option.choices
         assert not chosen or option.default in option.choices or option.required
         assert option.least is None or option.above is None
         assert option.most is None or option.below is None
@@ -152,7 +154,8 @@ def test_formulas_stay_within_the_caps(entry: Entry) -> None:
 def test_formulas_name_only_what_there_is(entry: Entry) -> None:
     functions = CALLED | {e.name for e in ENTRIES if e.kind is Kind.ACTIVATION} | DRAWS
     known = GIVEN[entry.kind] | set(option_names(entry)) | set(targets(entry)) | {"pi"}
-    known |= {parameter.letter for parameter in entry.parameters} | {"fan_in", "fan_out"}
+    known |= {tensor.letter for tensor in entry.held}
+    known |= {"fan_in", "fan_out"}
     known |= {name for name, _ in (*entry.states, *entry.random, *entry.numbers)}
     known |= {e.name for e in ENTRIES if e.kind is Kind.INITIALIZER}
     for text in texts(entry):
@@ -166,10 +169,7 @@ def test_formulas_name_only_what_there_is(entry: Entry) -> None:
 def test_every_option_state_and_letter_is_read(entry: Entry) -> None:
     read = {word for text in texts(entry) for found in words(text)[1:] for word in found}
     shapes = {
-        word
-        for parameter in entry.parameters
-        for text in parameter.shape
-        for word in (text, *words(text)[2])
+        word for tensor in entry.held for text in tensor.shape for word in (text, *words(text)[2])
     }
     for option in entry.options:
         names = {option.name, *(f"{option.name}_{choice}" for choice in option.choices)}

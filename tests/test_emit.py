@@ -156,6 +156,20 @@ def sweep() -> Iterator[dict[str, Any]]:
             "metrics": [name for name in figures if (name == "accuracy") == by_labels],
             "train": {"accumulate": 1 + number % 2, "validation": 0.2 * (number % 3 == 0)},
         }
+    for number, among in enumerate(([], [{"drop": {"dropout": 0.5}}])):
+        state = {"shape": [], "init": "zeros", "next": "k = k + where(training, 1, 0)"}
+        yield {
+            "model": f"kept{number}",
+            "inputs": {"x": ["n", 3], "t": ["n", 3]},
+            "layers": [
+                {"f0": {"batch_norm1d": None}},
+                *among,
+                {"f1": {"formula": "y[n, i] = k * f0[n, i]", "from": "f0", "state": {"k": state}}},
+            ],
+            "loss": {"mse": "t"},
+            "optimizer": "adam",
+            "train": {"accumulate": 1 + number},
+        }
 
 
 SECOND = {  # with hvp and the like: scalars, drawn masks, a skip connection
@@ -198,7 +212,7 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path.write_text(module.text, encoding="utf-8")
     for target, readable, dtype in FORMS:
         module = pipeline.generate(
-            SECOND, target, dtype, readable=readable, functions=derivation.FUNCTIONS
+            SECOND, target, dtype, readable=readable, functions=tuple(derivation.FUNCTIONS)
         )
         path = folder / f"second_{target}_{'readable' if readable else 'fast'}.py"
         path.write_text(module.text, encoding="utf-8")

@@ -23,8 +23,8 @@ class Option:
     `default` None means: no value unless given (a formula asks with `name_given`, 1 or 0);
     `required` that one must be given. A choice is read in a formula as `name_choice`, 1 where it
     was chosen and 0 elsewhere. A `listed` option is read with an index and summed over it. One
-    with `axes` is a number for all of them or a list of one each: `name_0`, `name_1`, …; it may
-    have choices beside.
+    with `axes` is a number for all of them or a list of one each: `name_0`, `name_1`, …; it, and
+    one whose default is a number, may have choices beside.
     """
 
     name: str
@@ -40,6 +40,11 @@ class Option:
     listed: bool = False  # a list of integers (MultiStepLR's milestones)
     axes: int = 0  # how many axes it has a number for
 
+    @property
+    def numeric(self) -> bool:
+        """Whether it takes numbers where it has choices too."""
+        return self.axes > 0 or type(self.default) in (int, float)
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
@@ -54,6 +59,23 @@ class Parameter:
     name: str
     shape: tuple[str, ...]
     init: str  # in the language of initialisers: "uniform(-1/sqrt(fan_in), 1/sqrt(fan_in))"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A tensor that a layer keeps and doesn't learn: what it has met so far.
+
+    `next`, a formula, says what it becomes after a pass in training, in the order of the entry's;
+    it reads the values of the pass. Without one it stays as it starts. The layer has it where
+    `where`, a formula over options, isn't zero. Otherwise as a Parameter.
+    """
+
+    letter: str
+    name: str
+    shape: tuple[str, ...]
+    init: str
+    next: str
+    where: str = "1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +107,8 @@ class Entry:
     target (`g = g`) or to another tensor (`S = T`), or an intermediate or state that no other
     formula reads. Such a one is left out.
 
+    A layer's formulas may read `training`: 1 in training and 0 elsewhere.
+
     What `numbers` and `sizes` hold are formulas over options, earlier numbers, and `size(h)` of an
     axis named in `axes`; the source has just these axes then.
     """
@@ -102,8 +126,14 @@ class Entry:
     sizes: tuple[tuple[str, str], ...] = ()  # layer: how many values an index takes
     states: tuple[tuple[str, str], ...] = ()  # optimiser, schedule: name, start (a formula)
     random: tuple[tuple[str, str], ...] = ()  # layer: local letter, draw ("keep(1 - p)")
+    running: tuple[Running, ...] = ()  # layer
     assumes: tuple[Fact, ...] = ()  # loss
     divisor: str = ""  # loss: what the mean divides by, where it isn't the number of elements
     main: str = ""  # the option that stands alone: `dense: 128` is units
     aliases: tuple[str, ...] = ()
     kinks: str = ""  # where the derivative jumps and what is taken there
+
+    @property
+    def held(self) -> "tuple[Parameter | Running, ...]":
+        """The tensors that a layer keeps from step to step: learned ones, then the others."""
+        return (*self.parameters, *self.running)

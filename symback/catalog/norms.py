@@ -1,6 +1,6 @@
 """Layers that bring values to zero mean and unit variance, or to unit size."""
 
-from symback.catalog.entry import Entry, Kind, Option, Parameter
+from symback.catalog.entry import Entry, Kind, Option, Parameter, Running
 
 
 def _eps(default: float = 1e-5) -> Option:
@@ -21,6 +21,90 @@ _CHANNEL = (
     Parameter("w", "weight", ("channels",), "ones"),
     Parameter("b", "bias", ("channels",), "zeros"),
 )
+
+_SHARE = "how much a batch counts in the running mean and variance"
+
+
+def _tracking(default: bool) -> Option:
+    doc = "keep a running mean and variance, and take these outside of training"
+    return Option("track_running_stats", default=default, doc=doc)
+
+
+def _running(share: str, mean: str, variance: str, count: str) -> tuple[Running, ...]:
+    """Return the running statistics of channels: mean, variance, how many batches."""
+    on = "track_running_stats"
+    return (
+        Running(
+            "M",
+            "running_mean",
+            ("channels",),
+            "zeros",
+            f"M[c] = (1 - {share})*M[c] + {share}*{mean}",
+            on,
+        ),
+        Running(
+            "V",
+            "running_var",
+            ("channels",),
+            "ones",
+            f"V[c] = (1 - {share})*V[c] + {share}*{variance}",
+            on,
+        ),
+        Running("k", "num_batches_tracked", (), "zeros", count, on),
+    )
+
+
+def _taken(of: str) -> tuple[str, ...]:
+    """Return mean and variance as they count: those met, outside of training the running ones."""
+    choice = "{0}[{1}] = where(track_running_stats, where(training, {2}[{1}], {3}[c]), {2}[{1}])"
+    return (choice.format("p", of, "m", "M"), choice.format("q", of, "v", "V"))
+
+
+_PLACES = {1: ("...",), 2: ("h", "w"), 3: ("d", "h", "w")}
+
+
+def _batch_norm(rank: int) -> Entry:
+    numbers = "size(n)*size(...)"
+    return Entry(
+        kind=Kind.LAYER,
+        name=f"batch_norm{rank}d",
+        formulas=(
+            "m[c] = mean(x[n, c, ...], n, ...)",
+            "v[c] = mean((x[n, c, ...] - m[c])**2, n, ...)",
+            *_taken("c"),
+            "u[n, c, ...] = (x[n, c, ...] - p[c]) / sqrt(q[c] + eps)",
+            "y[n, c, ...] = where(affine, w[c] * u[n, c, ...] + b[c], u[n, c, ...])",
+        ),
+        doc=(
+            "Each channel is brought to zero mean and unit variance over the batch; outside of "
+            "training, by the running mean and variance of the batches met. A batch of one value "
+            "a channel has variance 0, where PyTorch refuses it."
+        ),
+        source=f"torch.nn.BatchNorm{rank}d; Ioffe and Szegedy 2015, arXiv:1502.03167",
+        options=(
+            _eps(),
+            Option(
+                "momentum",
+                default=0.1,
+                doc=f"{_SHARE}; cumulative: all batches alike",
+                choices=("cumulative",),
+                least=0,
+                most=1,
+            ),
+            _affine(True),
+            _tracking(True),
+        ),
+        axes=("n", "c", *_PLACES[rank]),
+        numbers=(("channels", "size(c)"),),
+        parameters=_CHANNEL,
+        running=_running(
+            "where(momentum_cumulative, 1/(k + 1), momentum)",
+            "m[c]",
+            f"v[c]*{numbers}/maximum({numbers} - 1, 1)",
+            "k = k + 1",
+        ),
+    )
+
 
 ENTRIES = (
     Entry(
@@ -65,6 +149,7 @@ ENTRIES = (
         ),
         parameters=(Parameter("w", "weight", ("i",), "ones"),),
     ),
+    *(_batch_norm(rank) for rank in (1, 2, 3)),
     Entry(
         kind=Kind.LAYER,
         name="group_norm",
@@ -97,15 +182,27 @@ ENTRIES = (
         formulas=(
             "m[n, c] = mean(x[n, c, ...], ...)",
             "v[n, c] = mean((x[n, c, ...] - m[n, c])**2, ...)",
-            "u[n, c, ...] = (x[n, c, ...] - m[n, c]) / sqrt(v[n, c] + eps)",
+            *_taken("n, c"),
+            "u[n, c, ...] = (x[n, c, ...] - p[n, c]) / sqrt(q[n, c] + eps)",
             "y[n, c, ...] = where(affine, w[c] * u[n, c, ...] + b[c], u[n, c, ...])",
         ),
         doc="Each channel of each example is brought to zero mean and unit variance.",
         source="torch.nn.InstanceNorm2d; Ulyanov et al. 2016, arXiv:1607.08022",
-        options=(_eps(), _affine(False)),
+        options=(
+            _eps(),
+            Option("momentum", default=0.1, doc=_SHARE, least=0, most=1),
+            _affine(False),
+            _tracking(False),
+        ),
         axes=("n", "c", "..."),
         numbers=(("channels", "size(c)"),),
         parameters=_CHANNEL,
+        running=_running(
+            "momentum",
+            "mean(m[n, c], n)",
+            "mean(v[n, c], n)*size(...)/maximum(size(...) - 1, 1)",
+            "",  # PyTorch's doesn't count
+        ),
     ),
     Entry(
         kind=Kind.LAYER,

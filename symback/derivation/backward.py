@@ -76,6 +76,7 @@ class Backward:
                     self._finish(name)
         keyed = [(self.tensors[name].key, name) for name in self.tensors if name in self.wanted]
         forward, loss = self._forward(self.graph.layers), self._forward(self.graph.loss)
+        renewal = self._forward(self.graph.renewal)
         metrics = tuple((name, self._forward(nodes)) for name, nodes in self.graph.metrics)
         return Derivation(
             graph=self.graph,
@@ -83,6 +84,7 @@ class Backward:
             forward=forward,
             loss=loss,
             backward=tuple(self.lines),
+            renewal=renewal,
             metrics=metrics,
             gradients=tuple((key, self.names[name]) for key, name in keyed if name in self.names),
             assumed=tuple(sorted(self.assumed)),

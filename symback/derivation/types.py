@@ -86,6 +86,7 @@ class Derivation(Shown):
     forward: tuple[Line, ...]
     loss: tuple[Line, ...]
     backward: tuple[Line, ...]
+    renewal: tuple[Line, ...]
     metrics: tuple[tuple[str, tuple[Line, ...]], ...]
     gradients: tuple[tuple[str, str], ...]  # (key, name of its adjoint)
     assumed: tuple[str, ...]  # tensors whose Σ = 1 a gradient relies on

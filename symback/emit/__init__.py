@@ -108,7 +108,9 @@ def viewed(program: Program, name: str) -> View:
     about = target.ABOUT
     like = about.like or name
     words: Any = environment().get_template(f"{like}/words.j2").module
-    boxes = Boxes(str(words.scalar_open), str(words.scalar_close), str(words.scalar_read))
+    boxes = Boxes(
+        *map(str, (words.scalar_open, words.scalar_close, words.scalar_read, words.whole))
+    )
     block = Block(program, target, boxes)
     net = network(block)
     native = None

@@ -45,20 +45,19 @@ def initial(tensor: Tensor, start: str) -> tuple[str, ...]:
 
 
 def mask(tensor: Tensor, program: Program, target: Target) -> tuple[str, ...]:
-    """Return the lines that draw a random tensor in training and set it to 1 otherwise."""
-    ones = target.initial(replace(tensor, draw=Draw("constant", (1.0,))), program)
-    drawn = target.initial(tensor, program)
-    line = f"{tensor.name} = {ones} if rng is None else {drawn}"
+    """Return the lines that draw a random tensor in training, else set it to what it is at rest."""
+    still, drawn = resting(tensor, program, target), target.initial(tensor, program)
+    line = f"{tensor.name} = {still} if rng is None else {drawn}"
     if len(line) <= WIDTH - 4:
         return (line,)
-    first, second = f"    {tensor.name} = {ones}", f"    {tensor.name} = {drawn}"
+    first, second = f"    {tensor.name} = {still}", f"    {tensor.name} = {drawn}"
     return ("if rng is None:", first, "else:", second)
 
 
-def ones(tensor: Tensor, program: Program, target: Target) -> tuple[str, ...]:
-    """Return the line that sets a random tensor to what it is in evaluation."""
-    held = replace(tensor, draw=Draw("constant", (1.0,)))
-    return (f"{tensor.name} = {target.initial(held, program)}",)
+def resting(tensor: Tensor, program: Program, target: Target) -> str:
+    """Return a random tensor's values outside of training."""
+    rest = 1.0 if tensor.draw is None else tensor.draw.rest
+    return target.initial(replace(tensor, draw=Draw("constant", (rest,))), program)
 
 
 def drawn(tensor: Tensor) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from symback.emit.arrays import cached, names, ones, scores
+from symback.emit.arrays import cached, names, resting, scores
 from symback.emit.folding import WIDTH
 from symback.emit.reading import incoming, needed_by, reads, writes
 from symback.emit.target import Boxes, Target, printer
@@ -57,6 +57,20 @@ class Block:
         """Return the adjoints' lines, over the cache, the targets and values of the loss."""
         return self.over_cache(self.program.backward, names(scores(self.program)))
 
+    def renewal(self) -> tuple[str, ...]:
+        """Return the lines that bring the states up to date, over the cache."""
+        statements = self.program.renewal
+        if not statements:
+            return ()
+        states = (t for t in self.program.with_role(Role.STATE) if writes(t.name, statements))
+        return (
+            *self.over_cache(statements),
+            *(
+                f"params[{quoted(t.key)}][{self.boxes.whole}] = {self.boxes.written(t)}"
+                for t in states
+            ),
+        )
+
     def over_cache(
         self, statements: Sequence[Statement], scored: Sequence[str] = ()
     ) -> tuple[str, ...]:
@@ -85,7 +99,7 @@ class Block:
             ),
             *block.constants(statements),
             *block.sizes(statements, self.program.with_role(Role.INPUT)[0]),
-            *(line for tensor in random for line in ones(tensor, block.program, self.target)),
+            *(f"{t.name} = {resting(t, block.program, self.target)}" for t in random),
             *self.target.lines(statements, block.program),
         )
 
@@ -152,8 +166,8 @@ class Block:
     def parameters(self, statements: Sequence[Statement]) -> tuple[str, ...]:
         """Return the parameters that statements read, unpacked layer by layer."""
         wanted = reads(statements)
-        held = [t for t in self.program.with_role(Role.PARAMETER) if t.name in wanted]
-        return self.grouped("params", held)
+        held = self.program.with_role(Role.PARAMETER, Role.STATE)
+        return self.grouped("params", [tensor for tensor in held if tensor.name in wanted])
 
     def grouped(self, source: str, held: Sequence[Tensor]) -> tuple[str, ...]:
         """Return W1, b1 = params["f1.weight"], params["f1.bias"]: a line for each layer.
@@ -221,6 +235,7 @@ class Block:
         """Return the source of the helper functions that any line calls."""
         program = self.program
         statements = [*program.once, *program.forward, *program.loss, *program.backward]
+        statements += program.renewal
         statements += [s for metric in program.metrics for s in metric.statements]
         rules = [*program.update.once, *program.update.scalars, *program.update.elements]
         rules += program.schedule.statements if program.schedule else ()

@@ -63,6 +63,9 @@ def header(program: Program, needs: str) -> tuple[str, ...]:
         "",
         *(row for s in program.forward + program.loss if s.because for row in indented(s.because)),
     ]
+    if program.renewal:
+        told = (row for s in program.renewal for row in indented(s.because))
+        lines += ["", "After each pass in training:", *told]
     if program.letters:
         lines += ["", *filled([f"{k}  {v}" for k, v in program.letters.items()], "    ")]
     if program.notes:

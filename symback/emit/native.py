@@ -27,7 +27,9 @@ def compiled(native: Native, target: str, linkage: str = "") -> Compiled:
 def beside(program: Program) -> Program:
     """Return what Python computes itself: the metrics, a batch's weight, the schedule."""
     nothing = Update(program.update.name, (), (), (), ())
-    return replace(program, forward=(), loss=weighing(program), backward=(), update=nothing)
+    return replace(
+        program, forward=(), loss=weighing(program), backward=(), renewal=(), update=nothing
+    )
 
 
 def called(net: Network, native: Native) -> Network:

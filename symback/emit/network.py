@@ -1,9 +1,12 @@
 """The network in a module: parameters, passes, loss and metrics."""
 
+import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from symback.emit.arrays import cached, drawn, initial, mask, names, scores, shape_text
 from symback.emit.blocks import Block
+from symback.emit.folding import WIDTH
 from symback.emit.reading import reads, weighing
 from symback.emit.text import quoted
 from symback.program import Role, Tensor
@@ -42,6 +45,7 @@ class Network:
     init: tuple[str, ...]
     draws: str  # "rng" where init draws
     drawn: tuple[str, ...]  # names drawn anew at each training step
+    modes: str  # what a generator does, in words
     masks: tuple[str, ...]  # the lines that draw them, or set them to 1 in evaluation
     head: tuple[str, ...]  # forward's parameters and sizes
     forward: tuple[str, ...]
@@ -58,8 +62,11 @@ class Network:
     written: tuple[str, ...]  # fast form: 'grads["f.scale"][...] = dscale', for single numbers
     gradients: tuple[str, ...]  # '"f1.weight": dW1,'
     beyond: tuple[str, ...]  # '"x": x', the inputs that there are gradients by
-    inert: tuple[str, ...]  # the parameters that the loss doesn't depend on
-    frozen: str  # the keys of those that the spec freezes, as a set
+    inert: tuple[str, ...]  # the keys of what has no gradient
+    without: tuple[str, ...]  # the same, in words
+    frozen: str  # the keys of what isn't learned, as a set: states, and what the spec freezes
+    states: tuple[str, ...]  # the keys of what is kept and not learned
+    renewal: tuple[str, ...]  # the lines that bring it up to date after a pass in training
     metrics: tuple[str, ...]  # names
     metric_values: tuple[str, ...]  # what they are called in the lines
     metric_lines: tuple[str, ...]
@@ -71,6 +78,15 @@ def given(tensor: Tensor, count: str) -> Given:
     rest = "".join(f" {size}," for size in tensor.shape[1:]).rstrip(",")
     call = f"shaped({quoted(tensor.key)}, {tensor.name}, ({count},{rest}))"
     return Given(tensor.name, call, "label" if tensor.classes is not None else "")
+
+
+def modes(random: Sequence[Tensor]) -> str:
+    """Return in words what a pass with a generator is."""
+    masks = ", ".join(tensor.name for tensor in random if tensor.shape)
+    if not any(tensor.draw and tensor.draw.rest == 0 for tensor in random):
+        return f"With a generator {masks} are drawn, as in training; without, all are 1."
+    drawn_too = f" and {masks} are drawn" if masks else ""
+    return f"With a generator it is the pass of training{drawn_too}; without, of evaluation."
 
 
 def buffers(block: Block) -> tuple[str, ...]:
@@ -100,10 +116,13 @@ def network(block: Block) -> Network:
     program, target, boxes = block.program, block.target, block.boxes
     inputs, targets = program.with_role(Role.INPUT), program.with_role(Role.TARGET)
     parameters, random = program.with_role(Role.PARAMETER), program.with_role(Role.RANDOM)
-    known = dict.fromkeys(tensor.key for tensor in parameters)
+    params = program.with_role(Role.PARAMETER, Role.STATE)
+    known = dict.fromkeys(tensor.key for tensor in params)
     held, scored = cached(program), scores(program)
     weight = weighing(program)
+    fixed = {*program.frozen, *(t.key for t in program.with_role(Role.STATE))}
     compared = tuple(given(tensor, f"len(cache.{inputs[0].name})") for tensor in targets)
+    inert = [key for key in known if key not in dict(program.gradients)]
     gradients = tuple((key, program.tensor(name)) for key, name in program.gradients)
     return Network(
         float=program.float_type,
@@ -129,17 +148,23 @@ def network(block: Block) -> Network:
         reread=tuple(t for t in compared if t.name in reads(program.backward)),
         output=program.output,
         output_shape=shape_text(program.tensor(program.output)).replace("(n,", "(len(order),"),
-        cache_fields=tuple(f"{tensor.name}: Array  # {shape_text(tensor)}" for tensor in held),
+        cache_fields=tuple(
+            f"{tensor.name}: float"
+            if target.ABOUT.lists and not tensor.shape
+            else f"{tensor.name}: Array  # {shape_text(tensor)}"
+            for tensor in held
+        ),
         cache_names=", ".join(f"{name}={name}" for name in names(held)),
         first_key=quoted(parameters[0].key),
-        scalars=tuple(quoted(t.key) for t in parameters if not t.shape),
+        scalars=tuple(quoted(t.key) for t in params if not t.shape),
         init=tuple(
             line
-            for tensor in parameters
+            for tensor in params
             for line in initial(tensor, boxes.boxed(tensor, target.initial(tensor, program)))
         ),
-        draws="rng" if any(map(drawn, parameters)) else "",
+        draws="rng" if any(map(drawn, params)) else "",
         drawn=names(random),
+        modes=modes(random),
         masks=tuple(line for tensor in random for line in mask(tensor, program, target)),
         head=block.head(),
         forward=target.lines(program.forward, block.network),
@@ -175,8 +200,11 @@ def network(block: Block) -> Network:
         beyond=tuple(
             f"{quoted(t.key)}: {t.name}" for t in (*inputs, *targets) if t.key in dict(gradients)
         ),
-        inert=tuple(quoted(key) for key in known if key not in dict(gradients)),
-        frozen=f"{{{', '.join(map(quoted, sorted(program.frozen)))}}}" if program.frozen else "",
+        inert=tuple(map(quoted, inert)),
+        without=tuple(textwrap.wrap(f"Without a gradient: {', '.join(inert)}.", WIDTH - 4)),
+        states=tuple(quoted(t.key) for t in program.with_role(Role.STATE)),
+        renewal=block.renewal(),
+        frozen=f"{{{', '.join(map(quoted, sorted(fixed)))}}}" if fixed else "",
         metrics=tuple(metric.name for metric in program.metrics),
         metric_values=tuple(metric.statements[-1].target.name for metric in program.metrics),
         metric_lines=block.metrics(),

@@ -38,6 +38,11 @@ class Boxes:
     open: str
     close: str
     read: str
+    whole: str  # the index that stands for all of an array
+
+    def written(self, tensor: Tensor) -> str:
+        """Return what is written over a whole array, or into a number's box."""
+        return self.boxed(tensor, tensor.name) if self.read else tensor.name
 
     def boxed(self, tensor: Tensor, value: str) -> str:
         """Return a parameter's value, in a box if it is a number."""

@@ -62,6 +62,7 @@ def _built(spec: Spec) -> Graph:
     for place, layer in enumerate(spec.layers):
         output = add_layer(network, layer, place, output)
     layers = network.taken_nodes()
+    renewal = tuple(network.renewal)
     for name in {name for node in layers for _, name in node.names}:
         if network.tensors[name].role is Role.TARGET:  # a layer reads it
             network.tensors[name] = replace(network.tensors[name], role=Role.INPUT)
@@ -71,11 +72,11 @@ def _built(spec: Spec) -> Graph:
     objective, divisor = add_loss(network, spec.loss, output)
     loss = network.taken_nodes()
     metrics = tuple((name, metric_nodes(network, name, output)) for name in spec.metrics)
-    used = {name for node in (*layers, *loss) for _, name in node.names}
+    used = {name for node in (*layers, *loss, *renewal) for _, name in node.names}
     tensors = tuple(
         item
         for item in network.tensors.values()
-        if item.role is not Role.PARAMETER or item.name in used
+        if item.role not in (Role.PARAMETER, Role.RANDOM) or item.name in used
     )
     if not any(item.role is Role.PARAMETER for item in tensors):
         hint = "a dense layer has some, or a layer's own formula with `parameters:`"
@@ -99,6 +100,7 @@ def _built(spec: Spec) -> Graph:
         loss=loss,
         objective=objective,
         divisor=divisor,
+        renewal=renewal,
         metrics=metrics,
         facts=tuple(dict.fromkeys([*network.facts, *labels])),
         optimizer=recipe(Kind.OPTIMIZER, spec.optimizer, "optimizer", network.functions),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sympy import Expr, Integer
@@ -12,7 +13,7 @@ from symback.catalog import entry as entries
 from symback.catalog.entry import Entry, Kind
 from symback.errors import Mistake, UserError, near_miss
 from symback.formula import Access, Definition, Formula, Scope
-from symback.graph.network import Network, Reading, formula_paths, wrong_access
+from symback.graph.network import TRAINING, Network, Reading, formula_paths, wrong_access
 from symback.graph.recurrence import add_formulas
 from symback.graph.start import Path, draw, option_numbers, start_of
 from symback.naming import axis_letters
@@ -95,6 +96,10 @@ def _entry_layer(
             raise UserError(Mistake(message, path, hint=f"see `symback catalog {entry.name}`"))
         reading.known[letter] = (letter, size)
     formulas = _formulas(entry, numbers)
+    running = [each for each in entry.running if _holds(each.where, numbers)]
+    texts = (*formulas, *(each.next for each in running if each.next))
+    if _read_in_training(texts):
+        reading.names[TRAINING] = network.training()
     reading.ellipsis = network.dots(formulas, first, names[first])
     for letter, text in entry.random:
         _random(network, reading, letter, draw(text, numbers, {}, path), names[first])
@@ -106,15 +111,25 @@ def _entry_layer(
     for parameter in entry.parameters:
         access = next((a for a in accesses if a.name == parameter.letter), None)
         if access is not None:
-            _entry_parameter(network, reading, layer, parameter)
+            _entry_tensor(network, reading, layer, parameter, Role.PARAMETER)
+    for each in running:
+        _entry_tensor(network, reading, layer, each, Role.STATE)
     reading.loose = frozenset()
-    return add_formulas(network, reading, formulas, lambda k: network.read(formulas[k], reading))
+    made = add_formulas(network, reading, formulas, lambda k: network.read(formulas[k], reading))
+    for each in (each for each in running if each.next):
+        network.renewed(network.read(each.next, reading), reading)
+    return made
+
+
+def _holds(condition: str, numbers: Mapping[str, Expr]) -> bool:
+    """Say whether a formula over options isn't zero."""
+    return bool(formula.numeric(formula.parse(condition, Scope({}, numbers)).rhs))
 
 
 def _formulas(entry: Entry, numbers: Mapping[str, Expr]) -> tuple[str, ...]:
     """Return the formulas that the options choose."""
     for case in entry.cases:
-        if formula.numeric(formula.parse(case.where, Scope({}, numbers)).rhs):
+        if _holds(case.where, numbers):
             return case.formulas
     return entry.formulas
 
@@ -170,10 +185,14 @@ def _known_starts(layer: Layer, entry: Entry, path: Path) -> None:
             raise UserError(Mistake(message, (*path, "init", name), hint=hint))
 
 
-def _entry_parameter(
-    network: Network, reading: Reading, layer: Layer, parameter: entries.Parameter
+def _entry_tensor(
+    network: Network,
+    reading: Reading,
+    layer: Layer,
+    parameter: entries.Parameter | entries.Running,
+    role: Role,
 ) -> None:
-    """Add a catalogue layer's parameter: its shape names options and indices."""
+    """Add what a catalogue layer learns or keeps: its shape names options and indices."""
     known = {letter: size for letter, (_, size) in reading.known.items()}
     shape = tuple(
         int(_whole(f"size({dim})" if dim in known else dim, reading.numbers, known, reading.path))
@@ -188,29 +207,23 @@ def _entry_parameter(
     sizes = {letter: size for letter, size in known.items() if isinstance(size, int)}
     path = (*reading.path, "init", parameter.name)
     start = start_of(init, shape, sizes, path)
-    _parameter(network, reading, parameter.letter, parameter.name, shape, start, path)
+    made = Tensor("", f"{layer.name}.{parameter.name}", role, shape, draw=start)
+    _add(network, reading, parameter.letter, made, path)
 
 
-def _parameter(
-    network: Network,
-    reading: Reading,
-    letter: str,
-    name: str,
-    shape: tuple[int, ...],
-    start: Draw,
-    path: Path,
-) -> None:
-    key = f"{reading.layer}.{name}"
-    if math.prod(shape) > LARGEST:
-        message = f"`{key}` of shape {shape} would hold {math.prod(shape):,} numbers"
+def _add(network: Network, reading: Reading, letter: str, tensor: Tensor, path: Path) -> None:
+    """Add a parameter or a state, which a layer's formulas call by its letter."""
+    key, shape, start = tensor.key, tensor.shape, tensor.draw
+    count = math.prod(map(int, shape))
+    if count > LARGEST:
+        message = f"`{key}` of shape {shape} would hold {count:,} numbers"
         raise UserError(Mistake(message, reading.path, hint=f"{LARGEST:,} are allowed"))
-    if start.kind == "values" and _shape(start.values) != shape:
+    if start is not None and start.kind == "values" and _shape(start.values) != shape:
         message = f"`{key}` has shape {shape}, its start {_shape(start.values)}"
         raise UserError(Mistake(message, path))
-    name = network.namer.of(letter, reading.number)
-    made = Tensor(name, key, Role.PARAMETER, shape, draw=start)
-    reading.names[letter] = network.add(made, axis_letters(len(shape), (), "i"))
-    network.outputs[key] = name
+    named = replace(tensor, name=network.namer.of(letter, reading.number))
+    reading.names[letter] = network.add(named, axis_letters(len(shape), (), "i"))
+    network.outputs[key] = named.name
 
 
 def _shape(values: Any) -> tuple[int, ...]:
@@ -226,15 +239,22 @@ def _own_layer(
     names = _own_names(network, layer, sources)
     reading = Reading(layer.name, path, number, numbers, names)
     reading.known = {letter: (letter, size) for letter, size in layer.sizes}
-    for own in layer.parameters:
-        where: Path = (*path, "parameters", own.name, "init")
-        start = start_of(own.init, own.shape, {}, where)
-        _parameter(network, reading, own.name, own.name, own.shape, start, where)
+    for role, key, given in (
+        (Role.PARAMETER, "parameters", layer.parameters),
+        (Role.STATE, "state", layer.states),
+    ):
+        for own in given:
+            where: Path = (*path, key, own.name, "init")
+            start = start_of(own.init, own.shape, {}, where)
+            made = Tensor("", f"{layer.name}.{own.name}", role, own.shape, draw=start)
+            _add(network, reading, own.name, made, where)
     wheres = formula_paths(layer.formulas, path)
+    texts = (*layer.formulas, *(state.next for state in layer.states))
+    if not {TRAINING} & {*numbers, *reading.names} and _read_in_training(texts):
+        reading.names[TRAINING] = network.training()
 
-    def read(place: int) -> Formula:
-        text = layer.formulas[place]
-        reading.path = wheres[place]
+    def read(text: str, where: Path) -> Formula:
+        reading.path = where
         reading.ellipsis = network.letters[sources[0]]
         for letter, source in names.items():
             dots = network.dots((text,), letter, source)
@@ -252,7 +272,23 @@ def _own_layer(
             at = Access(target, (), max(0, text.find(target)), len(target))
             raise wrong_access(at, where, f"`{target}` is taken", "use another letter")
         taken[target] = ""
-    return add_formulas(network, reading, layer.formulas, read)
+    output = add_formulas(
+        network, reading, layer.formulas, lambda k: read(layer.formulas[k], wheres[k])
+    )
+    for state in layer.states:
+        where = (*path, "state", state.name, "next")
+        found = read(state.next, where)
+        if found.target is None or found.target.name != state.name:
+            hint = f"as {state.name}[…] = 0.9*{state.name}[…] + 0.1*…"
+            message = f"this says what `{state.name}` becomes: it stands left of `=`"
+            raise UserError(Mistake(message, where, hint=hint))
+        network.renewed(found, reading)
+    return output
+
+
+def _read_in_training(texts: Iterable[str]) -> bool:
+    """Say whether some formula asks for `training`."""
+    return any(formula.mentions(text, TRAINING) for text in texts)
 
 
 def _own_names(network: Network, layer: Layer, sources: Sequence[str]) -> dict[str, str]:

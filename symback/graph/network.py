@@ -25,11 +25,12 @@ from symback.graph.types import (
     reads,
     subscripts,
 )
-from symback.naming import Namer, axis_letters
-from symback.program import Dim, Role, Tensor
+from symback.naming import Namer, axis_letters, word_for
+from symback.program import Dim, Draw, Role, Tensor
 from symback.spec import OwnFunction, Spec
 
-FIXED_ROLES = (Role.INPUT, Role.TARGET, Role.CONSTANT, Role.RANDOM)
+FIXED_ROLES = (Role.INPUT, Role.TARGET, Role.CONSTANT, Role.RANDOM, Role.STATE)
+TRAINING = "training"  # what a formula reads that has one form in training and one elsewhere
 
 
 @dataclass(slots=True)
@@ -62,6 +63,7 @@ class Network:
         self.outputs: dict[str, str] = {}  # input's, layer's or parameter's key → tensor
         self.nodes: list[Node] = []  # since they were last taken
         self.taken: list[Node] = []
+        self.renewal: list[Node] = []  # what states become after a pass in training
         self.loop: Loop | None = None  # the recurrence whose formulas are being added
         self.facts: list[tuple[str, str]] = []
         self.open_labels: set[str] = set()  # targets that may hold labels outside their classes
@@ -90,6 +92,32 @@ class Network:
         self.tensors[tensor.name] = tensor
         self.letters[tensor.name] = letters
         return tensor.name
+
+    def training(self) -> str:
+        """Return the tensor that is 1 in training and 0 elsewhere."""
+        known = next((t.name for t in self.tensors.values() if t.key == TRAINING), "")
+        if known:
+            return known
+        draw = Draw("constant", (1.0,), rest=0.0)
+        made = Tensor(self.namer.of(TRAINING), TRAINING, Role.RANDOM, (), draw=draw)
+        return self.add(made, ())
+
+    def renewed(self, read: Formula, reading: Reading) -> None:
+        """Let a state become what a formula says, after a pass in training."""
+        target = target_of(read)
+        start = len(self.nodes)
+        here = target
+        shifted = any(name_of(a) == name_of(target) and a != target for a in ix.accesses(read.rhs))
+        if shifted or read.rhs.has(fn.Reduction):  # read as a whole before it is written over
+            word = word_for(f"{name_of(target)}n", reading.names)
+            here = formula.tensor(word, *subscripts(target))
+            self.node(Equation(here, read.rhs), dict(read.sizes), reading)
+        reading.awaited = frozenset({name_of(target)})
+        rhs = read.rhs if here is target else here
+        self.node(Equation(target, rhs), dict(read.sizes), reading)
+        reading.awaited = frozenset()
+        self.renewal += self.nodes[start:]
+        del self.nodes[start:]
 
     def shape(self, letter: str, reading: Reading) -> tuple[Dim, ...]:
         """Return the shape of the tensor that a letter stands for."""

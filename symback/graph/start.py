@@ -55,7 +55,7 @@ def option_numbers(entry: Entry, given: Mapping[str, Any]) -> dict[str, Expr]:
             for axis, one in enumerate(each):
                 if isinstance(one, int | float):
                     numbers[f"{option.name}_{axis}"] = fn.number(one)
-        elif option.choices or option.listed or value is None:
+        elif option.listed or value is None:
             continue
         elif isinstance(value, bool):
             numbers[option.name] = Integer(int(value))

@@ -115,6 +115,7 @@ class Graph(Shown):
     loss: tuple[Node, ...]
     objective: str
     divisor: str  # the scalar that the loss's mean divides by: "n", a tensor's name or ""
+    renewal: tuple[Node, ...]  # what states become after a pass in training
     metrics: tuple[tuple[str, tuple[Node, ...]], ...]
     facts: tuple[tuple[str, str], ...]  # (tensor, kind of program.Assumption)
     optimizer: Recipe

@@ -79,7 +79,7 @@ def _rule(rule: Rule) -> str:
 
 def _graph(graph: Graph) -> Iterator[str]:
     yield from (_tensor(tensor) for tensor in graph.tensors)
-    for node in (*graph.layers, *graph.loss):
+    for node in (*graph.layers, *graph.loss, *graph.renewal):
         sizes = {f"|{letter}|": str(dim).upper() for letter, dim in node.sizes}
         names = {**dict(node.names), **sizes}
         shown = notation.equation(node.equation.target, node.equation.rhs, names)
@@ -103,6 +103,7 @@ def _program(program: Program) -> Iterator[str]:
         ("forward", program.forward),
         ("loss", program.loss),
         ("backward", program.backward),
+        ("renewal", program.renewal),
         ("update", (*program.update.scalars, *program.update.elements)),
         ("schedule", program.schedule.statements if program.schedule else ()),
     )

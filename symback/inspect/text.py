@@ -135,7 +135,7 @@ def pretty(story: Story, *, steps: bool, width: int) -> str:
 
 
 def _tensors(story: Story) -> Iterator[str]:
-    held = story.program.with_role(Role.INPUT, Role.TARGET, Role.PARAMETER)
+    held = story.program.with_role(Role.INPUT, Role.TARGET, Role.PARAMETER, Role.STATE)
     size = max(len(tensor.name) for tensor in held)
     for tensor in held:
         shape = " × ".join(str(dim).upper() if dim == "n" else str(dim) for dim in tensor.shape)
@@ -143,8 +143,8 @@ def _tensors(story: Story) -> Iterator[str]:
 
 
 def _about(tensor: Tensor) -> str:
-    if tensor.role is Role.PARAMETER:
-        return f"parameter {tensor.key}"
+    if tensor.role in (Role.PARAMETER, Role.STATE):
+        return f"{tensor.role} {tensor.key}"
     if tensor.classes is not None:
         return f"labels 0 … {tensor.classes - 1}"
     return str(tensor.role)

@@ -20,6 +20,7 @@ from symback.spec.types import (
     Numbers,
     OwnFunction,
     OwnParameter,
+    OwnState,
     Rule,
     Setting,
     Spec,
@@ -34,6 +35,7 @@ __all__ = [
     "Numbers",
     "OwnFunction",
     "OwnParameter",
+    "OwnState",
     "Rule",
     "Setting",
     "Spec",
@@ -133,6 +135,10 @@ def _layer(name: str, form: written.LayerForm) -> Layer:
         parameters=tuple(
             OwnParameter(letter, tuple(each.shape), each.init)
             for letter, each in form.parameters.items()
+        ),
+        states=tuple(
+            OwnState(letter, tuple(each.shape), each.init, each.next)
+            for letter, each in form.state.items()
         ),
         constants=tuple(form.constants.items()),
         sizes=tuple(form.sizes.items()),

@@ -69,7 +69,7 @@ def _surplus(entry: Entry, value: Any) -> Wrong:
 def expected(option: Option) -> str:
     """Return in words what an option may be."""
     words = f"one of {', '.join(option.choices)}" if option.choices else ""
-    if words and not option.axes:
+    if words and not option.numeric:
         return words
     if isinstance(option.default, bool):
         return "true or false"
@@ -92,7 +92,7 @@ def _setting(option: Option, value: Any) -> Setting | Wrong:
         if value in option.choices:
             return value
         return Wrong((option.name,), message, near_miss(value, option.choices))
-    if option.choices and not option.axes:
+    if option.choices and not option.numeric:
         return wrong
     if isinstance(option.default, bool):
         return value if isinstance(value, bool) else wrong
@@ -224,7 +224,7 @@ def entry_schema(entry: Entry, beside: Mapping[str, Any] | None = None) -> dict[
 def _option_schema(option: Option) -> dict[str, Any]:
     told = {"description": option.doc} if option.doc else {}
     default = {} if option.default is None else {"default": option.default}
-    if option.choices and not option.axes:
+    if option.choices and not option.numeric:
         return {"enum": list(option.choices), **told, **default}
     if isinstance(option.default, bool):
         return {"type": "boolean", **told, **default}

@@ -51,6 +51,13 @@ class OwnParameter:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnState(OwnParameter):
+    """An array that such a layer keeps and doesn't learn, and the formula of what it becomes."""
+
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
 class Layer:
     """A layer of the catalogue (`kind`), of its own `formulas`, or an activation alone."""
 
@@ -58,6 +65,7 @@ class Layer:
     kind: Choice | None = None
     formulas: tuple[str, ...] = ()
     parameters: tuple[OwnParameter, ...] = ()
+    states: tuple[OwnState, ...] = ()
     constants: tuple[tuple[str, float], ...] = ()
     sizes: tuple[tuple[str, int], ...] = ()  # how many values an index takes that no axis tells
     activation: Choice | None = None

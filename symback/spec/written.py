@@ -268,6 +268,12 @@ class ParameterForm(Form):
         return self
 
 
+class StateForm(ParameterForm):
+    """An array that a layer with a formula of its own keeps and doesn't learn."""
+
+    next: Text = Field(description='next: "m[k] = 0.9*m[k] + 0.1*mean(x[n, k], n)"')
+
+
 class KindForm(Form):
     """One entry of the catalogue, by its name as a key, or a formula of one's own."""
 
@@ -390,9 +396,10 @@ class LayerForm(KindForm):
 
     model_config = _with_entries(Kind.LAYER)
     kind = Kind.LAYER
-    of_formula = ("parameters", "constants", "sizes")
+    of_formula = ("parameters", "state", "constants", "sizes")
     formula: Texts = Field(default_factory=list)
     parameters: dict[Name, ParameterForm] = Field(default_factory=dict)
+    state: dict[Name, StateForm] = Field(default_factory=dict)
     constants: Constants = Field(default_factory=dict)
     sizes: dict[Name, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     activation: Annotated[

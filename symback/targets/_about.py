@@ -21,6 +21,7 @@ class Native:
     objective: tuple[str, ...]
     total: tuple[str, ...]  # the lines that return the loss
     backward: tuple[str, ...]
+    renewal: tuple[str, ...]
     schedule: tuple[str, ...]  # of one that runs at each step
     step: tuple[str, ...]  # the optimiser's numbers of a step
     loads: tuple[str, ...]  # 'real m = m_all[p];'
@@ -35,6 +36,7 @@ class Native:
     whole: tuple[str, ...]  # the same for the rows of all batches
     rows: tuple[str, ...]  # 'caches[count].made("x", (count, 4))', what a batch is copied to
     masks: tuple[str, ...]  # the lines that draw random arrays
+    rest: tuple[str, ...]  # 'self.r1[...] = 1', what they are outside of training
     beyond: tuple[str, ...]  # '"x": cache.dx', gradients by more than the parameters
     remembers: tuple[str, ...]  # 'm: Array  # for each parameter', the state's annotations
     starts: tuple[str, ...]  # 'self.lr = LR'

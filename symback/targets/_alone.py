@@ -32,7 +32,7 @@ class Alone:
     gives: tuple[str, ...]
     values: tuple[str, ...]  # starts that are given: 'static const real start_W1[] = {…};'
     init: tuple[str, ...]
-    ones: tuple[str, ...]  # the lines that set random arrays to 1
+    ones: tuple[str, ...]  # the lines that set random arrays to what they are at rest
     draws: tuple[str, ...]  # the lines that draw them
     uniform: str  # that something is drawn
     normal: str
@@ -48,7 +48,9 @@ def alone(program: Program, held: tuple[Tensor, ...], names: dict[str, str]) -> 
     given = program.with_role(*GIVEN)
     inputs = program.with_role(Role.INPUT)
     learned = {key for key, _ in program.gradients}
-    parameters = sorted(program.with_role(Role.PARAMETER), key=lambda t: t.key not in learned)
+    parameters = sorted(
+        program.with_role(Role.PARAMETER, Role.STATE), key=lambda t: t.key not in learned
+    )
     output = program.tensor(program.output)
     offsets = [sum(size(t) for t in parameters[:place]) for place in range(len(parameters))]
     prefix = program.model
@@ -107,7 +109,7 @@ def alone(program: Program, held: tuple[Tensor, ...], names: dict[str, str]) -> 
             for t, start in zip(parameters, offsets, strict=True)
             for line in begun(t, start, names)
         ),
-        ones=tuple(line for t in random for line in filled(t, "1", names)),
+        ones=tuple(line for t in random if t.draw for line in filled(t, f"{t.draw.rest:g}", names)),
         draws=tuple(line for t in random if t.draw for line in filled(t, draw_text(t.draw), names)),
         uniform="uniform" if any(d.kind in {"uniform", "normal", "keep"} for d in drawn) else "",
         normal="normal" if any(d.kind == "normal" for d in drawn) else "",
@@ -201,7 +203,7 @@ def begun(tensor: Tensor, start: int, names: dict[str, str]) -> tuple[str, ...]:
 
 def filled(tensor: Tensor, value: str, names: dict[str, str]) -> tuple[str, ...]:
     """Return the lines that set every number of a random array."""
-    count = " * ".join("cache.n" if isinstance(d, str) else str(d) for d in tensor.shape)
+    count = " * ".join("cache.n" if isinstance(d, str) else str(d) for d in tensor.shape) or "1"
     name = names[tensor.name]
     return (
         f"for (idx p = 0; p < {count}; p++) {{",

@@ -10,7 +10,7 @@ import re
 import shlex
 import shutil
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from importlib.util import find_spec
@@ -588,7 +588,7 @@ def looped(program: Program, *, blas: bool) -> tuple[tuple[Nests, ...], tuple[Te
     rows = program.training.batch_size or ROWS
     taken = {*(tensor.name for tensor in program.tensors), *sizes_known, *RESERVED}
     blocks: list[Nests] = []
-    for statements in (program.forward, program.loss, program.backward):
+    for statements in (program.forward, program.loss, program.backward, program.renewal):
         blocks.append(nests(statements, program, taken, rows=rows, blas=blas))
         taken |= {tensor.name for tensor in blocks[-1].scratch}
     scratch = tuple(tensor for made_of in blocks for tensor in made_of.scratch)
@@ -605,12 +605,12 @@ def parts(
 ) -> Native:
     """Return the lines of everything; `setting`: those of the schedule."""
     rows = program.training.batch_size or ROWS
-    forward, objective, backward = (
+    forward, objective, backward, renewal = (
         body(made_of, program, scope, rows, vectors)
         for made_of, vectors in zip(blocks, VECTORS_OF, strict=True)
     )
     rule = updated(program)
-    text = (*forward, *objective, *backward, *rule.elements)
+    text = (*forward, *objective, *backward, *renewal, *rule.elements)
     words, numbers = used(text), used((*rule.step, *setting))
     learned = {key for key, _ in program.gradients}
     parameters = ordered_parameters(program)
@@ -631,6 +631,7 @@ def parts(
         objective=objective,
         total=total(program, scope),
         backward=backward,
+        renewal=renewal if program.renewal else (),
         schedule=setting,
         step=rule.step,
         loads=rule.loads,
@@ -646,6 +647,11 @@ def parts(
         shapes=tuple(f'"{t.key}": {shape_text(t)},' for t in parameters),
         whole=tuple(given(t, scope, "whole") for t in program.with_role(*GIVEN)),
         rows=tuple(batch_rows(t, scope) for t in program.with_role(*GIVEN)),
+        rest=tuple(
+            f"self.{t.name}[...] = {printing.number(t.draw.rest)}"
+            for t in program.with_role(Role.RANDOM)
+            if t.draw
+        ),
         masks=tuple(line for t in program.with_role(Role.RANDOM) for line in mask(t, program)),
         beyond=tuple(
             f'"{key}": cache.{name}'
@@ -754,7 +760,7 @@ def fields_of(program: Program, scope: Scope, blocks: Sequence[Nests]) -> tuple[
     return tuple(
         tensor
         for tensor in scope.arrays.values()
-        if tensor.role not in {Role.PARAMETER, Role.CONSTANT}
+        if tensor.role not in {Role.PARAMETER, Role.STATE, Role.CONSTANT}
         and tensor.name not in gradients
         and (tensor.name in names or tensor.role in {*GIVEN, Role.RANDOM})
     )
@@ -782,7 +788,7 @@ def rows_of(name: str, shape: tuple[Dim, ...]) -> str:
     return f"({name})" + "".join(f"[{dim}]" for dim in shape[1:]) if known else name
 
 
-VECTORS_OF = (("params",), ("params",), ("params", "grads"))
+VECTORS_OF = (("params",), ("params",), ("params", "grads"), ())
 
 
 def body(
@@ -795,18 +801,24 @@ def body(
     words = words_of(text)
     sized = [f"const idx {scope.name(d)} = cache->n;" for d in sorted(scope.sizes) if d in words]
     named = [scope.arrays[name] for name in names if name in scope.arrays]
-    views = [viewed(tensor, program, scope) for tensor in named if tensor.role != Role.CONSTANT]
+    written = {access.name for node in nodes for access in writes_of(node)}
+    views = [
+        viewed(tensor, program, scope, written) for tensor in named if tensor.role != Role.CONSTANT
+    ]
     unused = [f"(void){name};" for name in vectors if name not in words_of(views)]
     return (*sized, *(row for line in views for row in wrapped(line)), *unused, *text)
 
 
-def viewed(tensor: Tensor, program: Program, scope: Scope) -> str:
+def viewed(
+    tensor: Tensor, program: Program, scope: Scope, written: Container[str] = frozenset()
+) -> str:
     """Return the line that names an array of the cache, or of the vector of all parameters."""
     offsets = places(program)
     gradients = {name: key for key, name in program.gradients if is_parameter(key, program)}
-    const = tensor.role in {*GIVEN, Role.PARAMETER}
+    kept = tensor.role in {Role.PARAMETER, Role.STATE}
+    const = tensor.role in GIVEN or (kept and tensor.name not in written)
     left = declared(tensor, scope, const=const, restrict=True)
-    if tensor.role is Role.PARAMETER:
+    if kept:
         vector, start = "params", offsets[tensor.key]
     elif tensor.name in gradients:
         vector, start = "grads", offsets[gradients[tensor.name]]
@@ -823,7 +835,7 @@ def viewed(tensor: Tensor, program: Program, scope: Scope) -> str:
 def ordered_parameters(program: Program) -> tuple[Tensor, ...]:
     """Return the parameters as the vector holds them, those without a gradient last."""
     learned = {key for key, _ in program.gradients}
-    parameters = program.with_role(Role.PARAMETER)
+    parameters = program.with_role(Role.PARAMETER, Role.STATE)
     return tuple(sorted(parameters, key=lambda tensor: tensor.key not in learned))
 
 
