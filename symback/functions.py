@@ -362,7 +362,11 @@ class Along(Reduction):
         return set(self.body.free_symbols)
 
 
-class SoftMax(Along):
+class Soft(Along):
+    """A softmax or its logarithm: stable.spelled_out says how they are computed."""
+
+
+class SoftMax(Soft):
     """exp(body) / Σ exp(body)."""
 
     word = "softmax"
@@ -371,7 +375,7 @@ class SoftMax(Along):
         return self * (slope - SumOver(self * slope, *self.bound))
 
 
-class LogSoftMax(Along):
+class LogSoftMax(Soft):
     """body − log Σ exp(body)."""
 
     word = "log_softmax"
@@ -380,9 +384,83 @@ class LogSoftMax(Along):
         return slope - SumOver(SoftMax(self.body, *self.bound) * slope, *self.bound)
 
 
+class OfMatrix(Reduction):
+    """A function of the square matrix that `body` is along two indices, its rows' and columns'.
+
+    The derivatives: Giles 2008, An extended collection of matrix derivative results.
+    """
+
+    @property
+    def inverse(self) -> Expr:
+        """A⁻¹[i, j]."""
+        return InverseOf(self.body, *self.bound)
+
+    def at(self, expr: Expr, row: Expr, column: Expr) -> Expr:
+        """Return an expression in the indices of the matrix at another place."""
+        return expr.xreplace(dict(zip(self.bound, (row, column), strict=True)))
+
+    @property
+    def others(self) -> tuple[Index, Index]:
+        """Two more indices, as those of the rows and of the columns."""
+        i, j = self.bound
+        return i.called(f"{i.name}'"), j.called(f"{j.name}'")
+
+
+class InverseOf(OfMatrix, Along):
+    """The inverse matrix, element by element: dA⁻¹ = −A⁻¹·dA·A⁻¹."""
+
+    word = "inv"
+
+    def differential(self, slope: Expr) -> Expr:
+        (i, j), (k, l) = self.bound, self.others
+        left, right = self.at(self, i, k), self.at(self, l, j)
+        return -SumOver(left * self.at(slope, k, l) * right, k, l)
+
+
+class DeterminantOf(OfMatrix):
+    """det A: d det A = det A·tr(A⁻¹·dA)."""
+
+    word = "det"
+
+    def differential(self, slope: Expr) -> Expr:
+        i, j = self.bound
+        return self * SumOver(self.at(self.inverse, j, i) * slope, i, j)
+
+
+class LogDeterminantOf(OfMatrix):
+    """log det A, NaN where det A < 0 (torch.logdet): d log det A = tr(A⁻¹·dA)."""
+
+    word = "logdet"
+
+    def differential(self, slope: Expr) -> Expr:
+        i, j = self.bound
+        return SumOver(self.at(self.inverse, j, i) * slope, i, j)
+
+
+class CholeskyOf(OfMatrix, Along):
+    """The lower triangular L with L·Lᵀ = (A + Aᵀ)/2.
+
+    dL = L·Φ(L⁻¹·dA·L⁻ᵀ), where Φ keeps what is below the diagonal and half of what is on it.
+    """
+
+    word = "cholesky"
+
+    def differential(self, slope: Expr) -> Expr:
+        (i, j), (k, m) = self.bound, self.others
+        q = m.called(f"{m.name}'")
+        lower = InverseOf(self, i, j)
+        both = (self.at(slope, m, q) + self.at(slope, q, m)) / 2
+        inner = SumOver(self.at(lower, k, m) * both * self.at(lower, j, q), m, q)
+        return SumOver(self.at(self, i, k) * (gt(k, j) + eq(k, j) / 2) * inner, k)
+
+
 REDUCTIONS: Mapping[str, type[Reduction]] = {
     made.word: made
     for made in (
+        InverseOf,
+        DeterminantOf,
+        LogDeterminantOf,
+        CholeskyOf,
         SumOver,
         MaxOver,
         MinOver,

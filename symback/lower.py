@@ -334,6 +334,10 @@ class Lowering:
                 return self.power(expr)
             case fn.SumOver():
                 return self.total(expr)
+            case fn.OfMatrix():
+                operand = self.access(expr.body)
+                assert isinstance(operand, Read), operand  # graph.seams saw to it
+                return program.Matrix(expr.word, operand)
             case fn.Reduction() if not set(expr.bound) <= ix.indices(expr.body):
                 return self.value(ix.of_constant(expr))
             case fn.Reduction():

@@ -186,6 +186,9 @@ def _reduction(expr: fn.Reduction, names: Mapping[str, str]) -> tuple[str, Binds
     if isinstance(expr, fn.SumOver | fn.ProdOver):
         sign = "Σ" if isinstance(expr, fn.SumOver) else "Π"
         return f"{sign}_{letters} {_wrapped(expr.body, names, Binds.PRODUCT)}", Binds.PRODUCT
+    if isinstance(expr, fn.InverseOf) and isinstance(expr.body, Indexed):  # A⁻¹[i,j]
+        shown = text(expr.body, names)
+        return shown.replace("[", "⁻¹[", 1), Binds.ATOM
     if isinstance(expr, fn.MaxOver):
         return f"{expr.word}_{letters} {_wrapped(expr.body, names, Binds.POWER)}", Binds.PRODUCT
     return f"{expr.word}_{letters}({text(expr.body, names)})", Binds.ATOM

@@ -19,6 +19,7 @@ from symback.program import (
     Expr,
     Lookup,
     Loop,
+    Matrix,
     Number,
     Position,
     Program,
@@ -186,6 +187,8 @@ def _formula(expr: Expr) -> Code:
         case Reduce(name, body, over):
             sign = {"sum": "Σ", "prod": "Π"}.get(name, name)
             return Code(f"{sign}_{','.join(over)} {_formula(body).at(Level.PRODUCT)}", Level.SUM)
+        case Matrix(name, operand):
+            return call(name, [_formula(operand)])
         case Contract(left, right, over):
             product = multiply(_formula(left), _formula(right))
             return Code(f"Σ_{','.join(over)} {product.text}", Level.SUM)
@@ -229,6 +232,15 @@ def _applied(name: str, args: list[Code]) -> Code:
     return compare(name, args[0], args[1]) if name in COMPARISONS else call(name, args)
 
 
+# The functions of matrices by what a helper of theirs is called.
+MATRICES = {
+    "inv": "inverse",
+    "det": "determinant",
+    "logdet": "log_determinant",
+    "cholesky": "cholesky",
+}
+
+
 # ---------------------------------------------------------------- letters
 
 
@@ -239,6 +251,8 @@ def children(expr: Expr) -> tuple[Expr, ...]:
             return args
         case Reduce(body=body):
             return (body,)
+        case Matrix(operand=operand):
+            return (operand,)
         case Contract(left=left, right=right):
             return (left, right)
         case Concatenate(parts=parts):
@@ -266,6 +280,8 @@ def free(expr: Expr) -> frozenset[str]:
             return (free(left) | free(right)) - set(over)
         case Scatter(axes=axes):
             return frozenset(axes)
+        case Matrix():
+            return frozenset(expr.axes)
         case Read() | Split() | Slice() | Lookup():
             inside = (free(place) for place in children(expr))
             return frozenset(expr.axes).union(*inside)

@@ -233,6 +233,22 @@ class Reduce:
 
 
 @dataclass(frozen=True, slots=True)
+class Matrix:
+    """inv, det, logdet or cholesky of the square matrices in an array's last two axes.
+
+    The value is always all of a statement's; det and logdet lack the last two letters.
+    """
+
+    function: str
+    operand: Read
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        whole = self.function in {"inv", "cholesky"}
+        return self.operand.axes if whole else self.operand.axes[:-2]
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
     """Σ_over left·right, a product of two operands summed over letters that both have."""
 
@@ -247,7 +263,7 @@ class Contract:
 
 
 Leaf = Read | Split | Slice | Lookup
-Expr = Number | Size | Position | Leaf | Scatter | Concatenate | Apply | Reduce | Contract
+Expr = Number | Size | Position | Leaf | Scatter | Concatenate | Apply | Reduce | Matrix | Contract
 
 
 def merged(*axes: tuple[str, ...]) -> tuple[str, ...]:

@@ -452,7 +452,7 @@ def spelled_out(
     u − max u is at most 0, so exp never overflows, and the largest term of Σ exp is exactly 1.
     `fresh` gives a letter for each value named on the way. Any other root comes back as it is.
     """
-    if not isinstance(root, fn.Along | fn.LogSumExp):
+    if not isinstance(root, fn.Soft | fn.LogSumExp):
         return ((target, root),)
     over = root.bound
     along = ix.in_reading_order(root.body, target.indices if isinstance(target, Indexed) else ())

@@ -328,7 +328,7 @@ class _Moving:
 
     def spelled(self, rhs: Expr, rate: _Rate) -> Expr:
         """Give each softmax and its like in a tangent a line of its own, and put its name in."""
-        while found := rhs.atoms(fn.Along, fn.LogSumExp):
+        while found := rhs.atoms(fn.Soft, fn.LogSumExp):
             part = min(found, key=lambda part: (matching.size_of(part), str(part)))
 
             def fresh(word: str) -> str:

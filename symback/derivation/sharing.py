@@ -115,7 +115,7 @@ class _Sharing:
 
     def spelled(self, equation: Equation, others: Sequence[Equation]) -> tuple[Equation, ...]:
         """Return the equation, a softmax spelled out; p = exp(q) where q = log p is at hand."""
-        if isinstance(equation.rhs, fn.Along | fn.LogSumExp):
+        if isinstance(equation.rhs, fn.Soft | fn.LogSumExp):
             self.roots.append(equation)
         if isinstance(equation.rhs, fn.SoftMax):
             logged = fn.LogSoftMax(*equation.rhs.args)

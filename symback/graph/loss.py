@@ -134,7 +134,7 @@ def _intermediate(network: Network, read: Formula, reading: Reading) -> None:
     A log-softmax and its like isn't cut off: with it, the slope becomes p − t by itself.
     """
     read = _inlined(read, reading)
-    if isinstance(read.rhs, fn.Along | fn.LogSumExp):
+    if isinstance(read.rhs, fn.Soft | fn.LogSumExp):
         reading.inlined[target_of(read)] = read
     else:
         network.equation(read, reading)

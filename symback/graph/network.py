@@ -285,6 +285,7 @@ class Network:
     def node(self, equation: Equation, sizes: Mapping[str, Dim], reading: Reading) -> str:
         """Add the equation's node (behind its seams' nodes) and return its target's name."""
         self.require_sizes(equation, sizes, reading.path)
+        self.require_square(equation, sizes, reading.path)
         stabler = stable.rewritten(equation.rhs)
         for note in stabler.notes:
             self.rewrites[f"{reading.layer}: {note}"] = None
@@ -313,6 +314,14 @@ class Network:
             message = f"how many values does the index {ranges[name]} take?"
             hint = f"it must stand in a tensor, as x[n, {ranges[name]}]"
             raise UserError(Mistake(message, path, hint=hint))
+
+    def require_square(self, equation: Equation, sizes: Mapping[str, Dim], path: Path) -> None:
+        """Refuse an inverse, a determinant and the like of what isn't square."""
+        for part in sorted(equation.rhs.atoms(fn.OfMatrix), key=str):
+            rows, columns = (sizes[letter.range] for letter in part.bound)
+            if rows != columns:
+                message = f"`{part.word}` is of square matrices, this one is {rows} by {columns}"
+                raise UserError(Mistake(message, path))
 
     def place(
         self,

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from sympy import Add, Expr
+from sympy import Add, Expr, Indexed
 
-from symback import formula
+from symback import formula, matching
 from symback import functions as fn
 from symback import index as ix
 from symback.graph.types import Equation, name_of, reads, subscripts
@@ -71,6 +71,8 @@ class _Splitter:
             return ix.product(self.curved(arg, top=True) for arg in expr.args)
         if isinstance(expr, fn.SumOver):
             return expr.func(self.straight(expr.body), *expr.bound)
+        if isinstance(expr, fn.OfMatrix):
+            return expr.func(self.matrix(expr), *expr.bound)
         if isinstance(expr, fn.Reduction):
             return expr.func(self.curved(expr.body, top=True), *expr.bound)
         return expr.func(*(self.curved(arg, top=True) for arg in expr.args))
@@ -89,6 +91,22 @@ class _Splitter:
         target = formula.tensor(word, *letters)
         self.made.append(Equation(target, inner))
         return number * target
+
+    def matrix(self, expr: fn.OfMatrix) -> Expr:
+        """Return the body of an inverse or its like as an array with the two indices last."""
+        others = [letter for letter in ix.in_reading_order(expr.body) if letter not in expr.bound]
+        if isinstance(expr.body, Indexed) and expr.body.indices == (*others, *expr.bound):
+            return expr.body
+        inner = self.straight(expr.body)
+        for known in self.made:  # the same matrix, whatever is made of it
+            if matching.canonical(known.rhs) == matching.canonical(inner):
+                if subscripts(known.target) == (*others, *expr.bound):
+                    return known.target
+        word = word_for("A", self.taken)
+        self.taken.add(word)
+        target = formula.tensor(word, *others, *expr.bound)
+        self.made.append(Equation(target, inner))
+        return target
 
     def word(self, expr: Expr) -> str:
         if isinstance(expr, fn.Reduction):

@@ -13,6 +13,7 @@ from math import prod
 from typing import Any, cast
 
 from symback import printing
+from symback.errors import Mistake, UserError
 from symback.printing import COMPARISONS, natural, ordered, walk
 from symback.program import (
     Affine,
@@ -22,6 +23,7 @@ from symback.program import (
     Dim,
     Expr,
     Lookup,
+    Matrix,
     Program,
     Read,
     Reduce,
@@ -278,6 +280,9 @@ class Workshop:
                         return self.array(part, natural(part))
                     inside = (*loops[: len(free)], *ordered(over, natural(body)))
                     return replace(part, body=visited(body, inside, top=False))
+                case Matrix(function):
+                    hint = "take `--target numpy` or `--target python`"
+                    raise UserError(Mistake(f"the C target has no `{function}`", hint=hint))
                 case Concatenate():
                     return self.array_of_pieces(part)
                 case Scatter():

@@ -21,6 +21,7 @@ from symback.program import (
     Expr,
     Lookup,
     Loop,
+    Matrix,
     Number,
     Position,
     Program,
@@ -446,6 +447,9 @@ def shown(expr: Expr, order: Sequence[str], scope: Scope) -> Array:
             return applied(expr, order, scope)
         case Reduce():
             return transposed(reduced(expr, scope), order)
+        case Matrix(function, operand):
+            text = f"{printing.MATRICES[function]}({array_read(operand, scope).text})"
+            return transposed(Array(text, Level.ATOM, expr.axes, Kind.FLOAT), order)
         case Contract():
             return contracted(expr, order, scope)
 

@@ -22,6 +22,7 @@ from symback.program import (
     Expr,
     Lookup,
     Loop,
+    Matrix,
     Number,
     Position,
     Program,
@@ -233,7 +234,7 @@ def fractional(expr: Expr, program: Program) -> bool:
             return not function.startswith("arg") and fractional(body, program)
         case Contract(left, right):
             return fractional(left, program) or fractional(right, program)
-        case Scatter():
+        case Scatter() | Matrix():
             return True
         case Concatenate(parts):
             return all(fractional(part, program) for part in parts)
@@ -249,6 +250,10 @@ def assignment(name: str, groups: tuple[tuple[str, ...], ...], value: Expr, bloc
         if order != value.axes:
             return assignment(name, groups, computed_before(value, value.axes, block), block)
         return f"{name} = {scattered(value, block)}"
+    if isinstance(value, Matrix):
+        if order != value.axes:
+            return assignment(name, groups, computed_before(value, value.axes, block), block)
+        return f"{name} = {of_matrices(value)}"
     if isinstance(value, Concatenate):
         parts = []
         for part, letter in zip(value.parts, value.letters, strict=True):
@@ -259,6 +264,17 @@ def assignment(name: str, groups: tuple[tuple[str, ...], ...], value: Expr, bloc
         value = prepared(value, order, order, block)
     outside = {leaf: Cursor(outer_name(leaf), leaf.axes) for leaf in leaves(value)}
     return f"{name} = {nested(value, groups, outside, block).text}"
+
+
+def of_matrices(value: Matrix) -> str:
+    """Return the function of a matrix, or of each of many, one within another."""
+    called, name = printing.MATRICES[value.function], value.operand.name
+    others = value.operand.axes[:-2]
+    rows = [name, *(f"{name}_{axis}" for axis in others)]
+    text = f"{called}({rows[-1]})"
+    for outer, inner in reversed(list(zip(rows, rows[1:], strict=False))):
+        text = f"[{text} for {inner} in {outer}]"
+    return text
 
 
 def outer_name(leaf: Leaf) -> str:
@@ -283,7 +299,7 @@ def prepared(expr: Expr, order: tuple[str, ...], loops: tuple[str, ...], block: 
     """
     if isinstance(expr, Read | Split | Slice | Lookup):
         return turned(expr, order, block)
-    if isinstance(expr, Concatenate | Scatter) or (
+    if isinstance(expr, Concatenate | Scatter | Matrix) or (
         costly(expr) and not set(loops) <= set(expr.axes)
     ):
         return computed_before(expr, ordered(expr.axes, order), block)

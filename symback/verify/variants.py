@@ -430,7 +430,7 @@ class Variants:
             return
         letter = name_of(term.equation.target).removeprefix("d")
         before = [step for step in term.steps if step.kind in {"contracted", "raw", "assumed"}]
-        if not before or before[-1].rhs.has(fn.Along, fn.LogSumExp):
+        if not before or before[-1].rhs.has(fn.Soft, fn.LogSumExp):
             return
         rhs = before[-1].rhs
         own = f"{value.target}'"
