@@ -307,9 +307,18 @@ def ordered(axes: Iterable[str], order: Sequence[str]) -> tuple[str, ...]:
     return merged(tuple(a for a in order if a in known), known)
 
 
-def ranges(statement: Statement, program: Program) -> Mapping[str, Dim]:
+def shapes(program: Program) -> dict[str, tuple[Dim, ...]]:
+    """Return the shape of every array by its name."""
+    return {tensor.name: tensor.shape for tensor in (*program.tensors, *program.buffers)}
+
+
+def ranges(statement: Statement, program: Program) -> dict[str, Dim]:
     """Return the range of every letter of the statement whose range an array tells."""
-    shapes = {tensor.name: tensor.shape for tensor in (*program.tensors, *program.buffers)}
+    return ranges_among(statement, shapes(program))
+
+
+def ranges_among(statement: Statement, shapes: Mapping[str, tuple[Dim, ...]]) -> dict[str, Dim]:
+    """Return the ranges of a statement's letters, where many are asked for over the same arrays."""
     found: dict[str, Dim] = {}
     for node in (statement.target, *walk(statement.value)):
         match node:
