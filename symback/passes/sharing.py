@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from symback.passes.names import all_names, names
-from symback.printing import COMPARISONS, formula, natural, ranges_among, shapes, walk
+from symback.printing import COMPARISONS, formula, natural, ranges_among, walk
 from symback.program import (
     Apply,
     Concatenate,
@@ -55,7 +55,7 @@ def shared(program: Program) -> Program:
     while (number := work.largest_again()) is not None:
         work.share(number)
     forward, loss, backward = (tuple(at.statement for at in block) for block in work.blocks)
-    tensors = tuple(work.tensors)
+    tensors = tuple(work.tensors.values())
     return replace(program, tensors=tensors, forward=forward, loss=loss, backward=backward)
 
 
@@ -63,8 +63,7 @@ def shared(program: Program) -> Program:
 class Sharing:
     """A program while its expressions get statements: each statement is looked through once."""
 
-    tensors: list[Tensor]
-    shapes: dict[str, tuple[Dim, ...]]
+    tensors: dict[str, Tensor]
     taken: set[str]
     blocks: list[list[Looked]] = field(default_factory=list)
     places: dict[Place, int] = field(default_factory=dict)  # each place's number
@@ -74,7 +73,7 @@ class Sharing:
     @classmethod
     def of(cls, program: Program) -> "Sharing":
         """Return the work that lies ahead in a program."""
-        work = cls(list(program.tensors), shapes(program), set(all_names(program)))
+        work = cls({t.name: t for t in program.tensors}, set(all_names(program)))
         blocks = (program.forward, program.loss, program.backward)
         work.blocks = [[work.looked(statement) for statement in block] for block in blocks]
         return work
@@ -83,7 +82,7 @@ class Sharing:
         """Look a statement through; one of a recurrence's steps is left as it is."""
         if statement.loop is not None:
             return Looked(statement, (), ())
-        dims = ranges_among(statement, self.shapes)
+        dims = ranges_among(statement, self.tensors)
         exprs = tuple(worth(statement.value))
         return Looked(statement, tuple(self.number(expr, dims) for expr in exprs), exprs)
 
@@ -109,11 +108,11 @@ class Sharing:
         made = statement_of(expr, first.statement, self.taken)
         there = made.target == first.statement.target  # it has a statement of its own already
         if not there:
-            dims = ranges_among(first.statement, self.shapes)
+            dims = ranges_among(first.statement, self.tensors)
             shape = tuple(dims[axis] for axis in made.target.axes)
-            self.tensors.append(Tensor(made.target.name, made.target.name, Role.VALUE, shape))
-            self.shapes[made.target.name] = shape
-            self.taken.add(made.target.name)
+            name = made.target.name
+            self.tensors[name] = Tensor(name, name, Role.VALUE, shape)
+            self.taken.add(name)
         self.blocks = [
             [changed for at in block for changed in self.changed(at, number, made, at is first)]
             for block in self.blocks
