@@ -52,8 +52,8 @@ class Report:
 
     def __str__(self) -> str:
         if self.right:
-            right = f"the gradients by {', '.join(self.parameters)} are right"
-            idle = f"; the loss doesn't depend on {', '.join(self.inert)}: nothing trains them"
+            right = f"the gradients by {_listed(self.parameters)} are right"
+            idle = f"; the loss doesn't depend on {_listed(self.inert)}: nothing trains them"
             return right + idle if self.inert else right
         shown = [f"  {wrong}" for wrong in self.mismatches[:MOST_SHOWN]]
         more = len(self.mismatches) - len(shown)
@@ -64,6 +64,13 @@ class Report:
         """Raise UserError, saying what follows, unless all is right."""
         if not self.right:
             raise UserError(Mistake(str(self), hint=consequence))
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names side by side; of many the first, the last and how many they are."""
+    if len(names) <= MOST_SHOWN:
+        return ", ".join(names)
+    return f"{', '.join(names[:3])} … {names[-1]} ({len(names)} in all)"
 
 
 def check(module: ModuleType, seeds: Sequence[int] = (0,)) -> Report:

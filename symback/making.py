@@ -5,6 +5,7 @@ from pathlib import Path
 
 from symback import files, lower, pipeline, stability
 from symback.check import Report, check_text
+from symback.derivation import Derivation
 from symback.emit import Module
 from symback.program import Role
 from symback.spec import Spec
@@ -15,6 +16,7 @@ class Plan:
     """A spec and its module. `checked` is the same program in float64: what is checked."""
 
     spec: Spec
+    derivation: Derivation
     target: str
     wrt: tuple[str, ...]
     module: Module
@@ -35,11 +37,12 @@ def plan(
     """
     spec = pipeline.load(source)
     wrt = input_names(spec) if inputs else ()
-    module = pipeline.generate(spec, target, dtype, readable=readable, wrt=wrt)
+    derivation = pipeline.derive(spec, wrt)
+    module = pipeline.generate(derivation, target, dtype, readable=readable)
     checked = module
     if dtype != "float64":
-        checked = pipeline.generate(spec, target, "float64", readable=readable, wrt=wrt)
-    return Plan(spec, target, wrt, module, checked)
+        checked = pipeline.generate(derivation, target, "float64", readable=readable)
+    return Plan(spec, derivation, target, wrt, module, checked)
 
 
 def input_names(spec: Spec) -> tuple[str, ...]:
@@ -86,7 +89,6 @@ def told(plan: Plan, path: Path, report: Report) -> str:
     """Return what was written, what was rewritten for stability and why, kinks and the check."""
     size = len(plan.module.text.splitlines())
     lines = [f"{path}: {size} lines, target {plan.target}"]
-    derivation = pipeline.derive(plan.spec)
-    lines += [f"  {note}" for note in lower.lower(derivation).notes]
-    lines += [f"  {line}" for line in stability.breaks(derivation.graph)]
+    lines += [f"  {note}" for note in lower.notes(plan.derivation)]
+    lines += [f"  {line}" for line in stability.breaks(plan.derivation.graph)]
     return "\n".join([*lines, f"  {report}"])

@@ -32,16 +32,22 @@ def load(source: Source) -> Spec:
     return spec.load(source)
 
 
-def derive(source: Source, wrt: Sequence[str] = ()) -> Derivation:
+def derive(source: Source | Derivation, wrt: Sequence[str] = ()) -> Derivation:
     """Derive ∂L/∂w for every parameter (and ∂L/∂x for the inputs in `wrt`), each step kept.
 
-    Raises UserError where formulas and shapes don't fit.
+    A derivation stays as it is. Raises UserError where formulas and shapes don't fit.
     """
+    if isinstance(source, Derivation):
+        return source
     return derivation.derive(graph.build(load(source)), wrt)
 
 
 def program(
-    source: Source, dtype: str = "float64", *, readable: bool = True, wrt: Sequence[str] = ()
+    source: Source | Derivation,
+    dtype: str = "float64",
+    *,
+    readable: bool = True,
+    wrt: Sequence[str] = (),
 ) -> Program:
     """Return the statements of the model's module; after the passes unless `readable`."""
     made = lower.lower(derive(source, wrt), dtype)
@@ -49,7 +55,7 @@ def program(
 
 
 def generate(
-    source: Source,
+    source: Source | Derivation,
     target: str = "numpy",
     dtype: str = "float64",
     *,
