@@ -1,6 +1,6 @@
 """Invent names with the module that examples/gpt.yaml became, on any target.
 
-    symback train examples/gpt.yaml && python examples/spell.py
+symback train examples/gpt.yaml && python examples/spell.py
 """
 
 import argparse
