@@ -1,18 +1,20 @@
 """Write the examples' data files; `python examples/make_data.py` writes the same bytes again.
 
-linear, chain, xor, moons, addition and own_formula are made here by the formulas below, on the
-standard library alone. iris and digits are real: they are copied out of scikit-learn (any version
-from 0.20 on), which ships them; DATA.md beside this file names their sources and licences.
+linear, chain, xor, moons, addition, own_formula, siren, factors and texts are made here by the
+formulas below, gpt and lstm from the names and the text beside this file, all on the standard
+library alone. iris and digits are real: they are copied out of scikit-learn (any version from 0.20
+on), which ships them; DATA.md beside this file names their sources and licences.
 """
 
 import csv
 from collections.abc import Iterable
 from itertools import product
-from math import cos, pi, sin
+from math import cos, hypot, pi, sin
 from pathlib import Path
 from random import Random
 
 HERE = Path(__file__).parent
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def write(name: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
@@ -96,6 +98,101 @@ def digits() -> None:
     write("digits.csv", columns, ((*image, digit) for image, digit in rows))
 
 
+def gpt(block: int = 12) -> None:
+    """A row for each name of names.txt: its letters x, 1 to 26 between borders 0, and the next, t.
+
+    x is filled up with borders, t with -100, which the loss leaves out.
+    """
+    names = (HERE / "names.txt").read_text(encoding="utf-8").split()
+    rows = []
+    for name in names:
+        letters = [LETTERS.index(letter) + 1 for letter in name]
+        rest = block - len(letters) - 1
+        rows.append([0, *letters, *[0] * rest, *letters, 0, *[-100] * rest])
+    columns = [f"{array}{k}" for array in "xt" for k in range(block)]
+    write("gpt.csv", columns, rows)
+
+
+def lstm(length: int = 25, step: int = 12) -> None:
+    """Every twelfth window of river.txt, 25 letters each: a to z are 0 to 25, then space , and ."""
+    text = " ".join((HERE / "river.txt").read_text(encoding="utf-8").split())
+    numbers = [f"{LETTERS} ,.".index(letter) for letter in text]
+    starts = range(0, len(numbers) - length + 1, step)
+    columns = [f"c{k}" for k in range(length)]
+    write("lstm.csv", columns, (numbers[k : k + length] for k in starts))
+
+
+def siren(size: int = 24) -> None:
+    """An image of 24 by 24: rings around a place off the middle, brighter to the right."""
+    places = [2 * k / (size - 1) - 1 for k in range(size)]
+    rows = (
+        (row, column, 0.7 * cos(9 * hypot(row + 0.3, column - 0.2)) + 0.3 * column)
+        for row, column in product(places, repeat=2)
+    )
+    write("siren.csv", ("row", "column", "brightness"), rows)
+
+
+TOPICS = {  # what is spoken of, what it does, where or how
+    "weather": (
+        "rain snow wind fog thunder sunshine frost hail",
+        "falls blows clears thickens melts settles",
+        "early tonight again north inland slowly",
+    ),
+    "kitchen": (
+        "soup bread garlic onion butter pepper dough salt",
+        "boils simmers bakes rises browns cools",
+        "gently covered quickly stirred twice slowly",
+    ),
+    "sea": (
+        "ship sail anchor tide harbour gull mast net",
+        "drifts sinks turns returns rises settles",
+        "north ashore seaward early again homeward",
+    ),
+}
+COMMON = "the a and then still while near very now"
+
+
+def texts(count: int = 240) -> None:
+    """Texts of eight words, of weather, kitchen or sea; a tenth of the phrases of any topic."""
+    random = Random(3)
+    topics = list(TOPICS.values())
+    words = sorted({word for topic in topics for part in topic for word in part.split()})
+    words = [*COMMON.split(), *words]
+    (HERE / "texts.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
+    rows = []
+    for number in range(count):
+        topic = number % len(topics)
+        text = []
+        for _ in range(2):
+            spoken = topic if random.random() < 0.9 else random.randrange(len(topics))
+            noun, verb, rest = (random.choice(part.split()) for part in topics[spoken])
+            text += [random.choice(COMMON.split()), noun, verb, rest]
+        rows.append([*map(words.index, text), topic])
+    write("texts.csv", (*(f"w{k}" for k in range(8)), "topic"), rows)
+
+
+def factors(users: int = 40, films: int = 30, count: int = 700, rank: int = 3) -> None:
+    """Ratings 3 + b[user] + c[film] + Σ_k p[user,k]·q[film,k] + noise, of 700 pairs of 1,200."""
+    random = Random(4)
+
+    def normal(deviation: float, size: int) -> list[float]:
+        return [random.gauss(0, deviation) for _ in range(size)]
+
+    b, c = normal(0.4, users), normal(0.4, films)
+    p, q = ([normal(0.6, rank) for _ in range(size)] for size in (users, films))
+    pairs = random.sample(list(product(range(users), range(films))), count)
+    rows = []
+    for user, film in pairs:
+        agreed = sum(taste * kind for taste, kind in zip(p[user], q[film], strict=True))
+        rows.append((user, film, 3 + b[user] + c[film] + agreed + random.gauss(0, 0.1)))
+    write("factors.csv", ("user", "film", "rating"), rows)
+
+
+MADE = (
+    *(linear, chain, xor, moons, addition, own_formula, gpt, lstm, siren, texts, factors),
+    *(iris, digits),
+)
+
 if __name__ == "__main__":
-    for make in (linear, chain, xor, moons, addition, own_formula, iris, digits):
+    for make in MADE:
         make()

@@ -54,9 +54,9 @@ class Report:
 
     def __str__(self) -> str:
         if self.right:
-            beside = f", and {', '.join(self.functions)}" if self.functions else ""
-            right = f"the gradients by {', '.join(self.parameters)} are right{beside}"
-            idle = f"; the loss doesn't depend on {', '.join(self.inert)}: nothing trains them"
+            beside = f", and {_listed(self.functions)}" if self.functions else ""
+            right = f"the gradients by {_listed(self.parameters)} are right{beside}"
+            idle = f"; the loss doesn't depend on {_listed(self.inert)}: nothing trains them"
             return right + idle if self.inert else right
         shown = [f"  {wrong}" for wrong in self.mismatches[:MOST_SHOWN]]
         more = len(self.mismatches) - len(shown)
@@ -67,6 +67,13 @@ class Report:
         """Raise UserError, saying what follows, unless all is right."""
         if not self.right:
             raise UserError(Mistake(str(self), hint=consequence))
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names side by side; of many the first, the last and how many they are."""
+    if len(names) <= MOST_SHOWN:
+        return ", ".join(names)
+    return f"{', '.join(names[:3])} … {names[-1]} ({len(names)} in all)"
 
 
 def check(module: ModuleType, seeds: Sequence[int] = (0,)) -> Report:
@@ -89,7 +96,7 @@ def check(module: ModuleType, seeds: Sequence[int] = (0,)) -> Report:
                     for seed in seeds
                     for derived, measured in check_beside.wrong(module, name, seed)
                 )
-            params, examples = start(0), module.sample(5)
+            params, examples = start(0), module.sample(2)
             data = examples if isinstance(examples, tuple) else (examples,)
             _, grads = module.value_and_grad(params, *data)
     except Exception as error:  # a module that was changed by hand may fail in any way

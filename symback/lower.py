@@ -102,7 +102,7 @@ def _lowered(derivation: Derivation, float_type: str) -> Program:
         training=graph.training,
         data=graph.data,
         layers=tuple((node.target, node.layer) for node in (*graph.layers, *graph.loss)),
-        notes=(*graph.rewrites, *_kinks(derivation)),
+        notes=notes(derivation),
         float_type=float_type,
     )
 
@@ -609,11 +609,9 @@ def _because(tensor: Tensor, kind: str) -> str:
     }[kind]
 
 
-def _kinks(derivation: Derivation) -> tuple[str, ...]:
-    """Return a line for each kind of kink among the formulas."""
-    found: dict[str, None] = {}
-    for node in (*derivation.graph.layers, *derivation.graph.loss):
-        for part in sorted(node.equation.rhs.atoms(fn.Elementwise, fn.Reduction), key=str):
-            if kink := type(part).kink:
-                found[kink] = None
-    return tuple(found)
+def notes(derivation: Derivation) -> tuple[str, ...]:
+    """Return what was rewritten for stability, and a line for each kind of kink."""
+    nodes = (*derivation.graph.layers, *derivation.graph.loss)
+    met = {type(f) for n in nodes for f in n.equation.rhs.atoms(fn.Elementwise, fn.Reduction)}
+    kinks = {kind.kink for kind in met if kind.kink}
+    return (*derivation.graph.rewrites, *sorted(kinks))

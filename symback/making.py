@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from symback import derivation, files, lower, pipeline, stability
+from symback import files, lower, pipeline, stability
 from symback.check import Report, check_text
+from symback.derivation import FUNCTIONS, Derivation
 from symback.emit import Module
 from symback.program import Role
 from symback.spec import Spec
 
 INPUTS = "inputs"  # gradients by the inputs too
-EXTRAS = (INPUTS, *derivation.FUNCTIONS)
+EXTRAS = (INPUTS, *FUNCTIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Plan:
     """A spec and its module. `checked` is the same program in float64: what is checked."""
 
     spec: Spec
+    derivation: Derivation
     target: str
     wrt: tuple[str, ...]
     module: Module
@@ -40,15 +42,12 @@ def plan(
     spec = pipeline.load(source)
     wrt = input_names(spec) if INPUTS in extras else ()
     functions = tuple(name for name in EXTRAS if name in extras and name != INPUTS)
-
-    def made(float_type: str) -> Module:
-        return pipeline.generate(
-            spec, target, float_type, readable=readable, wrt=wrt, functions=functions
-        )
-
-    module = made(dtype)
-    checked = module if dtype == "float64" else made("float64")
-    return Plan(spec, target, wrt, module, checked)
+    derived = pipeline.derive(spec, wrt, functions)
+    module = pipeline.generate(derived, target, dtype, readable=readable)
+    checked = module
+    if dtype != "float64":
+        checked = pipeline.generate(derived, target, "float64", readable=readable)
+    return Plan(spec, derived, target, wrt, module, checked)
 
 
 def input_names(spec: Spec) -> tuple[str, ...]:
@@ -95,7 +94,6 @@ def told(plan: Plan, path: Path, report: Report) -> str:
     """Return what was written, what was rewritten for stability and why, kinks and the check."""
     size = len(plan.module.text.splitlines())
     lines = [f"{path}: {size} lines, target {plan.target}"]
-    derived = pipeline.derive(plan.spec)
-    lines += [f"  {note}" for note in lower.lower(derived).notes]
-    lines += [f"  {line}" for line in stability.breaks(derived.graph)]
+    lines += [f"  {note}" for note in lower.notes(plan.derivation)]
+    lines += [f"  {line}" for line in stability.breaks(plan.derivation.graph)]
     return "\n".join([*lines, f"  {report}"])

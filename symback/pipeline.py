@@ -32,18 +32,22 @@ def load(source: Source) -> Spec:
     return spec.load(source)
 
 
-def derive(source: Source, wrt: Sequence[str] = (), functions: Sequence[str] = ()) -> Derivation:
+def derive(
+    source: Source | Derivation, wrt: Sequence[str] = (), functions: Sequence[str] = ()
+) -> Derivation:
     """Derive ∂L/∂w for every parameter (and ∂L/∂x for the inputs in `wrt`), each step kept.
 
-    `functions` are derived beside: hvp, jacobian, hessian, per_example. Raises UserError where
-    formulas and shapes don't fit.
+    `functions` are derived beside: hvp, jacobian, hessian, per_example. A derivation stays as it
+    is. Raises UserError where formulas and shapes don't fit.
     """
+    if isinstance(source, Derivation):
+        return source
     made = derivation.derive(graph.build(load(source)), wrt)
     return derivation.with_functions(made, functions) if functions else made
 
 
 def program(
-    source: Source,
+    source: Source | Derivation,
     dtype: str = "float64",
     *,
     readable: bool = True,
@@ -56,7 +60,7 @@ def program(
 
 
 def generate(
-    source: Source,
+    source: Source | Derivation,
     target: str = "numpy",
     dtype: str = "float64",
     *,

@@ -30,6 +30,7 @@ from symback.program import (
     Slice,
     Split,
     Statement,
+    Tensor,
     merged,
 )
 
@@ -323,18 +324,27 @@ def ordered(axes: Iterable[str], order: Sequence[str]) -> tuple[str, ...]:
     return merged(tuple(a for a in order if a in known), known)
 
 
-def ranges(statement: Statement, program: Program) -> Mapping[str, Dim]:
+def arrays(program: Program) -> dict[str, Tensor]:
+    """Return every array by its name."""
+    return {tensor.name: tensor for tensor in (*program.tensors, *program.buffers)}
+
+
+def ranges(statement: Statement, program: Program) -> dict[str, Dim]:
     """Return the range of every letter of the statement whose range an array tells."""
-    shapes = {tensor.name: tensor.shape for tensor in (*program.tensors, *program.buffers)}
+    return ranges_among(statement, arrays(program))
+
+
+def ranges_among(statement: Statement, known: Mapping[str, Tensor]) -> dict[str, Dim]:
+    """Return the same where the arrays are known by name: many statements are asked about."""
     found: dict[str, Dim] = {}
     for node in (statement.target, *walk(statement.value)):
         match node:
-            case Read(name=name, axes=axes) if name in shapes:
-                found |= dict(zip(axes, shapes[name], strict=True))
+            case Read(name=name, axes=axes) if name in known:
+                found |= dict(zip(axes, known[name].shape, strict=True))
             case Split(sizes=sizes):
                 found |= dict(sizes)
-            case Slice(name=name, axes=axes, ranges=parts) if name in shapes:
-                for axis, dim, part in zip(axes, shapes[name], parts, strict=True):
+            case Slice(name=name, axes=axes, ranges=parts) if name in known:
+                for axis, dim, part in zip(axes, known[name].shape, parts, strict=True):
                     found[axis] = dim if part is None else part[1] - part[0]
             case Position(axis=axis, size=size):
                 found[axis] = size

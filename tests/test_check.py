@@ -191,6 +191,12 @@ def test_a_right_report_asks_for_nothing() -> None:
     assert "right" in str(report)
 
 
+def test_a_report_on_many_parameters_is_short() -> None:
+    report = Report("net", tuple(f"f{k}.weight" for k in range(1, 51)), (0,), ())
+    told = "f1.weight, f2.weight, f3.weight … f50.weight (50 in all) are right"
+    assert str(report) == f"the gradients by {told}"
+
+
 def test_nan_is_no_agreement() -> None:
     module = pipeline.generate(EXAMPLES / "chain.yaml", readable=True)
     [mutant] = mutants(module, (rf"^(    dW1 = )(.+?){END}", r"\1(\2) * np.nan"))

@@ -92,15 +92,15 @@ def modes(random: Sequence[Tensor]) -> str:
 def buffers(block: Block) -> tuple[str, ...]:
     """Return the lines that make a fast module's arrays, and give some a second name."""
     program = block.program
-    owners = {b.name: dict(program.storage).get(b.name, b.name) for b in block.arrays}
-    groups = {
-        owner: [name for name in owners if owners[name] == owner] for owner in owners.values()
-    }
-    first = {name: group[0] for group in groups.values() for name in group}
+    arrays, storage = block.arrays, dict(program.storage)
+    groups: dict[str, list[str]] = {}
+    for array in arrays:
+        groups.setdefault(storage.get(array.name, array.name), []).append(array.name)
+    first = {group[0] for group in groups.values()}
     made = (
         f"self.{b.name} = {block.target.made(b, program.once, 'dtype')}"
-        for b in block.arrays
-        if first[b.name] == b.name
+        for b in arrays
+        if b.name in first
     )
     again = tuple(
         " = ".join(f"self.{name}" for name in (*others, kept))
@@ -119,6 +119,8 @@ def network(block: Block) -> Network:
     params = program.with_role(Role.PARAMETER, Role.STATE)
     known = dict.fromkeys(tensor.key for tensor in params)
     held, scored = cached(program), scores(program)
+    arrays = names(block.arrays)
+    reread = reads(program.backward)
     weight = weighing(program)
     fixed = {*program.frozen, *(t.key for t in program.with_role(Role.STATE))}
     compared = tuple(given(tensor, f"len(cache.{inputs[0].name})") for tensor in targets)
@@ -137,7 +139,7 @@ def network(block: Block) -> Network:
             if program.buffers and t.key in dict(gradients)
         ),
         buffers=buffers(block),
-        kept=tuple(name for name in names(held) if name not in names(block.arrays)),
+        kept=tuple(name for name in names(held) if name not in arrays),
         inputs=names(inputs),
         targets=names(targets),
         data=names((*inputs, *targets)),
@@ -145,7 +147,7 @@ def network(block: Block) -> Network:
             given(t, f"len({inputs[0].name})" if k else '"n"') for k, t in enumerate(inputs)
         ),
         compared=compared,
-        reread=tuple(t for t in compared if t.name in reads(program.backward)),
+        reread=tuple(t for t in compared if t.name in reread),
         output=program.output,
         output_shape=shape_text(program.tensor(program.output)).replace("(n,", "(len(order),"),
         cache_fields=tuple(
@@ -178,7 +180,7 @@ def network(block: Block) -> Network:
             for tensor in scored
         ),
         score_names=", ".join(f"{name}={name}" for name in names(scored)),
-        kept_scores=tuple(name for name in names(scored) if name not in names(block.arrays)),
+        kept_scores=tuple(name for name in names(scored) if name not in arrays),
         weight=block.weight(weight) if weight else (),
         weight_name=program.weight,
         backward=block.backward(),

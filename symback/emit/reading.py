@@ -1,27 +1,15 @@
 """Which names statements read and write, and which statements a value needs."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, is_dataclass, replace
-from typing import Any
+from dataclasses import replace
 
-from symback.program import Leaf, Program, Statement
-
-
-def children(node: Any) -> Iterable[Any]:
-    """Return the expressions inside an expression or a statement."""
-    for field in fields(node):
-        value = getattr(node, field.name)
-        for part in value if isinstance(value, tuple) else (value,):
-            if is_dataclass(part):
-                yield part
+from symback.printing import walk
+from symback.program import Expr, Leaf, Program, Statement
 
 
-def read_names(node: Any) -> Iterable[str]:
+def read_names(expr: Expr) -> Iterable[str]:
     """Return the names an expression reads, in order, again where it reads them again."""
-    if isinstance(node, Leaf):
-        yield node.name
-    for part in children(node):
-        yield from read_names(part)
+    return (node.name for node in walk(expr) if isinstance(node, Leaf))
 
 
 def reads(statements: Iterable[Statement]) -> dict[str, None]:

@@ -99,9 +99,9 @@ class _Splitter:
             return expr.body
         inner = self.straight(expr.body)
         for known in self.made:  # the same matrix, whatever is made of it
-            if matching.canonical(known.rhs) == matching.canonical(inner):
-                if subscripts(known.target) == (*others, *expr.bound):
-                    return known.target
+            here = subscripts(known.target) == (*others, *expr.bound)
+            if here and matching.canonical(known.rhs) == matching.canonical(inner):
+                return known.target
         word = word_for("A", self.taken)
         self.taken.add(word)
         target = formula.tensor(word, *others, *expr.bound)

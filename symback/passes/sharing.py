@@ -4,11 +4,12 @@ Two expressions are the same if they differ by their letters alone: z[n,o] − t
 z[n,k] − t[n,k] in an adjoint.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from symback.passes.names import all_names, names
-from symback.printing import COMPARISONS, formula, natural, ranges, walk
+from symback.printing import COMPARISONS, formula, natural, ranges_among, walk
 from symback.program import (
     Apply,
     Concatenate,
@@ -39,23 +40,115 @@ class Place:
     dims: tuple[Dim, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A statement, and the expressions in it that are operations on arrays: the number of each."""
+
+    statement: Statement
+    numbers: tuple[int, ...]
+    exprs: tuple[Expr, ...]
+
+
 def shared(program: Program) -> Program:
     """Return the program with every array that is worked out twice as a statement of its own."""
-    done: set[Place] = set()  # each has its statement after one round
-    while True:
-        counts: dict[Place, list[tuple[Expr, Statement]]] = {}
-        for statement in (*program.forward, *program.loss, *program.backward):
-            if statement.loop is not None:  # a step of a recurrence
-                continue
-            dims = ranges(statement, program)
-            for expr in worth(statement.value):
-                counts.setdefault(place(expr, dims), []).append((expr, statement))
-        again = {k: found for k, found in counts.items() if len(found) > 1 and k not in done}
-        if not again:
-            return program
-        key = max(again, key=lambda key: sum(1 for _ in walk(key.canonical)))
-        done.add(key)
-        program = with_statement(program, key, *again[key][0])
+    work = Sharing.of(program)
+    while (number := work.largest_again()) is not None:
+        work.share(number)
+    forward, loss, backward = (tuple(at.statement for at in block) for block in work.blocks)
+    tensors = tuple(work.tensors.values())
+    return replace(program, tensors=tensors, forward=forward, loss=loss, backward=backward)
+
+
+@dataclass(slots=True)
+class Sharing:
+    """A program while its expressions get statements: each statement is looked through once."""
+
+    tensors: dict[str, Tensor]
+    taken: set[str]
+    blocks: list[list[Looked]] = field(default_factory=list)
+    places: dict[Place, int] = field(default_factory=dict)  # each place's number
+    sizes: list[int] = field(default_factory=list)  # by number: how large the expression is
+    done: set[int] = field(default_factory=set)  # each has its statement after one round
+
+    @classmethod
+    def of(cls, program: Program) -> "Sharing":
+        """Return the work that lies ahead in a program."""
+        work = cls({t.name: t for t in program.tensors}, set(all_names(program)))
+        blocks = (program.forward, program.loss, program.backward)
+        work.blocks = [[work.looked(statement) for statement in block] for block in blocks]
+        return work
+
+    def looked(self, statement: Statement) -> Looked:
+        """Look a statement through; one of a recurrence's steps is left as it is."""
+        if statement.loop is not None:
+            return Looked(statement, (), ())
+        dims = ranges_among(statement, self.tensors)
+        exprs = tuple(worth(statement.value))
+        return Looked(statement, tuple(self.number(expr, dims) for expr in exprs), exprs)
+
+    def number(self, expr: Expr, dims: Mapping[str, Dim]) -> int:
+        """Return the number of an expression: the same for the same in other letters."""
+        key = place(expr, dims)
+        if key not in self.places:
+            self.places[key] = len(self.places)
+            self.sizes.append(sum(1 for _ in walk(key.canonical)))
+        return self.places[key]
+
+    def largest_again(self) -> int | None:
+        """Return the number of the largest expression that is worked out again."""
+        counts = Counter(number for block in self.blocks for at in block for number in at.numbers)
+        again = (k for k, count in counts.items() if count > 1 and k not in self.done)
+        return max(again, key=lambda number: self.sizes[number], default=None)
+
+    def share(self, number: int) -> None:
+        """Put a statement for an expression before the first that needs it; the others read it."""
+        self.done.add(number)
+        first = next(at for block in self.blocks for at in block if number in at.numbers)
+        expr = first.exprs[first.numbers.index(number)]
+        made = statement_of(expr, first.statement, self.taken)
+        there = made.target == first.statement.target  # it has a statement of its own already
+        if not there:
+            dims = ranges_among(first.statement, self.tensors)
+            shape = tuple(dims[axis] for axis in made.target.axes)
+            name = made.target.name
+            self.tensors[name] = Tensor(name, name, Role.VALUE, shape)
+            self.taken.add(name)
+        self.blocks = [
+            [changed for at in block for changed in self.changed(at, number, made, at is first)]
+            for block in self.blocks
+        ]
+
+    def changed(self, at: Looked, number: int, made: Statement, first: bool) -> Iterator[Looked]:
+        """Yield what stands for a statement once another holds the expression of that number."""
+        if number not in at.numbers:
+            yield at
+            return
+        if first:
+            yield self.looked(made)
+        if first and made.target == at.statement.target:
+            return
+        pairs = zip(at.exprs, at.numbers, strict=True)
+        same = {expr for expr, its in pairs if its == number}
+        own = letters(made.value)
+
+        def value(node: Expr) -> Expr:
+            if node in same:
+                here = dict(zip(own, letters(node), strict=True))
+                return Read(made.target.name, tuple(here[axis] for axis in made.target.axes))
+            match node:
+                case Apply(function, args):
+                    return Apply(function, tuple(value(arg) for arg in args))
+                case Reduce(function, body, over):
+                    return Reduce(function, value(body), over)
+                case Contract(left, right, over):
+                    return Contract(value(left), value(right), over)
+                case Scatter(body=body):
+                    return replace(node, body=value(body))
+                case Concatenate(parts=parts):
+                    return replace(node, parts=tuple(value(part) for part in parts))
+            return node
+
+        yield self.looked(replace(at.statement, value=value(at.statement.value)))
 
 
 def worth(expr: Expr) -> Iterator[Expr]:
@@ -106,60 +199,12 @@ def renamed(expr: Expr, swap: Mapping[str, str]) -> Expr:
     return expr
 
 
-def statement_of(expr: Expr, first: Statement, program: Program) -> Statement:
+def statement_of(expr: Expr, first: Statement, taken: Collection[str]) -> Statement:
     """Return the statement for an expression: the one whose value it is, or a new one."""
     if first.value == expr and isinstance(first.target, Read):
         return first
     read = next(node.name for node in walk(expr) if isinstance(node, Read) and node.axes)
-    taken = all_names(program)
     named = (f"{letter * times}_{read}" for times in range(1, 99) for letter in "urh")
     target = Read(next(name for name in named if name not in taken), natural(expr))
     said = f"{formula(target)} = {formula(expr)}".replace(" - ", " − ")
     return Statement(target, expr, said)
-
-
-def with_statement(program: Program, key: Place, expr: Expr, first: Statement) -> Program:
-    """Return the program with a statement for an expression before the first that needs it."""
-    own = letters(expr)
-    made = statement_of(expr, first, program)
-    there = made.target == first.target  # it has a statement of its own already
-
-    def value(node: Expr, dims: Mapping[str, Dim]) -> Expr:
-        if node in worth(node) and place(node, dims) == key:
-            here = dict(zip(own, letters(node), strict=True))
-            return Read(made.target.name, tuple(here[axis] for axis in made.target.axes))
-        match node:
-            case Apply(function, args):
-                return Apply(function, tuple(value(arg, dims) for arg in args))
-            case Reduce(function, body, over):
-                return Reduce(function, value(body, dims), over)
-            case Contract(left, right, over):
-                return Contract(value(left, dims), value(right, dims), over)
-            case Scatter(body=body):
-                return replace(node, body=value(body, dims))
-            case Concatenate(parts=parts):
-                return replace(node, parts=tuple(value(part, dims) for part in parts))
-        return node
-
-    def block(statements: Sequence[Statement]) -> tuple[Statement, ...]:
-        done: list[Statement] = []
-        for statement in statements:
-            if statement is first:
-                done.append(made)
-            if statement.loop is not None:
-                done.append(statement)
-            elif statement is not first or not there:
-                changed = value(statement.value, ranges(statement, program))
-                done.append(replace(statement, value=changed))
-        return tuple(done)
-
-    dims = ranges(first, program)
-    shape = tuple(dims[axis] for axis in made.target.axes)
-    tensor = Tensor(made.target.name, made.target.name, Role.VALUE, shape)
-    return replace(
-        program,
-        tensors=program.tensors if there else (*program.tensors, tensor),
-        forward=block(program.forward),
-        loss=block(program.loss),
-        backward=block(program.backward),
-    )

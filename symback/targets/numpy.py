@@ -116,8 +116,9 @@ def straight(statements: Sequence[Statement], program: Program, width: int) -> t
     """Return the code of statements that each compute a whole array."""
     block: list[Line] = []
     in_group = False
+    tensors = printing.arrays(program)
     for statement in statements:
-        rows = printing.folded(code(statement, program), width)
+        rows = printing.folded(code_among(statement, tensors, program.float_type), width)
         if in_group and not statement.because:  # a further operation of the same formula
             block[-1] = replace(block[-1], code=block[-1].code + rows)
         else:
@@ -130,11 +131,12 @@ def code(statement: Statement, program: Program) -> str:
     """Return one statement's code without its formula."""
     if statement.loop is not None:
         return Step(statement.loop, program).code(statement)
-    scope = Scope(
-        tensors={tensor.name: tensor for tensor in (*program.tensors, *program.buffers)},
-        ranges=printing.ranges(statement, program),
-        float_type=program.float_type,
-    )
+    return code_among(statement, printing.arrays(program), program.float_type)
+
+
+def code_among(statement: Statement, tensors: Mapping[str, Tensor], float_type: str) -> str:
+    """Return the code of a statement outside of recurrences, over these arrays."""
+    scope = Scope(tensors, printing.ranges_among(statement, tensors), float_type)
     if statement.in_place and isinstance(statement.target, Read):
         return in_place(statement.target, statement.value, scope)
     return f"{statement.target.name} = {assigned(statement, scope)}"
@@ -954,7 +956,8 @@ def bare(statements: Sequence[Statement], program: Program) -> tuple[str, ...]:
     """Return the code without the formulas."""
     if any(statement.loop for statement in statements):
         return lines(statements, program)
-    return tuple(code(statement, program) for statement in statements)
+    tensors = printing.arrays(program)
+    return tuple(code_among(statement, tensors, program.float_type) for statement in statements)
 
 
 def made(tensor: Tensor, once: Sequence[Statement], dtype: str) -> str:

@@ -8,7 +8,7 @@ the statement, so that every loop runs by itself over rows, without index arithm
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from itertools import groupby
+from itertools import groupby, pairwise
 from math import prod
 
 from symback import printing
@@ -272,7 +272,7 @@ def of_matrices(value: Matrix) -> str:
     others = value.operand.axes[:-2]
     rows = [name, *(f"{name}_{axis}" for axis in others)]
     text = f"{called}({rows[-1]})"
-    for outer, inner in reversed(list(zip(rows, rows[1:], strict=False))):
+    for outer, inner in reversed(list(pairwise(rows))):
         text = f"[{text} for {inner} in {outer}]"
     return text
 
