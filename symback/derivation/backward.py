@@ -279,9 +279,7 @@ def _together(nodes: tuple[Node, ...]) -> Iterator[tuple[Node, ...]]:
         yield tuple(node for _, node in group)
 
 
-def _step_axis(
-    equation: Equation, names: Mapping[str, str], axes: Mapping[str, int]
-) -> int | None:
+def _step_axis(equation: Equation, names: Mapping[str, str], axes: Mapping[str, int]) -> int | None:
     """Return the axis of the equation's target along which it follows a recurrence.
 
     `axes` are those of the arrays that the recurrence computes; None where none of them is read.

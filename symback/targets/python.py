@@ -205,8 +205,7 @@ def at_step(expr: Expr, loop: Loop, made: set[str], block: Block) -> Expr:
             if name not in printing.computed(loop, block.program):
                 if follows and alone:
                     return part(name, axis, place.offset, kept)
-                whole = turned(expr, expr.axes, block)
-                return at_step(whole, loop, made, block)
+                return at_step(turned(expr, expr.axes, block), loop, made, block)
             if not follows or loop.letter in kept:
                 raise NotImplementedError("steps that don't follow each other")
             taken = part(name, axis, place.offset, kept)
