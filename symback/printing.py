@@ -304,6 +304,12 @@ def farthest(name: str, statements: Iterable[Statement], loop: Loop) -> int:
     )
 
 
+def computed(loop: Loop, program: Program) -> frozenset[str]:
+    """Return the arrays that a recurrence computes."""
+    blocks = (program.forward, program.loss, program.backward)
+    return frozenset(s.target.name for block in blocks for s in block if s.loop == loop)
+
+
 def counter(letter: str, program: Program) -> str:
     """Return the variable that counts along a letter, apart from arrays and sizes of that name."""
     taken = {tensor.name for tensor in program.tensors} | run_time_sizes(program)

@@ -1,13 +1,16 @@
 """Hypothesis draws the same examples on every run: a run speaks of the code alone.
 
-C is compiled without optimisation, which takes a third of the time, unless a test asks for it.
+C is compiled without optimisation, which takes a third of the time, unless a test asks for it;
+so is what JAX compiles.
 """
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")  # read by JAX's import
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.load_profile("fixed")
 

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 from readings import Arrays, Loops, ranges
 from sympy import Integer
@@ -544,6 +544,7 @@ def compiled(case: Case, target: str, readable: bool) -> ModuleType:
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
+    phases=[Phase.generate],  # to make a failure smaller takes many minutes
     suppress_health_check=[
         HealthCheck.too_slow,
         HealthCheck.filter_too_much,
@@ -561,7 +562,8 @@ def test_drawn_formulas_agree_with_jax(case: Case, way: tuple[str, bool]) -> Non
         data = {name: value.tolist() for name, value in data.items()}
     value, grads = made.value_and_grad(params, **data)
     given_ = {name: case.values[name] for name in (*keys, "x")}
-    wanted, slopes = jax.value_and_grad(lambda given: case.value(given, Arrays))(given_)
+    oracle = jax.jit(jax.value_and_grad(lambda given: case.value(given, Arrays)))
+    wanted, slopes = oracle(given_)
     assume(np.isfinite(wanted) and abs(wanted) < 1e6)
     np.testing.assert_allclose(value, wanted, rtol=1e-10, atol=1e-10)
     np.testing.assert_allclose(value, case.value({}, Loops), rtol=1e-10, atol=1e-10)

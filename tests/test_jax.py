@@ -117,7 +117,7 @@ def result(spec: SpecMapping, params: Arrays, data: Arrays, wrt: Sequence[str] =
 
     leaves = {key: jnp.asarray(a) for key, a in params.items()}
     leaves |= {name: jnp.asarray(data[name]) for name in wrt}
-    (value, output), grads = jax.value_and_grad(loss, has_aux=True)(leaves)
+    (value, output), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(leaves)
     return Result(np.array(output), np.array(value), {key: np.array(g) for key, g in grads.items()})
 
 

@@ -7,6 +7,7 @@ reads zero. Recurrences are computed step by step there, and differentiated by J
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import jax
@@ -17,6 +18,7 @@ from readings import Arrays, Loops
 import symback
 from symback.errors import UserError
 
+ROWS = 3
 FORMS = [("numpy", True), ("numpy", False), ("python", True), ("c", True)]
 
 
@@ -217,6 +219,63 @@ CASES = {
         (4, 2),
         steps="t",
     ),
+    "beside a fixed place": Case(
+        [
+            "a[n, t, c, k] = sum(W[c, k, i] * x[n, t, i], i)",
+            "s[n, t, k] = sigmoid(a[n, t, 1, k]) * s[n, t - 1, k] + a[n, t, 0, k]",
+        ],
+        "ntk",
+        {"t": 3, "k": 2, "c": 2, "i": 2},
+        {"W": (2, 2, 2)},
+        (3, 2),
+        steps="t",
+    ),
+    "a step before, at a fixed place": Case(
+        "s[n, t, k] = x[n, t - 1, 1, k] * s[n, t - 1, k] + x[n, t, 0, k] * w[k]",
+        "ntk",
+        {"t": 3, "k": 2},
+        {"w": (2,)},
+        (3, 2, 2),
+        steps="t",
+    ),
+    "its own fixed place": Case(
+        "h[n, t, k] = tanh(h[n, t - 1, 1] * w[k] + x[n, t, k])",
+        "ntk",
+        {"t": 3, "k": 2},
+        {"w": (2,)},
+        (3, 2),
+        steps="t",
+    ),
+    "its own neighbours": Case(
+        (
+            "h[n, t, i] = tanh(w[0] * h[n, t - 1, i - 1] + w[1] * h[n, t - 1, i]"
+            " + w[2] * h[n, t - 1, i + 1] + x[n, t, i])"
+        ),
+        "nti",
+        {"t": 3, "i": 4},
+        {"w": (3,)},
+        (3, 4),
+        steps="t",
+    ),
+    "its own window": Case(
+        "h[n, t, i] = tanh(sum(K[p] * h[n, t - 1, i + p - 1], p) + x[n, t, i])",
+        "nti",
+        {"t": 3, "i": 4, "p": 3},
+        {"K": (3,)},
+        (3, 4),
+        steps="t",
+    ),
+    "windows that move with it": Case(
+        (
+            "h[n, t] = tanh(h[n, t - 1] * x[n, 2*t + 1]"
+            " + sum(K[p] * x[n, 2*t + p] * h[n, t - 1], p))"
+        ),
+        "nt",
+        {"t": 3, "p": 2},
+        {"K": (2,)},
+        (6,),
+        steps="t",
+    ),
     "long short-term memory": Case(
         [
             gate("f", "sigmoid"),
@@ -234,17 +293,27 @@ CASES = {
 }
 
 
+@cache
+def oracle(name: str) -> tuple[Any, Mapping[str, Any], Any, Mapping[str, Any]]:
+    """Draw a case's x and parameters; return them, the loss and the slopes as JAX has them."""
+    case = CASES[name]
+    rng = np.random.default_rng(0)
+    sizes = {"n": ROWS, **case.sizes}
+    x: Any = rng.normal(size=(ROWS, *case.x))
+    if case.classes:
+        x = rng.integers(0, case.classes, (ROWS, *case.x))
+    held = {key: rng.normal(size=shape) for key, shape in case.parameters.items()}
+    given = held if case.classes else {**held, "x": x}
+    by = jax.jit(jax.value_and_grad(lambda g: case.value({"x": x, **g}, sizes)))
+    return x, held, *by(given)
+
+
 @pytest.mark.parametrize(("target", "readable"), FORMS)
 @pytest.mark.parametrize("name", CASES)
 def test_loss_and_gradients_are_jax_s(name: str, target: str, readable: bool) -> None:
     case = CASES[name]
-    rng = np.random.default_rng(0)
-    rows = 3
-    sizes = {"n": rows, **case.sizes}
-    x: Any = rng.normal(size=(rows, *case.x))
-    if case.classes:
-        x = rng.integers(0, case.classes, (rows, *case.x))
-    held = {key: rng.normal(size=shape) for key, shape in case.parameters.items()}
+    sizes = {"n": ROWS, **case.sizes}
+    x, held, wanted, slopes = oracle(name)
     wrt = () if case.classes else ("x",)
     module = symback.compile(case.spec(), target, readable=readable, wrt=wrt)
     params: Any = {f"f1.{key}": value.copy() for key, value in held.items()}
@@ -253,8 +322,6 @@ def test_loss_and_gradients_are_jax_s(name: str, target: str, readable: bool) ->
         value, grads = module.value_and_grad(params, x.tolist())
     else:
         value, grads = module.value_and_grad(params, x)
-    given = held if case.classes else {**held, "x": x}
-    wanted, slopes = jax.value_and_grad(lambda g: case.value({"x": x, **g}, sizes))(given)
     np.testing.assert_allclose(value, wanted, rtol=1e-12)
     for key, slope in slopes.items():
         got = np.asarray(grads[key if key == "x" else f"f1.{key}"]).reshape(np.shape(slope))

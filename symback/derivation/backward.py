@@ -134,25 +134,29 @@ class Backward:
         group = self._reaching(group)
         adjoints = {node.target: adjoint(node.target) for node in group}
         self.names |= adjoints
-        within: dict[str, list[Line]] = {}
+        axes = {adjoints[node.target]: _axes(node.equation, loop)[0] for node in group}
+        within: list[Line] = []
+        after: list[Line] = []  # sums over all steps
         for node in group:
             local, names = self._differentiated(node, None)
             for equation in local.backward:
                 line = Line(names[equation.name], (self._term(node, equation, names),))
+                axis = _step_axis(equation, names, axes)
                 met = {names.get(name_of(read)) for read in reads(equation.rhs)}
-                axes = _axes(equation, loop)
-                if axes and met & set(adjoints.values()):
-                    line = replace(line, loop=back, axis=axes[0])
-                    within.setdefault(node.target, []).append(line)
+                if axis is not None:
+                    within.append(replace(line, loop=back, axis=axis))
+                    axes[line.target] = axis
+                elif met & {*axes, *(line.target for line in after)}:
+                    after.append(line)
                 else:
                     self.lines.append(line)
             self._contribute(node, local, names)
         for node in group:
             terms = tuple(self.terms.pop(node.target))
             self._add_adjoint(node.target)
-            axis = _axes(node.equation, loop)[0]
-            self.lines.append(Line(adjoints[node.target], terms, back, axis))
-            self.lines += within.get(node.target, [])
+            target = adjoints[node.target]
+            within.append(Line(target, terms, back, axes[target]))
+        self.lines += [*_in_order(within), *after]
 
     def _reaching(self, group: tuple[Node, ...]) -> tuple[Node, ...]:
         """Return the nodes of a recurrence that the loss depends on, and that something varies."""
@@ -273,6 +277,46 @@ def _together(nodes: tuple[Node, ...]) -> Iterator[tuple[Node, ...]]:
     for loop, group in groupby(enumerate(nodes), lambda pair: pair[1].loop or pair[0]):
         del loop
         yield tuple(node for _, node in group)
+
+
+def _step_axis(equation: Equation, names: Mapping[str, str], axes: Mapping[str, int]) -> int | None:
+    """Return the axis of the equation's target along which it follows a recurrence.
+
+    `axes` are those of the arrays that the recurrence computes; None where none of them is read.
+    """
+    for read in ix.accesses(equation.rhs):
+        axis = axes.get(names.get(name_of(read), ""))
+        if axis is None:
+            continue
+        _, moving = ix.affine(read.indices[axis]) or (S.Zero, {})
+        for place, letter in enumerate(subscripts(equation.target)):
+            if letter in moving:
+                return place
+    return None
+
+
+def _in_order(lines: list[Line]) -> Iterator[Line]:
+    """Yield the lines of a recurrence so that each has what it reads of its own step."""
+    axes = {line.target: line.axis for line in lines}
+    waiting = list(lines)
+    while waiting:
+        left = {line.target for line in waiting}
+        first = next((x for x in waiting if not _reads_now(x, axes) & left), waiting[0])
+        waiting.remove(first)
+        yield first
+
+
+def _reads_now(line: Line, axes: Mapping[str, int]) -> set[str]:
+    """Return the arrays of a recurrence that a line reads at its own step."""
+    found: set[str] = set()
+    for term in line.terms:
+        names = dict(term.names)
+        step = subscripts(term.equation.target)[line.axis]
+        for read in ix.accesses(term.equation.rhs):
+            name = names.get(name_of(read), name_of(read))
+            if name in axes and read.indices[axes[name]] == step:
+                found.add(name)
+    return found
 
 
 def _axes(equation: Equation, loop: Loop) -> list[int]:

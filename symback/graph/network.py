@@ -155,7 +155,8 @@ class Network:
             if access.name in reading.names:
                 self.fit(access, self.shape(access.name, reading), sizes, where)
         read = self.settled(read, sizes, reading)
-        for access in read.reads:
+        # a recurrence runs as far as what it reads of others, whatever it reads of itself
+        for access in sorted(read.reads, key=lambda access: access.name in reading.awaited):
             if access.name in reading.names:
                 self.fit_computed(access, sizes, reading, where)
         return replace(read, sizes=tuple(sizes.items()))

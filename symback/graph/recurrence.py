@@ -84,9 +84,9 @@ def _recurrence(
         made = Tensor(name, f"{reading.layer}.{access.name}", Role.VALUE, shape)
         letters = tuple(part.name for part in access.subscripts if isinstance(part, Index))
         reading.names[access.name] = network.add(made, letters)
-    reading.loose = around
+    reading.loose, reading.awaited = around, frozenset(group)
     formulas = _read(places, reading, read)
-    network.loop, reading.awaited = loop, frozenset(group)
+    network.loop = loop
     kept, network.nodes = network.nodes, []
     for found, reading.path in formulas:
         network.node(Equation(target_of(found), found.rhs), dict(found.sizes), reading)
@@ -104,24 +104,38 @@ def _read(
 
 
 def _loop(formulas: Sequence[tuple[Formula, Path]], group: set[str]) -> Loop:
-    """Return the letter that the recurrence runs along, and its direction; check every access."""
+    """Return the letter that the recurrence runs along, and its direction; check every access.
+
+    It is a letter that every access shifts the same way, or leaves where a formula above has
+    computed what it reads; others may be shifted as they like.
+    """
     done: set[str] = set()
-    steps: dict[str, set[int]] = {}  # letter → signs of its shifts
+    within: list[tuple[Access, Path, dict[str, int], bool]] = []
     for found, path in formulas:
         assert found.target is not None
         for access in found.reads:
-            if access.name not in group:
-                continue
-            shifts = dict(_shifts(access, found.target))
-            if len(shifts) != 1 and (shifts or access.name not in done):
-                raise wrong_access(access, path, f"`{access.name}` isn't there yet", EARLIER)
-            for letter, shift in shifts.items():
-                steps.setdefault(letter, set()).add(1 if shift < 0 else -1)
+            if access.name in group:
+                shifts = dict(_shifts(access, found.target))
+                within.append((access, path, shifts, access.name in done))
         done.add(found.target.name)
-    if len(steps) != 1 or len(next(iter(steps.values()))) != 1:
-        mixed = f"this recurrence runs along {' and '.join(sorted(steps))}, or both ways at once"
-        raise wrong_access(formulas[0][0].reads[0], formulas[0][1], mixed, EARLIER)
-    ((letter, (step,)),) = steps.items()
+    possible = [
+        (letter, -sign)
+        for letter in dict.fromkeys(letter for _, _, shifts, _ in within for letter in shifts)
+        for sign in (-1, 1)
+        if all(
+            shifts.get(letter, 0) * sign > 0 or (there and letter not in shifts)
+            for _, _, shifts, there in within
+        )
+    ]
+    if not possible:
+        for access, path, shifts, there in within:
+            if not shifts and not there:
+                raise wrong_access(access, path, f"`{access.name}` isn't there yet", EARLIER)
+        access, path, _, _ = within[0]
+        letters = sorted({letter for _, _, shifts, _ in within for letter in shifts})
+        mixed = f"this recurrence runs along {' and '.join(letters)}, or both ways at once"
+        raise wrong_access(access, path, mixed, EARLIER)
+    letter, step = possible[0]
     for found, path in formulas:
         assert found.target is not None
         if letter not in {part.name for part in found.target.subscripts if isinstance(part, Index)}:

@@ -203,7 +203,8 @@ def statement_of(expr: Expr, first: Statement, taken: Collection[str]) -> Statem
     """Return the statement for an expression: the one whose value it is, or a new one."""
     if first.value == expr and isinstance(first.target, Read):
         return first
-    read = next(node.name for node in walk(expr) if isinstance(node, Read) and node.axes)
+    arrays = (node for node in walk(expr) if isinstance(node, Read))
+    read = max(arrays, key=lambda node: bool(node.axes)).name  # a number where there is no array
     named = (f"{letter * times}_{read}" for times in range(1, 99) for letter in "urh")
     target = Read(next(name for name in named if name not in taken), natural(expr))
     said = f"{formula(target)} = {formula(expr)}".replace(" - ", " − ")

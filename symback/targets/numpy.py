@@ -179,7 +179,7 @@ class Step:
 
     loop: Loop
     program: Program
-    shifted: dict[tuple[str, int], str] = field(default_factory=dict)  # lines before the loop
+    shifted: dict[Lookup, str] = field(default_factory=dict)  # lines before the loop
     parts: dict[str, Tensor] = field(default_factory=dict)
 
     @property
@@ -251,31 +251,42 @@ class Step:
             places = tuple(self.read(p) if isinstance(p, Read) else p for p in expr.places)
             sizes = tuple((name, size) for name, size in expr.sizes if name != letter)
             return Lookup(expr.name, places, sizes)
-        whole = [p == Affine(0, ((a, 1),)) for p in expr.places for a in p.axes if p is not place]
-        if not all(whole) or place.terms != ((letter, 1),):
-            raise NotImplementedError("a window that moves with a recurrence")
-        axes = tuple(a for p in expr.places if p is not place for a in p.axes)
-        parts = [":"] * len(expr.places)
-        own = expr.name in self.own
-        parts[axis] = self.place(place.offset) if own else self.counter
-        if own:
-            return self.part(expr.name, parts, axes)
-        name = f"{expr.name}_{'before' if place.offset < 0 else 'after'}"
-        name += str(abs(place.offset)) if abs(place.offset) > 1 else ""
-        steps = place_range(self.loop.size, 1, place.offset)
-        self.shifted[expr.name, place.offset] = (
-            f"{name} = windows({expr.name}, {{{axis}: ({steps},)}})"
-        )
-        tensor = self.program.tensor(expr.name)
-        self.parts[f"{name}{index(parts)}"] = tensor
-        return Read(f"{name}{index(parts)}", axes)
+        if expr.name in printing.computed(self.loop, self.program):
+            return self.earlier(expr, axis, place)
+        return self.ahead(expr, place)
 
-    @property
-    def own(self) -> frozenset[str]:
-        """The arrays that the recurrence computes."""
-        blocks = (self.program.forward, self.program.loss, self.program.backward)
-        found = (s.target.name for block in blocks for s in block if s.loop == self.loop)
-        return frozenset(found)
+    def earlier(self, expr: Lookup, axis: int, place: Affine) -> Expr:
+        """Return what the recurrence has computed at another step: h1[:, t - 1]."""
+        at = (*expr.places[:axis], *expr.places[axis + 1 :])
+        if place.terms != ((self.loop.letter, 1),) or any(self.loop.letter in p.axes for p in at):
+            raise NotImplementedError("steps that don't follow each other")
+        parts = [":"] * len(expr.places)
+        parts[axis] = self.place(place.offset)
+        read = self.part(expr.name, parts, tuple(a for p in at for a in p.axes))
+        sizes = tuple((name, size) for name, size in expr.sizes if name != self.loop.letter)
+        shape = self.program.tensor(expr.name).shape
+        self.parts[read.name] = replace(
+            self.parts[read.name], shape=(*shape[:axis], *shape[axis + 1 :])
+        )
+        if all(p == Affine(0, ((a, 1),)) for p in at for a in p.axes) and all(p.axes for p in at):
+            return read
+        return Lookup(read.name, at, sizes)
+
+    def ahead(self, expr: Lookup, place: Affine) -> Read:
+        """Return the step's part of an array that is read elsewhere, made before the loop."""
+        if expr not in self.shifted:
+            word = "before" if place.offset < 0 else "after" if place.offset else "at"
+            name = f"{expr.name}_{word}" + (str(abs(place.offset)) if abs(place.offset) > 1 else "")
+            while name in {line.partition(" = ")[0] for line in self.shifted.values()}:
+                name += "_"
+            tensors = {tensor.name: tensor for tensor in self.program.tensors}
+            scope = Scope(tensors, dict(expr.sizes), self.program.float_type)
+            self.shifted[expr] = f"{name} = {shown(expr, expr.axes, scope).text}"
+        made = self.shifted[expr].partition(" = ")[0]
+        parts = [self.counter if axis == self.loop.letter else ":" for axis in expr.axes]
+        text = f"{made}{index(parts)}"
+        self.parts[text] = self.program.tensor(expr.name)
+        return Read(text, tuple(axis for axis in expr.axes if axis != self.loop.letter))
 
 
 def in_place(target: Read, value: Expr, scope: Scope) -> str:

@@ -72,6 +72,7 @@ class Block:
     ranges: Mapping[str, Dim] = field(default_factory=dict)
     names: dict[tuple[Expr, tuple[str, ...]], str] = field(default_factory=dict)
     lines: list[tuple[str, str]] = field(default_factory=list)  # code, formula
+    parts: dict[str, tuple[Dim, ...]] = field(default_factory=dict)  # shapes of arrays at a step
 
 
 # ---------------------------------------------------------------- statements
@@ -125,6 +126,7 @@ def looped(
     """
     count = printing.counter(loop.letter, block.program)
     block.lines = []
+    outside = dict(block.names)
     made = {count}
     for statement in statements:
         block.ranges = printing.ranges(statement, block.program)
@@ -148,6 +150,7 @@ def looped(
     for name in dims:
         shape = ", ".join(map(str, block.program.tensor(name).shape))
         before.append((f"{name} = zeros(({shape}))", ""))
+    block.names = outside  # what was computed at a step is another value at the next
     steps = f"range({loop.size})" if loop.step > 0 else f"reversed(range({loop.size}))"
     body = printing.beside(printed(within, width - 4), width - 4)
     return (
@@ -196,11 +199,23 @@ def at_step(expr: Expr, loop: Loop, made: set[str], block: Block) -> Expr:
                 kept = tuple(a for a in place.axes if a != loop.letter)
                 labels = part(place.name, place.axes.index(loop.letter), 0, kept)
                 return Lookup(name, (*places[:axis], labels, *places[axis + 1 :]), sizes)
-            others = tuple(a for p in places if p is not place for a in p.axes)
-            plain = [p == Affine(0, ((a, 1),)) for p in places for a in p.axes if p is not place]
-            if not all(plain) or place.terms != ((loop.letter, 1),):
-                raise NotImplementedError("a window that moves with a recurrence")
-            return part(name, axis, place.offset, others)
+            at = (*places[:axis], *places[axis + 1 :])
+            alone = all(len(p.axes) == 1 and p == Affine(0, ((p.axes[0], 1),)) for p in at)
+            follows = place.terms == ((loop.letter, 1),)
+            kept = tuple(a for p in at for a in p.axes)
+            if name not in printing.computed(loop, block.program):
+                if follows and alone:
+                    return part(name, axis, place.offset, kept)
+                return at_step(turned(expr, expr.axes, block), loop, made, block)
+            if not follows or loop.letter in kept:
+                raise NotImplementedError("steps that don't follow each other")
+            taken = part(name, axis, place.offset, kept)
+            if alone:
+                return taken
+            shape = block.program.tensor(name).shape
+            block.parts[taken.name] = (*shape[:axis], *shape[axis + 1 :])
+            inner = tuple((letter, size) for letter, size in sizes if letter != loop.letter)
+            return Lookup(taken.name, at, inner)
         case Apply(function, args):
             return Apply(function, tuple(at_step(arg, loop, made, block) for arg in args))
         case Reduce(function, body, over):
@@ -384,7 +399,7 @@ def element(leaf: Read | Split | Slice | Lookup, block: Block) -> str:
     """Return one number of an array by its indices."""
     match leaf:
         case Lookup(name, looked_up, sizes):
-            shape = next(t.shape for t in block.program.tensors if t.name == name)
+            shape = block.parts.get(name) or block.program.tensor(name).shape
             places = [place_text(place, block) for place in looked_up]
             found = name + "".join(f"[{place}]" for place in places)
             rules = [
