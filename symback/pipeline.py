@@ -74,9 +74,10 @@ def generate(
     that the gradient is taken by too; `functions`: hvp, jacobian, hessian, per_example. Raises
     UserError for a mistake in the spec.
     """
-    in_place = printer(target).ABOUT.in_place and not readable
-    made = program(source, dtype, readable=not in_place, wrt=wrt, functions=functions)
-    return emit.emit(made, target)
+    about = printer(target).ABOUT
+    plain = readable or not about.in_place
+    made = program(source, dtype, readable=plain, wrt=wrt, functions=functions)
+    return emit.emit(passes.looped(made) if about.native else made, target)
 
 
 def standalone(source: Source, target: str = "c", dtype: str = "float64") -> tuple[Module, ...]:
@@ -84,7 +85,7 @@ def standalone(source: Source, target: str = "c", dtype: str = "float64") -> tup
 
     Raises UserError for a mistake in the spec; a target that has no such library gives none.
     """
-    return emit.standalone(program(source, dtype), target)
+    return emit.standalone(passes.looped(program(source, dtype)), target)
 
 
 def compile(

@@ -216,7 +216,7 @@ def test_a_step_allocates_no_array() -> None:
         x, t = module.sample(50 * batches)
         order = np.arange(50 * batches)
         tracemalloc.start()
-        module.one_epoch(params, state, x, t, order, 50, 1)
+        module.one_epoch(params, state, x, t, order, 50, module.Workspace(params), 1)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] - peaks[0] < 1000  # 198 steps more: not one array of a batch, 8,000 bytes
@@ -281,9 +281,7 @@ def in_order(module: ModuleType, batch: int, data: tuple[Any, ...], epochs: int)
     params = module.init(0)
     state = module.init_state(params)
     order = np.arange(len(data[0]))
-    held: list[Any] = [order, batch]
-    if hasattr(module, "Workspace"):
-        held.append(module.Workspace(params))
+    held: list[Any] = [order, batch, module.Workspace(params)]
     if "rng" in signature(module.one_epoch).parameters:
         held.append(np.random.default_rng(0))
     rows = [module.one_epoch(params, state, *data, *held, k + 1) for k in range(epochs)]

@@ -7,13 +7,18 @@ from symback.passes.buffers import buffers
 from symback.passes.folding import folded
 from symback.passes.hoisting import hoisted
 from symback.passes.products import ordered_products
+from symback.passes.regrouping import regrouped
 from symback.passes.sharing import shared
 from symback.passes.storage import stored
 from symback.program import Program
 
-__all__ = ["PASSES", "buffers", "fast", "folded", "hoisted", "ordered_products", "shared", "stored"]
+__all__ = [
+    *("LOOPS", "PASSES", "buffers", "fast", "folded", "hoisted", "looped", "ordered_products"),
+    *("regrouped", "shared", "stored"),
+]
 
 PASSES: tuple[Callable[[Program], Program], ...] = (
+    regrouped,
     ordered_products,
     shared,
     folded,
@@ -21,8 +26,14 @@ PASSES: tuple[Callable[[Program], Program], ...] = (
     hoisted,
     stored,
 )
+LOOPS: tuple[Callable[[Program], Program], ...] = (regrouped, ordered_products)
 
 
 def fast(program: Program) -> Program:
-    """Return the program after all passes."""
+    """Return the program after all passes, for a target whose statements write in place."""
     return reduce(lambda made, each: each(made), PASSES, program)
+
+
+def looped(program: Program) -> Program:
+    """Return the program after the passes for a target that makes loops of it."""
+    return reduce(lambda made, each: each(made), LOOPS, program)

@@ -34,7 +34,7 @@ class Native:
     inputs: tuple[str, ...]  # 'cache.x = cache.give("x", np.ascontiguousarray(x, w.dtype))'
     targets: tuple[str, ...]
     whole: tuple[str, ...]  # the same for the rows of all batches
-    rows: tuple[str, ...]  # 'caches[count].made("x", (count, 4))', what a batch is copied to
+    rows: tuple[str, ...]  # 'cache.x = cache.made("x", (count, 4))', what a batch is copied to
     masks: tuple[str, ...]  # the lines that draw random arrays
     rest: tuple[str, ...]  # 'self.r1[...] = 1', what they are outside of training
     beyond: tuple[str, ...]  # '"x": cache.dx', gradients by more than the parameters

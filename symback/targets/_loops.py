@@ -41,8 +41,13 @@ CHEAP = {
     *("maximum", "minimum", "and", "or", "not", *COMPARISONS),
 }
 LARGEST = 1 << 19  # multiplications up to which a product's own loops are no slower than a BLAS
+LARGEST_WITHIN = 1 << 23  # the same for a product of each example: threads take examples instead
+PARTS = 16  # that a batch is taken in where sums over it are gained on several threads
+GAINED = 1 << 15  # numbers up to which such sums are worth an array for each part
+NEAR = 1 << 17  # numbers that a round's own arrays may hold together: they stay in the cache
 THREADS = 1 << 18  # rounds of a loop from which on several threads are worth starting
 Access = Read | Split | Slice | Lookup
+Matrix = Read | Split
 Leaf = (Read, Split, Slice, Lookup)
 
 
@@ -82,7 +87,7 @@ class Start:
     """A local number, or an array, before anything is gained: 0 for a sum."""
 
     function: str
-    target: Read
+    target: Matrix
     size: tuple[Dim, ...] = ()
 
 
@@ -93,9 +98,9 @@ class Product:
     `more`: it is added to what the target holds. `blas`: large enough for a library.
     """
 
-    target: Read
-    left: Read
-    right: Read
+    target: "Matrix"
+    left: "Matrix"
+    right: "Matrix"
     rows: tuple[str, ...]
     over: tuple[str, ...]
     columns: tuple[str, ...]
@@ -115,15 +120,50 @@ class Loop:
     serial: int = 0
 
 
-Node = Put | Gain | Best | Start | Product | Loop
+@dataclass(frozen=True, slots=True)
+class Own:
+    """An array that each round of a loop has to itself."""
+
+    tensor: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The rounds of a loop over the batch in PARTS parts, which several threads may share.
+
+    What is gained over the whole batch is gained in `sums`, for each part by itself, and added up
+    in the order of the parts: the same whatever threads there are.
+    """
+
+    loop: Loop
+    sums: tuple[tuple[str, Tensor], ...]  # what is gained, and the array that holds it by parts
+
+
+Node = Put | Gain | Best | Start | Product | Loop | Own | Parts
 
 
 @dataclass(frozen=True, slots=True)
 class Nests:
-    """What a block of statements does, and the arrays it needs that are no one's result."""
+    """What a block of statements does, and the arrays it needs that are no one's result.
+
+    `own`: those that each round of a loop has to itself.
+    """
 
     nodes: tuple[Node, ...]
     scratch: tuple[Tensor, ...]
+    own: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What joining loops must know: the examples of a batch, the arrays' shapes, their memory.
+
+    `owners`: an array that is another seen with other axes, and that one.
+    """
+
+    rows: int
+    shapes: Mapping[str, tuple[Dim, ...]]
+    owners: Mapping[str, str]
 
 
 def nests(
@@ -133,11 +173,12 @@ def nests(
     *,
     rows: int,
     blas: bool,
+    owners: Mapping[str, str],
 ) -> Nests:
     """Return statements as loops, joined where that can be.
 
     `taken`: names not to be used; `rows`: the examples of a batch, as far as is known; `blas`:
-    large products may be left to a library.
+    large products may be left to a library; `owners`: arrays that are others seen with other axes.
     """
     work = Workshop(program, {*taken}, rows, blas)
     for loop, group in groupby(statements, lambda statement: statement.loop):
@@ -146,7 +187,9 @@ def nests(
                 work.add(statement)
         else:
             work.recur(tuple(group), loop.letter, loop.step)
-    return Nests(joined(work.nodes, rows), tuple(work.scratch.values()))
+    shapes = {t.name: t.shape for t in (*program.tensors, *work.scratch.values())}
+    known = Known(rows, shapes, owners)
+    return Finishing(work, known).finished(joined(work.nodes, known))
 
 
 # ---------------------------------------------------------------- one statement
@@ -164,7 +207,7 @@ class Workshop:
     scratch: dict[str, Tensor] = field(default_factory=dict)
     dims: dict[str, Dim] = field(default_factory=dict)  # each letter's range in the statement
     bound: str = ""  # the letter of the recurrence that is being written
-    matrices: dict[tuple[Expr, tuple[str, ...]], Read] = field(default_factory=dict)
+    matrices: dict[tuple[Expr, tuple[str, ...]], Matrix] = field(default_factory=dict)
 
     def recur(self, statements: Sequence[Statement], letter: str, step: int) -> None:
         """Write a recurrence: one loop over the letter, in which all statements are computed."""
@@ -189,6 +232,7 @@ class Workshop:
         self.dims = dict(printing.ranges(statement, whole))
         self.matrices = {}
         target, value, because = statement.target, statement.value, statement.because
+        value = self.fixed(value)
         if isinstance(value, Concatenate):
             self.pieces(target, value, because)
             return
@@ -222,11 +266,17 @@ class Workshop:
         self.taken.add(name)
         return name
 
-    def array(self, expr: Expr, axes: tuple[str, ...], because: str = "") -> Read:
-        """Return scratch that holds the expression's value along these letters."""
+    def array(self, expr: Expr, axes: tuple[str, ...], wanted: str = "") -> Read:
+        """Return scratch that holds the expression's value along these letters.
+
+        One that has a name of its own has its formula too.
+        """
         shape = tuple(self.dims[axis] for axis in axes)
         read = [n.name for n in walk(expr) if isinstance(n, Leaf)]
-        name = self.fresh("_".join(dict.fromkeys(["e", *read[:2]])))
+        name = self.fresh(wanted or "_".join(dict.fromkeys(["e", *read[:2]])))
+        because = ""
+        if wanted:
+            because = f"{printing.formula(Read(name, axes))} = {printing.formula(expr)}"
         self.scratch[name] = Tensor(name, name, Role.VALUE, shape)
         target = Read(name, axes)
         made = self.taken_out(expr, target, self.loops(axes), because)
@@ -243,10 +293,11 @@ class Workshop:
 
         The first of them that has all of the target's letters is left in the target itself.
         """
-        room = [target] if isinstance(target, Read) and self.is_real(target) else []
+        room = [target] if isinstance(target, Matrix) and self.is_real(target) else []
 
-        def put(part: Expr, write: Callable[[Read], None]) -> Read:
-            if room and set(part.axes) == set(axes):
+        def put(part: Expr, write: Callable[[Any], None]) -> Matrix:
+            fits = room and (isinstance(room[0], Read) or not isinstance(part, Scatter))
+            if fits and set(part.axes) == set(axes):
                 into = room.pop()
             else:
                 into_axes = natural(part)
@@ -263,7 +314,7 @@ class Workshop:
                     rows, _, columns = roles(part)
                     if rows and columns and is_plain(part):
 
-                        def write(into: Read) -> None:
+                        def write(into: Matrix) -> None:
                             said = f"{printing.formula(into)} = {printing.formula(part)}"
                             self.product(into, left, right, over, because if part == expr else said)
 
@@ -276,6 +327,11 @@ class Workshop:
                     gained = function in {"sum", "prod", "max", "min"}
                     if gained and free and set(last) <= set(free) and top:
                         return put(part, lambda into: self.gained(into, part, because))
+                    first = natural(body)[:1]
+                    if function == "sum" and top and free and self.is_batch(first, over):
+                        inner = tuple(letter for letter in over if letter not in first)
+                        each = Reduce("sum", Reduce("sum", body, inner), first)
+                        return put(part, lambda into: self.gained(into, each, because))
                     if not is_prefix(free, loops):
                         return self.array(part, natural(part))
                     inside = (*loops[: len(free)], *ordered(over, natural(body)))
@@ -308,23 +364,83 @@ class Workshop:
         self.dims = own
         return target
 
-    def is_real(self, target: Read) -> bool:
+    def is_batch(self, letters: tuple[str, ...], over: tuple[str, ...]) -> bool:
+        """Tell whether a sum over the examples, and more, is taken of each example first."""
+        return (
+            len(over) > 1 and set(letters) <= set(over) and isinstance(self.dims[letters[0]], str)
+        )
+
+    def fixed(self, expr: Expr) -> Expr:
+        """Return an expression with a sum over a single place as that place."""
+        match expr:
+            case Reduce("sum", Slice(name, axes, parts), over) if all(
+                self.dims[letter] == 1 for letter in over
+            ):
+                begins = [part[0] if part else 0 for part in parts]
+                places = tuple(
+                    Affine(begin, () if axis in over else ((axis, 1),))
+                    for axis, begin in zip(axes, begins, strict=True)
+                )
+                sizes = tuple((axis, self.dims[axis]) for axis in axes if axis not in over)
+                return Lookup(name, places, sizes)
+            case Apply(function, args):
+                return Apply(function, tuple(self.fixed(arg) for arg in args))
+        return expr
+
+    def is_real(self, target: Matrix) -> bool:
         """Tell whether an array can hold part of a value: not if it holds labels."""
         tensors = {t.name: t for t in (*self.program.tensors, *self.scratch.values())}
         found = tensors.get(target.name)
         return found is not None and found.classes is None
 
-    def matrix(self, expr: Expr, axes: tuple[str, ...]) -> Read:
+    def matrix(self, expr: Expr, axes: tuple[str, ...]) -> Matrix:
         """Return an operand of a product as an array; one that is computed has these axes."""
         holds_labels = isinstance(expr, Read) and not self.is_real(expr)
-        if isinstance(expr, Read) and len(set(expr.axes)) == len(expr.axes) and not holds_labels:
+        if isinstance(expr, Matrix) and len(set(expr.axes)) == len(expr.axes) and not holds_labels:
             return expr
         if (expr, axes) not in self.matrices:
-            self.matrices[expr, axes] = self.array(expr, axes)
+            wanted, made = "", expr
+            if isinstance(expr, Lookup) and any(
+                isinstance(place, Affine) and len(place.terms) > 1 for place in expr.places
+            ):
+                wanted, made = f"{expr.name}_windows", self.within(expr)
+            self.matrices[expr, axes] = self.array(made, axes, wanted)
         return self.matrices[expr, axes]
 
+    def within(self, expr: Lookup) -> Lookup:
+        """Return windows that reach out of their array as windows of a copy with margins."""
+        tensors = {t.name: t for t in (*self.program.tensors, *self.scratch.values())}
+        shape = tensors[expr.name].shape
+        moving = [isinstance(place, Affine) and len(place.terms) > 1 for place in expr.places]
+        if any(isinstance(place, Read) for place in expr.places):
+            return expr
+        sizes = dict(expr.sizes)
+        outer: list[Affine] = []
+        inner: list[Affine] = []
+        around: dict[str, Dim] = {}
+        out = False
+        for k, (place, dim) in enumerate(zip(expr.places, shape, strict=True)):
+            assert isinstance(place, Affine)
+            if not moving[k]:
+                around |= {letter: sizes[letter] for letter in place.axes}
+                outer.append(place)
+                inner.append(Affine(0, tuple((letter, 1) for letter in place.axes)))
+                continue
+            lowest, highest = place.reach(sizes)
+            out = out or lowest < 0 or highest >= int(dim)
+            letter = f"{place.axes[0]}'"
+            around[letter] = highest - lowest + 1
+            outer.append(Affine(lowest, ((letter, 1),)))
+            inner.append(replace(place, offset=place.offset - lowest))
+        if not out:
+            return expr
+        self.dims |= around
+        framed = Lookup(expr.name, tuple(outer), tuple(around.items()))
+        whole = self.array(framed, tuple(around), f"{expr.name}_framed")
+        return Lookup(whole.name, tuple(p for p in inner if p.terms), expr.sizes)
+
     def product(
-        self, into: Read, first: Expr, second: Expr, over: tuple[str, ...], because: str
+        self, into: Matrix, first: Expr, second: Expr, over: tuple[str, ...], because: str
     ) -> None:
         """Write a product of matrices, in loops over the letters that no matrix can hold."""
         rows, _, columns = roles(Contract(first, second, over))
@@ -333,7 +449,8 @@ class Workshop:
         over = ordered(over, natural(first))
         ends = together_in(ordered(columns, into.axes), into)
         apart = tuple(axis for axis in into.axes if axis in second.axes and axis not in ends)
-        right = self.matrix(second, (*apart, *over, *ends))
+        outside, along = split_windows(first, second, over)
+        right = self.matrix(second, (*apart, *outside, *ends, *along))
         left = self.matrix(first, ordered(first.axes, (*into.axes, *over)))
         rows, _, columns = roles(Contract(left, right, over))
         rows, columns = (tuple(a for a in part if a != self.bound) for part in (rows, columns))
@@ -343,29 +460,38 @@ class Workshop:
         rows = together_in(ordered(rows, into.axes), into, left)
         columns = together_in(ordered(columns, into.axes), into, right)
         inner = together_in(ordered(over, left.axes), left, right)
-        work = self.count(rows) * self.count(columns) * self.count(inner)
-        blas = self.blas and work > LARGEST
-        if right.axes[-1] not in columns and not (blas and right.axes[-1] in inner):
-            right = self.turned(right, inner, columns)
-        if blas and left.axes[-1] not in {*rows, *inner}:
-            left = self.turned(left, rows, inner)
+        if len(inner) < len(over) and self.is_once(left, (*rows, *over)):
+            left = self.turned(left, rows, ordered(over, right.axes))
+            inner = together_in(ordered(over, right.axes), left, right)
         apart = tuple(axis for axis in over if axis not in inner)
+        outer = self.loops(tuple(a for a in into.axes if a not in {*rows, *columns}))
+        work = self.count(rows) * self.count(columns) * self.count(inner)
+        batch = any(isinstance(self.dims[axis], str) for axis in (*outer, *apart))
+        blas = self.blas and work > (LARGEST_WITHIN if batch else LARGEST)
+        if right.axes[-1] not in columns and not (right.axes[-1] in inner and (blas or along)):
+            right = self.turned(right, inner, columns)
+        if left.axes[-1] not in {*rows, *inner} and (blas or right.axes[-1] in inner):
+            left = self.turned(left, rows, inner)
         if apart:
             self.nodes.append(Start("sum", into, tuple(self.dims[axis] for axis in into.axes)))
         sizes = tuple((letter, self.dims[letter]) for letter in (*rows, *inner, *columns))
         node: Node = Product(
             into, left, right, rows, inner, columns, sizes, bool(apart), blas, because
         )
-        outer = self.loops(tuple(a for a in into.axes if a not in {*rows, *columns}))
         for letter in reversed((*outer, *apart)):
             node = Loop(letter, self.dims[letter], (node,))
         self.nodes.append(node)
+
+    def is_once(self, matrix: Matrix, letters: tuple[str, ...]) -> bool:
+        """Tell whether a matrix has these letters alone, and none of the examples'."""
+        known = all(isinstance(self.dims[axis], int) for axis in matrix.axes)
+        return known and set(matrix.axes) <= set(letters) and self.bound not in matrix.axes
 
     def count(self, letters: Iterable[str]) -> int:
         """Return how many values letters have together, in a batch of the usual size."""
         return prod(d if isinstance(d := self.dims[a], int) else self.rows for a in letters)
 
-    def turned(self, matrix: Read, first: tuple[str, ...], last: tuple[str, ...]) -> Read:
+    def turned(self, matrix: Matrix, first: tuple[str, ...], last: tuple[str, ...]) -> Read:
         """Return a copy of a matrix whose rows are along other letters: Wᵀ."""
         outer = tuple(axis for axis in matrix.axes if axis not in {*first, *last})
         axes = (*outer, *first, *last)
@@ -374,10 +500,14 @@ class Workshop:
         self.scratch[name] = Tensor(name, name, Role.VALUE, shape)
         turned = Read(name, axes)
         because = f"{printing.formula(turned)} = {printing.formula(matrix)}"
+        before, self.nodes = self.nodes, []
         self.write(turned, matrix, because)
+        fixed = {tensor.name for tensor in self.program.with_role(Role.PARAMETER)}
+        first = matrix.name in fixed  # it doesn't change while a pass runs
+        self.nodes = [*self.nodes, *before] if first else [*before, *self.nodes]
         return turned
 
-    def scattered(self, into: Read, expr: Scatter, because: str) -> None:
+    def scattered(self, into: Matrix, expr: Scatter, because: str) -> None:
         """Write values added up at computed places."""
         axes = merged(natural(expr.body), *(place.axes for place in expr.places))
         body = self.taken_out(expr.body, None, axes, "")
@@ -387,7 +517,7 @@ class Workshop:
         self.nodes.append(Start("sum", into, tuple(self.dims[axis] for axis in into.axes)))
         self.nodes += self.nested(axes, 0, body, lambda made: (Gain("sum", target, made, because),))
 
-    def gained(self, into: Read, expr: Reduce, because: str) -> None:
+    def gained(self, into: Matrix, expr: Reduce, because: str) -> None:
         """Write a reduction that adds up in the target, in the order of what it reads."""
         order = natural(expr.body)
         outer = tuple(axis for axis in order if axis in expr.over)
@@ -478,7 +608,26 @@ def roles(expr: Contract) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, 
     return rows, batch, columns
 
 
-def together_in(letters: tuple[str, ...], *arrays: Read) -> tuple[str, ...]:
+def split_windows(
+    first: Expr, second: Expr, over: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the summed letters that stand before the columns of windows, and those behind.
+
+    Windows are written row by row as they are read: where what runs along a row is summed, in the
+    order of the other matrix, it stays behind all other letters.
+    """
+    if not (isinstance(second, Lookup) and isinstance(first, Matrix)):
+        return over, ()
+    last = second.places[-1]
+    along = together_in(ordered(over, first.axes), first)
+    if not (isinstance(last, Affine) and len(last.terms) > 1 and last.axes[0] == along[-1]):
+        return over, ()
+    if first.axes[-1] != along[-1]:
+        return over, ()
+    return tuple(letter for letter in over if letter not in along), along
+
+
+def together_in(letters: tuple[str, ...], *arrays: Matrix) -> tuple[str, ...]:
     """Return the last letters that stand next to each other, in this order, in all arrays."""
     for start in range(len(letters)):
         part = letters[start:]
@@ -511,33 +660,33 @@ def costly(expr: Expr) -> bool:
 # ---------------------------------------------------------------- joining loops
 
 
-def joined(nodes: Sequence[Node], rows: int) -> tuple[Node, ...]:
+def joined(nodes: Sequence[Node], known: Known) -> tuple[Node, ...]:
     """Return the nodes with loops of the same range joined, the earliest that can take another."""
     starts = [node for node in nodes if isinstance(node, Start)]
     made: list[Node] = []
     for node in nodes:
         if isinstance(node, Start):
             continue
-        place = home(made, node, rows) if isinstance(node, Loop) else None
+        place = home(made, node, known) if isinstance(node, Loop) else None
         if place is None:
             made.append(node)
         else:
             made[place] = together(cast(Loop, made[place]), cast(Loop, node))
     return tuple(
-        replace(node, body=joined(node.body, rows)) if isinstance(node, Loop) else node
+        replace(node, body=joined(node.body, known)) if isinstance(node, Loop) else node
         for node in (*starts, *made)
     )
 
 
-def home(made: Sequence[Node], loop: Loop, rows: int) -> int | None:
+def home(made: Sequence[Node], loop: Loop, known: Known) -> int | None:
     """Return the place of the loop that can take this one in, past nodes that don't mind."""
     for place in reversed(range(len(made))):
         other = made[place]
         alike = isinstance(other, Loop) and other.size == loop.size
         alike = alike and not (loop.serial or cast(Loop, other).serial)
-        if alike and can_join(cast(Loop, other), loop, rows):
+        if alike and can_join(cast(Loop, other), loop, known):
             return place
-        if shared(other, loop):
+        if shared(other, loop, known):
             return None
     return None
 
@@ -553,27 +702,65 @@ def rounds(node: Node, rows: int) -> int:
     return size * max(sum(inner), 1)
 
 
-def is_parallel(loop: Loop, rows: int) -> bool:
-    """Tell whether a loop is worth several threads and no two rounds write the same place."""
-    if loop.serial or rounds(loop, rows) < THREADS:
-        return False
+def is_parallel(loop: Loop, known: Known) -> bool:
+    """Tell whether a loop is worth several threads, and what each round writes is its own."""
+    return gained_over(loop, known) == frozenset()
+
+
+def gained_over(loop: Loop, known: Known) -> frozenset[str] | None:
+    """Return the arrays that a loop worth several threads gains sums in over all its rounds.
+
+    None where rounds write the same places otherwise, or such arrays are too large to be held for
+    each part of the batch.
+    """
+    return shares(loop, known) if rounds(loop, known.rows) >= THREADS else None
+
+
+def shares(loop: Loop, known: Known) -> frozenset[str] | None:
+    """Return the arrays that a loop gains sums in, None where threads can't share its rounds."""
+    if loop.serial:
+        return None
     nodes = list(inside(loop))
     local = {
         node.target.name
         for node in nodes
         if isinstance(node, Start) or (isinstance(node, Put) and not node.target.axes)
     }
+    local |= {node.tensor.name for node in nodes if isinstance(node, Own)}
     writes = [
-        access
+        (node, access)
         for node in nodes
         if not isinstance(node, Start)
         for access in writes_of(node)
         if access.name not in local
     ]
-    return all(
-        place_of(a, loop.letter) is not None if isinstance(a, Lookup) else loop.letter in a.axes
-        for a in writes
+    shared_ = [(node, a) for node, a in writes if not is_own(a, loop.letter)]
+    names = frozenset(access.name for _, access in shared_)
+    others = [(node, a) for node, a in writes if is_own(a, loop.letter) and a.name in names]
+    read = {value.name for node in nodes for value in values_of(node) if isinstance(value, Leaf)}
+    sizes = [size_of(known.shapes.get(name, ("",))) for name in names]
+    sums = all(is_sum(node) and isinstance(access, Matrix) for node, access in shared_)
+    if names and (not sums or others or names & read or isinstance(loop.size, int)):
+        return None
+    return names if all(sizes) and sum(sizes) <= GAINED else None
+
+
+def is_own(access: Access, letter: str) -> bool:
+    """Tell whether each round of a letter's loop has a place of its own there."""
+    if isinstance(access, Lookup):
+        return place_of(access, letter) is not None
+    return letter in access.axes
+
+
+def is_sum(node: Node) -> bool:
+    return (isinstance(node, Gain) and node.function == "sum") or (
+        isinstance(node, Product) and node.more
     )
+
+
+def size_of(shape: Iterable[Dim]) -> int:
+    """Return how many numbers an array has; 0 where that is known at run time only."""
+    return prod(dim if isinstance(dim, int) else 0 for dim in shape)
 
 
 def together(first: Loop, second: Loop) -> Loop:
@@ -623,6 +810,8 @@ def renamed(node: Any, swap: Mapping[str, str]) -> Any:
 def inside(node: Node) -> Iterator[Node]:
     """Yield a node and everything in its loops."""
     yield node
+    if isinstance(node, Parts):
+        yield from inside(node.loop)
     if isinstance(node, Loop):
         for part in node.body:
             yield from inside(part)
@@ -671,32 +860,35 @@ def writes_of(node: Node) -> Iterator[Access]:
             yield Read(best, ())
 
 
-def shared(first: Node, second: Node) -> frozenset[str]:
-    """Return the names that one of two nodes writes and the other reads or writes."""
+def shared(first: Node, second: Node, known: Known) -> frozenset[str]:
+    """Return the arrays that one of two nodes writes and the other reads or writes."""
 
     def named(node: Node, of: Callable[[Node], Iterator[Access]]) -> set[str]:
-        return {access.name for part in inside(node) for access in of(part)}
+        names = {access.name for part in inside(node) for access in of(part)}
+        return {known.owners.get(name, name) for name in names}
 
     wrote = named(first, writes_of), named(second, writes_of)
     read = named(first, reads_of), named(second, reads_of)
     return frozenset((wrote[0] & (read[1] | wrote[1])) | (wrote[1] & read[0]))
 
 
-def can_join(first: Loop, second: Loop, rows: int) -> bool:
+def can_join(first: Loop, second: Loop, known: Known) -> bool:
     """Tell whether two loops can run as one: what they share, each round has to itself.
 
     One that several threads share isn't joined with one that they can't.
     """
-    if is_parallel(first, rows) != is_parallel(second, rows):
+    loops = (first, second)
+    worth = any(gained_over(loop, known) is not None for loop in loops)
+    if worth and any(shares(loop, known) is None for loop in loops):
         return False
     second = relettered(second, first.letter)
-    names = shared(first, second)
+    names = shared(first, second, known)
     places = {
-        (access.name, place_of(access, first.letter))
+        (owner, place_of(access, first.letter))
         for loop in (first, second)
         for part in inside(loop)
         for access in (*reads_of(part), *writes_of(part))
-        if access.name in names
+        if (owner := known.owners.get(access.name, access.name)) in names
     }
     return all(place is not None for _, place in places) and len(places) == len(names)
 
@@ -716,3 +908,120 @@ def place_of(access: Access, letter: str) -> tuple[Any, ...] | None:
             plain = Affine(0, ((letter, 1),))
             return (places.index(plain), 0) if plain in places else None
     return None
+
+
+# ---------------------------------------------------------------- arrays of a round, sums by parts
+
+
+@dataclass(frozen=True, slots=True)
+class Finishing:
+    """What is done to loops once they are joined."""
+
+    work: Workshop
+    known: Known
+
+    def finished(self, nodes: tuple[Node, ...]) -> Nests:
+        """Return the loops with arrays that each round has to itself, and sums by parts."""
+        own: list[Tensor] = []
+        made: list[Node] = []
+        mentions = [names_in(node) for node in nodes]
+        for place, node in enumerate(nodes):
+            if isinstance(node, Loop):
+                elsewhere = {n for k, names in enumerate(mentions) if k != place for n in names}
+                node, found = self.with_own(node, mentions[place] - elsewhere)
+                own += found
+                node = self.in_parts(node)
+            made.append(node)
+            if isinstance(node, Parts):
+                made += [self.added_up(name, parts) for name, parts in node.sums]
+        names = {tensor.name for tensor in own}
+        scratch = tuple(t for t in self.work.scratch.values() if t.name not in names)
+        return Nests(tuple(made), scratch, tuple(own))
+
+    def with_own(self, loop: Loop, names: frozenset[str]) -> tuple[Loop, tuple[Tensor, ...]]:
+        """Return a loop whose scratch is each round's own where nothing else reads it."""
+        room, found = NEAR, []
+        for name, tensor in self.work.scratch.items():
+            rest = size_of(tensor.shape[1:])
+            if name not in names or not 0 < rest <= room or loop.serial:
+                continue
+            accesses = [
+                access
+                for node in inside(loop)
+                for access in (*reads_of(node), *writes_of(node))
+                if access.name == name
+            ]
+            if tensor.shape[0] == loop.size and all(at_front(a, loop.letter) for a in accesses):
+                room -= rest
+                found.append(replace(tensor, shape=tensor.shape[1:]))
+        own = {tensor.name for tensor in found}
+        body = replaced(loop.body, lambda access: behind(access) if access.name in own else access)
+        return replace(loop, body=(*map(Own, found), *body)), tuple(found)
+
+    def in_parts(self, loop: Loop) -> Loop | Parts:
+        """Return a loop that several threads may share with what it gains held by parts."""
+        names = gained_over(loop, self.known)
+        if not names:
+            return loop
+        sums: dict[str, Tensor] = {}
+        for name in sorted(names):
+            parts = self.work.fresh(f"{name}_parts")
+            sums[name] = Tensor(parts, parts, Role.VALUE, (PARTS, *self.known.shapes[name]))
+            self.work.scratch[parts] = sums[name]
+
+        def held(access: Access) -> Access:
+            if access.name not in sums:
+                return access
+            name = sums[access.name].name
+            if isinstance(access, Split):
+                groups, sizes = (("part",), *access.groups), (("part", PARTS), *access.sizes)
+                return Split(name, groups, sizes)
+            return Read(name, ("part", *access.axes))
+
+        return Parts(replace(loop, body=replaced(loop.body, held)), tuple(sums.items()))
+
+    def added_up(self, name: str, parts: Tensor) -> Node:
+        """Return the loops that add the parts of a sum up, in their order."""
+        axes = tuple(f"p'{k}" for k in range(len(parts.shape) - 1))
+        node: Node = Gain("sum", Read(name, axes), Read(parts.name, ("part", *axes)))
+        for letter, dim in reversed(list(zip(("part", *axes), parts.shape, strict=True))):
+            node = Loop(letter, dim, (node,))
+        return node
+
+
+def names_in(node: Node) -> frozenset[str]:
+    """Return the arrays that a node and everything in its loops reads or writes."""
+    return frozenset(
+        access.name for part in inside(node) for access in (*reads_of(part), *writes_of(part))
+    )
+
+
+def at_front(access: Access, letter: str) -> bool:
+    """Tell whether a letter runs over an array's first axis, and over no other."""
+    match access:
+        case Read(axes=(first, *rest)):
+            return first == letter and letter not in rest
+        case Lookup(places=(first, *others)):
+            mentioned = any(letter in place.axes for place in others)
+            return first == Affine(0, ((letter, 1),)) and not mentioned
+    return False
+
+
+def behind(access: Access) -> Access:
+    """Return an array without its first axis."""
+    if isinstance(access, Read):
+        return replace(access, axes=access.axes[1:])
+    assert isinstance(access, Lookup)
+    return replace(access, places=access.places[1:])
+
+
+def replaced(node: Any, swap: Callable[[Access], Access]) -> Any:
+    """Return a node, or several, with other arrays in place of those it reads and writes."""
+    if isinstance(node, Leaf):
+        return swap(node)
+    if isinstance(node, tuple):
+        return tuple(replaced(part, swap) for part in node)
+    if not is_dataclass(node) or isinstance(node, type | Tensor):
+        return node
+    held = {slot.name: getattr(node, slot.name) for slot in fields(node)}
+    return replace(cast(Any, node), **{k: replaced(value, swap) for k, value in held.items()})

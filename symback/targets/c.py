@@ -11,7 +11,7 @@ import shlex
 import shutil
 import textwrap
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from importlib.util import find_spec
 from math import isfinite, prod
@@ -39,13 +39,18 @@ from symback.program import (
 from symback.targets._about import About, Native
 from symback.targets._alone import Alone, alone
 from symback.targets._loops import (
+    PARTS,
     THREADS,
     Access,
     Best,
     Gain,
+    Known,
     Loop,
+    Matrix,
     Nests,
     Node,
+    Own,
+    Parts,
     Product,
     Put,
     Start,
@@ -68,9 +73,9 @@ KEYWORDS = """
     unsigned void volatile while _Bool _Complex _Imaginary asm typeof true false bool
 """
 OWN = """
-    cache cube fourth gemm grads idx larger log_sigmoid memcpy params product ptrdiff_t real sigmoid
+    cache corner cube dots fourth gemm grads idx larger log_sigmoid memcpy params product ptrdiff_t real side sigmoid
     sign size_t smaller softplus square state turn isfinite INFINITY NAN NULL HUGE_VAL HUGE_VALF
-    HUGE_VALL EOF R B SIMD PARALLEL PRAGMA PARAMETERS TILE ROWS SIZED BLAS COUNT BATCH main linux
+    HUGE_VALL EOF R B SIMD PARALLEL PRAGMA PARAMETERS LANES TILE ROWS SIZED BLAS COUNT BATCH main linux
     unix
 """
 MATH = {
@@ -86,7 +91,7 @@ NEEDS = {  # which functions a helper calls
 }
 HELPERS = (  # in the order they need each other
     *("larger", "smaller", "sign", "square", "cube", "fourth"),
-    *("sigmoid", "softplus", "log_sigmoid", "turn", "product", "gemm"),
+    *("sigmoid", "softplus", "log_sigmoid", "turn", "product", "dots", "gemm"),
 )
 RESERVED = frozenset([*KEYWORDS.split(), *OWN.split(), *MATH, *(f"{name}f" for name in MATH)])
 GAINS = {"sum": "+=", "prod": "*="}
@@ -99,7 +104,10 @@ class Scope:
 
     arrays: Mapping[str, Tensor]
     sizes: frozenset[str]
+    owners: Mapping[str, str] = field(default_factory=dict)  # arrays in the memory of others
+    own: frozenset[str] = frozenset()  # arrays that each round of a loop has to itself
     exact: bool = False  # numbers in double whatever `real` is: an optimiser's and a schedule's
+    alone: bool = False  # without threads: what a round has to itself is static
 
     def name(self, name: str) -> str:
         """Return a name that C leaves free."""
@@ -359,9 +367,14 @@ def block(made_of: Nests, scope: Scope, rows: int) -> tuple[str, ...]:
 
 def outermost(node: Node, scope: Scope, rows: int) -> Iterator[str]:
     """Yield the lines of a nest, on several threads where that is worth it and safe."""
-    if isinstance(node, Loop) and is_parallel(node, rows):
-        each = rounds(node, rows) // (node.size if isinstance(node.size, int) else rows)
-        yield f"PARALLEL({scope.name(str(node.size))} * {each} >= {THREADS})"
+    shapes = {tensor.name: tensor.shape for tensor in scope.arrays.values()}
+    loop = node.loop if isinstance(node, Parts) else node
+    shared = isinstance(node, Parts) or (
+        isinstance(node, Loop) and is_parallel(node, Known(rows, shapes, scope.owners))
+    )
+    if isinstance(loop, Loop) and shared and not scope.alone:
+        each = rounds(loop, rows) // (loop.size if isinstance(loop.size, int) else rows)
+        yield f"PARALLEL({scope.name(str(loop.size))} * {each} >= {THREADS})"
     yield from printed(node, scope, "")
 
 
@@ -380,6 +393,11 @@ def printed(node: Node, scope: Scope, margin: str) -> Iterator[str]:
             for part in body:
                 yield from printed(part, scope, margin + "    ")
             yield f"{margin}}}"
+        case Parts():
+            yield from in_parts(node, scope, margin)
+        case Own(tensor):
+            name, dims = scope.name(tensor.name), "".join(f"[{dim}]" for dim in tensor.shape)
+            yield f"{margin}{'static ' if scope.alone else ''}real {name}{dims};"
         case Start():
             yield from started(node, scope, margin)
         case Put(target, expr, because):
@@ -443,6 +461,25 @@ def gain(function_name: str, target: Access, expr: Expr, scope: Scope) -> str:
         return f"{place} {GAINS[function_name]} {more.text};"
     word = {"max": "larger", "min": "smaller"}[function_name]
     return f"{place} = {word}({place}, {more.text});"
+
+
+def in_parts(node: Parts, scope: Scope, margin: str) -> Iterator[str]:
+    """Yield a loop over the parts of a batch, each with its own sums."""
+    loop, part = node.loop, scope.counter("part")
+    at, size = scope.counter(loop.letter), scope.name(str(loop.size))
+    yield f"{margin}for (idx {part} = 0; {part} < {PARTS}; {part}++) {{"
+    for _, tensor in node.sums:
+        axes = tuple(f"p'{k}" for k in range(1, len(tensor.shape)))
+        zero: Node = Put(Read(tensor.name, ("part", *axes)), Number(0))
+        for letter, dim in reversed(list(zip(axes, tensor.shape[1:], strict=True))):
+            zero = Loop(letter, dim, (zero,))
+        yield from printed(zero, scope, margin + "    ")
+    ends = f"{size} * {part} / {PARTS}", f"{size} * ({part} + 1) / {PARTS}"
+    yield f"{margin}    for (idx {at} = {ends[0]}; {at} < {ends[1]}; {at}++) {{"
+    for inner in loop.body:
+        yield from printed(inner, scope, margin + "        ")
+    yield f"{margin}    }}"
+    yield f"{margin}}}"
 
 
 def started(node: Start, scope: Scope, margin: str) -> Iterator[str]:
@@ -521,10 +558,14 @@ def product(node: Product, scope: Scope) -> str:
         pointer(right, node, scope),
         stride(right, node.over, scope),
     ]
+    along = not node.blas and right.axes[-1] in node.over  # both matrices run along their rows
+    if along:
+        steps = [pointer(left, node, scope), stride(left, node.rows, scope)]
+        steps += [pointer(right, node, scope), stride(right, node.columns, scope)]
     if node.blas:
         steps.append(stride(right, node.columns, scope))
     ends = [pointer(target, node, scope), stride(target, node.rows, scope)]
-    word = "gemm" if node.blas else "product"
+    word = "gemm" if node.blas else "dots" if along else "product"
     more = ["1" if node.more else "0"]
     return f"{word}({', '.join([*counts, *steps, *ends, *more])});"
 
@@ -536,24 +577,38 @@ def times(dims: Sequence[Dim]) -> str:
     return " * ".join([*others, *([str(known)] if known != 1 or not others else [])])
 
 
-def pointer(access: Read, node: Product, scope: Scope) -> str:
+def pointer(access: Matrix, node: Product, scope: Scope) -> str:
     """Return where a matrix begins: at the letters bound around it, and at 0 of its own."""
     return start(access, {*node.rows, *node.over, *node.columns}, scope)
 
 
-def start(access: Read, own: set[str], scope: Scope) -> str:
+def start(access: Matrix, own: set[str], scope: Scope) -> str:
     """Return where the part of an array begins that some letters run over."""
     tensor = scope.arrays[access.name]
     name = scope.name(access.name)
-    places = ["0" if axis in own else scope.counter(axis) for axis in access.axes]
+    groups = access.groups if isinstance(access, Split) else tuple((a,) for a in access.axes)
+    dims = dict(zip(access.axes, seen(access, scope), strict=True))
+    places = [
+        "0"
+        if own.issuperset(group)
+        else flat([("0" if axis in own else scope.counter(axis), dims[axis]) for axis in group])
+        for group in groups
+    ]
     if len(places) == 1 and places[0] == "0":
         return name
     return f"&{name}{indexed(places, tensor.shape)}"
 
 
-def stride(access: Read, letters: tuple[str, ...], scope: Scope) -> str:
+def seen(access: Matrix, scope: Scope) -> tuple[Dim, ...]:
+    """Return the sizes of an array along each letter, with its joined axes taken apart."""
+    if isinstance(access, Split):
+        return tuple(dict(access.sizes)[axis] for axis in access.axes)
+    return scope.arrays[access.name].shape
+
+
+def stride(access: Matrix, letters: tuple[str, ...], scope: Scope) -> str:
     """Return how far apart two neighbours along the letters, the last of them, stand."""
-    shape = scope.arrays[access.name].shape
+    shape = seen(access, scope)
     return times(shape[access.axes.index(letters[-1]) + 1 :]) if letters else "0"
 
 
@@ -575,6 +630,7 @@ def native(program: Program) -> Native:
 def standalone(program: Program) -> tuple[Native, Alone]:
     """Return the parts of a plain C library: no BLAS, nothing that a compiler must know."""
     made_of, held, scope = looped(program, blas=False)
+    scope = replace(scope, alone=True)
     made_parts = parts(program, made_of, held, scope, scheduled(program, "step", "epoch"))
     states = [*program.update.states, *(program.schedule.states if program.schedule else ())]
     known = [*(t.name for t in program.tensors), *(t.name for t in held), *(s.name for s in states)]
@@ -587,13 +643,32 @@ def looped(program: Program, *, blas: bool) -> tuple[tuple[Nests, ...], tuple[Te
     sizes_known = printing.run_time_sizes(program)
     rows = program.training.batch_size or ROWS
     taken = {*(tensor.name for tensor in program.tensors), *sizes_known, *RESERVED}
+    owners = reshaped(program)
     blocks: list[Nests] = []
     for statements in (program.forward, program.loss, program.backward, program.renewal):
-        blocks.append(nests(statements, program, taken, rows=rows, blas=blas))
-        taken |= {tensor.name for tensor in blocks[-1].scratch}
+        own = tuple(s for s in statements if s.target.name not in owners)
+        blocks.append(nests(own, program, taken, rows=rows, blas=blas, owners=owners))
+        taken |= {tensor.name for tensor in (*blocks[-1].scratch, *blocks[-1].own)}
     scratch = tuple(tensor for made_of in blocks for tensor in made_of.scratch)
-    scope = Scope({t.name: t for t in (*program.tensors, *scratch)}, sizes_known)
+    near = tuple(tensor for made_of in blocks for tensor in made_of.own)
+    arrays = {t.name: t for t in (*program.tensors, *scratch, *near)}
+    scope = Scope(arrays, sizes_known, owners, frozenset(t.name for t in near))
     return tuple(blocks), fields_of(program, scope, blocks), scope
+
+
+def reshaped(program: Program) -> dict[str, str]:
+    """Return the arrays that are others seen with axes joined or taken apart, and those."""
+    kept = {t.name for t in program.with_role(Role.VALUE, Role.ADJOINT)}
+    fixed = {program.output, program.objective, *(name for _, name in program.gradients)}
+    owners: dict[str, str] = {}
+    for statement in (*program.forward, *program.loss, *program.backward):
+        target, value = statement.target, statement.value
+        alike = isinstance(value, Matrix) and value.axes == target.axes
+        if not (alike and (isinstance(target, Split) or isinstance(value, Split))):
+            continue
+        if target.name in kept - fixed and value.name in kept - fixed and not statement.loop:
+            owners[target.name] = owners.get(value.name, value.name)
+    return owners
 
 
 def parts(
@@ -639,8 +714,9 @@ def parts(
         stores=rule.stores,
         after=rule.after,
         gather=gathered(program, scope),
-        arrays=tuple(
-            line for tensor in held if tensor.role not in GIVEN for line in kept(tensor, scope)
+        arrays=(
+            *(line for tensor in held if tensor.role not in GIVEN for line in kept(tensor, scope)),
+            *(seen_again(scope.arrays[name], owner) for name, owner in scope.owners.items()),
         ),
         inputs=tuple(given(t, scope) for t in program.with_role(Role.INPUT)),
         targets=tuple(given(t, scope) for t in program.with_role(Role.TARGET)),
@@ -684,7 +760,7 @@ def batch_rows(tensor: Tensor, scope: Scope) -> str:
     kind = ", np.intp" if tensor.classes is not None else ""
     shape = shape_text(replace(tensor, shape=("count", *tensor.shape[1:])))
     name = tensor.name
-    return f'caches[count].{name} = caches[count].made("{scope.name(name)}", {shape}{kind})'
+    return f'cache.{name} = cache.made("{scope.name(name)}", {shape}{kind})'
 
 
 def mask(tensor: Tensor, program: Program) -> tuple[str, ...]:
@@ -709,6 +785,12 @@ def kept(tensor: Tensor, scope: Scope) -> tuple[str, ...]:
     if tensor.role is Role.RANDOM and tensor.draw and tensor.draw.kind == "keep":
         return made_line, f"self.{name}_drawn = np.empty({shape_text(sized)})"
     return (made_line,)
+
+
+def seen_again(tensor: Tensor, owner: str) -> str:
+    """Return the line that names an array which is another seen with other axes."""
+    shape = shape_text(replace(tensor, shape=("n", *tensor.shape[1:])))
+    return f"self.{tensor.name} = self.{owner}.reshape({shape})"
 
 
 def starts(program: Program) -> tuple[str, ...]:
@@ -750,18 +832,21 @@ def words_of(text: Iterable[str]) -> frozenset[str]:
 def fields_of(program: Program, scope: Scope, blocks: Sequence[Nests]) -> tuple[Tensor, ...]:
     """Return the arrays that a pass reads and writes, but for parameters and their gradients."""
     gradients = {name for key, name in program.gradients if is_parameter(key, program)}
-    names = {
+    named = {
         access.name
         for made_of in blocks
         for node in made_of.nodes
         for inner in inside(node)
         for access in (*reads_of(inner), *writes_of(inner))
     }
+    names = named | {scope.owners[name] for name in named & scope.owners.keys()}
     return tuple(
         tensor
         for tensor in scope.arrays.values()
         if tensor.role not in {Role.PARAMETER, Role.STATE, Role.CONSTANT}
         and tensor.name not in gradients
+        and tensor.name not in scope.own
+        and tensor.name not in scope.owners
         and (tensor.name in names or tensor.role in {*GIVEN, Role.RANDOM})
     )
 
@@ -800,7 +885,7 @@ def body(
     names = dict.fromkeys(a.name for node in nodes for a in (*reads_of(node), *writes_of(node)))
     words = words_of(text)
     sized = [f"const idx {scope.name(d)} = cache->n;" for d in sorted(scope.sizes) if d in words]
-    named = [scope.arrays[name] for name in names if name in scope.arrays]
+    named = [scope.arrays[name] for name in names if name in scope.arrays.keys() - scope.own]
     written = {access.name for node in nodes for access in writes_of(node)}
     views = [
         viewed(tensor, program, scope, written) for tensor in named if tensor.role != Role.CONSTANT
@@ -817,7 +902,12 @@ def viewed(
     gradients = {name: key for key, name in program.gradients if is_parameter(key, program)}
     kept = tensor.role in {Role.PARAMETER, Role.STATE}
     const = tensor.role in GIVEN or (kept and tensor.name not in written)
-    left = declared(tensor, scope, const=const, restrict=True)
+    owner = scope.owners.get(tensor.name, tensor.name)
+    alone = owner == tensor.name and owner not in scope.owners.values()
+    left = declared(tensor, scope, const=const, restrict=alone)
+    if owner != tensor.name:
+        kind = "idx" if tensor.classes is not None else "real"
+        return f"{left} = ({kind} {rows_of('*', tensor.shape)})cache->{scope.name(owner)};"
     if kept:
         vector, start = "params", offsets[tensor.key]
     elif tensor.name in gradients:

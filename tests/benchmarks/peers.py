@@ -11,17 +11,10 @@ import numpy as np
 
 from symback import pipeline
 
-from .nets import Net
+from .nets import BETA1, BETA2, EPS, RATE, Net
 
 Step = Callable[[], float]
 Array = np.ndarray[Any, Any]
-RATE, BETA1, BETA2, EPS = 0.001, 0.9, 0.999, 1e-8
-
-
-def params_of(net: Net) -> dict[str, Array]:
-    """Return the starting weights by PyTorch's names."""
-    names = [f"f{k}.{part}" for k in range(1, len(net.sizes)) for part in ("weight", "bias")]
-    return dict(zip(names, net.start(), strict=True))
 
 
 # ---------------------------------------------------------------- symback
@@ -31,7 +24,7 @@ def numpy_fast(net: Net) -> Step:
     """symback's NumPy module."""
     module: Any = pipeline.compile(net.spec(), "numpy", "float32")
     x, t = net.data()
-    params = module.packed(params_of(net))
+    params = module.packed(net.start())
     state, work = module.init_state(params), module.Workspace(params)
     return lambda: float(module.one_step(params, state, x, t, work)[0])
 
@@ -40,16 +33,25 @@ def numpy_readable(net: Net) -> Step:
     """symback's NumPy module in the readable form."""
     module: Any = pipeline.compile(net.spec(), "numpy", "float32", readable=True)
     x, t = net.data()
-    params = params_of(net)
+    params = net.start()
     state = module.init_state(params)
     return lambda: float(module.one_step(params, state, x, t)[0])
+
+
+def c(net: Net) -> Step:
+    """symback's C module: a step is one call."""
+    module: Any = pipeline.compile(net.spec(), "c", "float32")
+    x, t = net.data()
+    params = module.packed(net.start())
+    state, work = module.init_state(params), module.Workspace(params)
+    return lambda: float(module.one_step(params, state, x, t, work)[0])
 
 
 def plain_python(net: Net) -> Step:
     """symback's module of plain Python."""
     module: Any = pipeline.compile(net.spec(), "python")
     x, t = (array.tolist() for array in net.data())
-    params = {name: w.tolist() for name, w in params_of(net).items()}
+    params = {name: w.tolist() for name, w in net.start().items()}
     state = module.init_state(params)
     return lambda: float(module.one_step(params, state, x, t)[0])
 
@@ -58,27 +60,31 @@ def plain_python(net: Net) -> Step:
 
 
 def floor(net: Net) -> Step:
-    """The matrix products alone, and moving what Adam must: 4 vectors read, 3 written."""
-    x, _ = net.data()
-    weights = net.start()[::2]
-    values = [x, *(np.ones((net.batch, size), np.float32) for size in net.sizes[1:])]
-    layers = [
-        (before, after, np.empty_like(after), np.empty_like(before), w, np.empty_like(w))
-        for before, after, w in zip(values, values[1:], weights, strict=False)
-    ]
-    vectors = [np.ones(net.parameters, np.float32) for _ in range(4)]
-    w, g, m, v = vectors
+    """The matrix products alone, and moving what the rule must: Adam's 4 vectors read, 3 written.
+
+    Products of one size are taken on the same arrays, again and again.
+    """
+    layers = []
+    for part in net.products:
+        shapes = ((part.rows, part.inner), (part.columns, part.inner), (part.rows, part.columns))
+        ready = [np.ones(shape, np.float32) for shape in shapes]
+        layers.append((part, *ready, *(np.empty_like(array) for array in ready[:2])))
+    w, g, m, v = (np.ones(net.parameters, np.float32) for _ in range(4))
+    adam = net.rule == "adam"
 
     def step() -> float:
-        for before, _, z, _, weight, _ in layers:
-            before.dot(weight.T, out=z)
-        for place, (before, after, _, down, weight, gradient) in reversed([*enumerate(layers)]):
-            after.T.dot(before, out=gradient)
-            if place:
-                after.dot(weight, out=down)
-        np.copyto(m, g)
-        np.copyto(v, g)
-        np.copyto(w, m)
+        for part, left, right, product, _, _ in layers:
+            for _ in range(part.count):
+                left.dot(right.T, out=product)
+        for part, left, right, product, down, gradient in reversed(layers):
+            for _ in range(part.count):
+                product.T.dot(left, out=gradient)
+                if part.down:
+                    product.dot(right, out=down)
+        if adam:
+            np.copyto(m, g)
+            np.copyto(v, g)
+        np.copyto(w, m if adam else g)
         return float(g[0])
 
     return step
@@ -87,7 +93,7 @@ def floor(net: Net) -> Step:
 def by_hand(net: Net) -> Step:
     """A NumPy step as one writes it by hand: buffers, a flat vector of parameters, Adam over it."""
     x, t = net.data()
-    start = net.start()
+    start = list(net.start().values())
     vector = np.concatenate([w.ravel() for w in start])
     gradient, m, v = (np.zeros_like(vector) for _ in range(3))
     e, f = np.empty_like(vector), np.empty_like(vector)
@@ -162,119 +168,46 @@ def by_hand(net: Net) -> Step:
 # ---------------------------------------------------------------- peers
 
 
-def torch_module(net: Net) -> tuple[Any, Any]:
-    """Return PyTorch's network, and its loss as a function of output and target."""
-    import torch
-
-    layers: list[Any] = []
-    for k, (a, b) in enumerate(zip(net.sizes, net.sizes[1:], strict=False)):
-        if k:
-            layers.append(torch.nn.Tanh() if net.activation == "tanh" else torch.nn.ReLU())
-        layers.append(torch.nn.Linear(a, b))
-    model = torch.nn.Sequential(*layers)
-    with torch.no_grad():
-        for parameter, w in zip(model.parameters(), net.start(), strict=True):
-            parameter.copy_(torch.from_numpy(w))
-    losses = {
-        "mse": torch.nn.functional.mse_loss,
-        "cross_entropy": torch.nn.functional.cross_entropy,
-        "margin": lambda y, t: torch.relu(1 - t * y).mean(),
-    }
-    return model, losses[net.loss]
-
-
-def torch_step(net: Net, compiled: bool) -> Step:
-    import torch
-
-    model, loss = torch_module(net)
-    x, t = (torch.from_numpy(array) for array in net.data())
-    adam = torch.optim.Adam(model.parameters(), lr=RATE)
-
-    def objective() -> Any:
-        return loss(model(x), t)
-
-    value_of = torch.compile(objective) if compiled else objective
-
-    def step() -> float:
-        adam.zero_grad()
-        value = value_of()
-        value.backward()
-        adam.step()
-        return float(value.item())
-
-    return step
-
-
 def torch_eager(net: Net) -> Step:
     """PyTorch as it is."""
-    return torch_step(net, compiled=False)
+    from .torch_peers import step_of
+
+    return step_of(net, compiled=False)
 
 
 def torch_compile(net: Net) -> Step:
     """PyTorch with forward and backward compiled by torch.compile."""
-    return torch_step(net, compiled=True)
+    from .torch_peers import step_of
 
-
-def objective_of(net: Net, np: Any) -> Callable[..., Any]:
-    """Return the loss as a function of the weights, in jax.numpy or autograd's NumPy."""
-
-    def objective(params: list[Any], x: Any, t: Any) -> Any:
-        activation = np.tanh if net.activation == "tanh" else lambda z: np.maximum(z, 0)
-        for k in range(0, len(params), 2):
-            x = (activation(x) if k else x) @ params[k].T + params[k + 1]
-        if net.loss == "mse":
-            return np.mean((x - t) ** 2)
-        if net.loss == "margin":
-            return np.mean(np.maximum(1 - t * x, 0))
-        shifted = x - np.max(x, axis=1, keepdims=True)
-        logarithms = shifted - np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
-        return -np.mean(logarithms[np.arange(len(t)), t])
-
-    return objective
+    return step_of(net, compiled=True)
 
 
 def jax_jit(net: Net) -> Step:
-    """JAX with the whole step, Adam included, under one jit; what it changes is donated."""
-    import jax
+    """JAX with the whole step under one jit."""
+    from .jax_peers import step_of
 
-    objective = jax.value_and_grad(objective_of(net, jax.numpy))
-
-    def whole(params: Any, m: Any, v: Any, count: Any, x: Any, t: Any) -> Any:
-        value, grads = objective(params, x, t)
-        count = count + 1
-        m = [BETA1 * a + (1 - BETA1) * g for a, g in zip(m, grads, strict=True)]
-        v = [BETA2 * b + (1 - BETA2) * g * g for b, g in zip(v, grads, strict=True)]
-        rate, scale = RATE / (1 - BETA1**count), jax.numpy.sqrt(1 - BETA2**count)
-        params = [
-            w - rate * a / (jax.numpy.sqrt(b) / scale + EPS)
-            for w, a, b in zip(params, m, v, strict=True)
-        ]
-        return value, params, m, v, count
-
-    compiled = jax.jit(whole, donate_argnums=(0, 1, 2, 3))
-    x, t = (jax.numpy.asarray(array) for array in net.data())
-    params = [jax.numpy.asarray(w) for w in net.start()]
-    held = [
-        params,
-        *([jax.numpy.zeros_like(w) for w in params] for _ in range(2)),
-        jax.numpy.zeros(()),
-    ]
-
-    def step() -> float:
-        value, *held[:] = compiled(*held, x, t)
-        return float(value)
-
-    return step
+    return step_of(net)
 
 
 def autograd_numpy(net: Net) -> Step:
     """HIPS autograd: NumPy recorded on a tape; Adam as one vector, by hand."""
     import autograd
-    import autograd.numpy
+    import autograd.numpy as anp
 
-    slope = autograd.value_and_grad(objective_of(net, autograd.numpy))
+    def objective(params: list[Any], x: Any, t: Any) -> Any:
+        for k in range(0, len(params), 2):
+            if k:
+                x = anp.tanh(x) if net.activation == "tanh" else anp.maximum(x, 0)
+            x = x @ params[k].T + params[k + 1]
+        if net.loss == "mse":
+            return anp.mean((x - t) ** 2)
+        shifted = x - anp.max(x, axis=1, keepdims=True)
+        logarithms = shifted - anp.log(anp.sum(anp.exp(shifted), axis=1, keepdims=True))
+        return -anp.mean(logarithms[np.arange(len(t)), t])
+
+    slope = autograd.value_and_grad(objective)
     x, t = net.data()
-    params = net.start()
+    params = list(net.start().values())
     m, v = ([np.zeros_like(w) for w in params] for _ in range(2))
     count = 0
 
@@ -308,7 +241,7 @@ def scikit_learn(net: Net) -> Step:
     else:
         model, more, t = MLPRegressor(**options), {}, t.ravel()
     model.partial_fit(x, t, **more)
-    start = net.start()
+    start = list(net.start().values())
     model.coefs_ = [w.T.copy() for w in start[::2]]
     model.intercepts_ = [b.copy() for b in start[1::2]]
     del model._optimizer  # made anew, over these arrays
@@ -325,8 +258,9 @@ def micrograd(net: Net) -> Step:
     from micrograd.nn import MLP
 
     model = MLP(net.sizes[0], list(net.sizes[1:]))
+    start = list(net.start().values())
     for k, layer in enumerate(model.layers):
-        weights, biases = (array.tolist() for array in net.start()[2 * k : 2 * k + 2])
+        weights, biases = (array.tolist() for array in start[2 * k : 2 * k + 2])
         for neuron, row, bias in zip(layer.neurons, weights, biases, strict=True):
             neuron.b.data = bias
             for cell, weight in zip(neuron.w, row, strict=True):
@@ -351,6 +285,7 @@ PEERS: dict[str, Callable[[Net], Step]] = {
     "NumPy by hand": by_hand,
     "symback numpy": numpy_fast,
     "symback numpy readable": numpy_readable,
+    "symback c": c,
     "symback python": plain_python,
     "PyTorch eager": torch_eager,
     "torch.compile": torch_compile,
@@ -359,3 +294,5 @@ PEERS: dict[str, Callable[[Net], Step]] = {
     "autograd": autograd_numpy,
     "micrograd": micrograd,
 }
+EVERY = {"floor", "symback numpy", "symback c", "PyTorch eager", "torch.compile", "JAX jit"}
+IN_PYTHON = ("symback python", "micrograd")  # without NumPy

@@ -3,13 +3,13 @@
 import os
 import platform
 import statistics
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
-from .nets import Net
 from .rounds import Run
 
 OURS = ("symback numpy", "symback numpy readable", "symback c", "symback python")
@@ -56,7 +56,7 @@ def steps(found: Mapping[str, Sequence[Run]]) -> str:
         ground = done["floor"].median if "floor" in done else float("nan")
         for run in runs:
             if run.missing:
-                rows.append((name, run.peer, "—", run.missing, "", "", "", ""))
+                rows.append((name, run.peer, "—", run.missing, "", "", "", "", ""))
                 continue
             low, high = run.quartiles
             rows.append(
@@ -68,11 +68,12 @@ def steps(found: Mapping[str, Sequence[Run]]) -> str:
                     microseconds(min(run.seconds)),
                     f"{best / run.median:.2f}",
                     f"{run.median / ground:.1f}",
+                    f"{run.build:.1f}",
                     f"{run.peak / 2**20:,.0f}",
                 )
             )
     header = ("net (batch)", "who", "µs, median", "middle half", "least", "best peer / it")
-    return table((*header, "it / floor", "peak MB"), rows)
+    return table((*header, "it / floor", "build s", "peak MB"), rows)
 
 
 def seconds(figures: Mapping[str, Sequence[float]]) -> str:
@@ -85,16 +86,16 @@ def seconds(figures: Mapping[str, Sequence[float]]) -> str:
     return table(("", "ms, median", "middle half"), rows)
 
 
-def plot(found: Mapping[str, Sequence[Run]], nets: Sequence[Net], path: Path) -> None:
+def plot(found: Mapping[str, Sequence[Run]], path: Path) -> None:
     """Draw the medians of all peers as bars, a group for each network, on a logarithmic axis."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    names = [net.name for net in nets if net.name in found]
+    names = [name for name, runs in found.items() if any(run.seconds for run in runs)]
     peers = list(dict.fromkeys(run.peer for name in names for run in found[name] if run.seconds))
-    figure, axes = plt.subplots(figsize=(11, 5), layout="constrained")
+    figure, axes = plt.subplots(figsize=(13, 6), layout="constrained")
     for k, peer in enumerate(peers):
         medians = [
             next((r.median * 1e6 for r in found[name] if r.peer == peer and r.seconds), np.nan)
@@ -102,8 +103,9 @@ def plot(found: Mapping[str, Sequence[Run]], nets: Sequence[Net], path: Path) ->
         ]
         place = np.arange(len(names)) + (k - len(peers) / 2) * 0.8 / len(peers)
         axes.bar(place, medians, 0.8 / len(peers), label=peer, align="edge")
-    axes.set_xticks(range(len(names)), names)
-    axes.set(yscale="log", ylabel="µs a step, median", title="One training step, float32, Adam")
+    axes.set_xticks(range(len(names)), [textwrap.fill(name, 16) for name in names], size="small")
+    axes.set(yscale="log", ylabel="µs a step, median", title=f"One training step, {machine()}")
+    axes.title.set_fontsize("medium")
     axes.legend(fontsize="small", ncols=2)
     figure.savefig(path, dpi=150)
     plt.close(figure)

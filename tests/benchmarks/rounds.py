@@ -5,6 +5,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from .nets import Net
 
 ENVIRONMENT = {"OMP_NUM_THREADS": str(os.cpu_count() or 1)}
+REST = 0.03  # seconds until the threads of the peer before have stopped looking for work
 
 
 @dataclass(slots=True)
@@ -55,21 +57,22 @@ def start(peer: str, net: Net) -> Run:
         text=True,
         env=os.environ | ENVIRONMENT,
     )
-    run = Run(peer, process)
-    said = run.heard()
-    run.losses, run.build = said.get("losses", []), said.get("build", 0.0)
-    run.missing = said.get("missing", run.missing)
-    return run
+    return Run(peer, process)
 
 
 def measured(net: Net, peers: Sequence[str], rounds: int, seconds: float) -> list[Run]:
     """Return every peer's figures on a network: in each round each takes steps for so long."""
     runs = [start(peer, net) for peer in peers]
+    for run in runs:
+        said = run.heard()
+        run.losses, run.build = said.get("losses", []), said.get("build", 0.0)
+        run.missing = said.get("missing", run.missing)
     for _ in range(rounds):
         for run in runs:
             if run.missing:
                 continue
             assert run.process.stdin is not None
+            time.sleep(REST)
             print(seconds, file=run.process.stdin, flush=True)
             said = run.heard()
             if said:
