@@ -8,6 +8,7 @@ needed before it is there, so that what one loop computes is still at hand for t
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import partial, reduce
 from itertools import groupby
 from math import prod
 from typing import Any, cast
@@ -24,6 +25,8 @@ from symback.program import (
     Expr,
     Lookup,
     Matrix,
+    Number,
+    Position,
     Program,
     Read,
     Reduce,
@@ -43,8 +46,9 @@ CHEAP = {
 LARGEST = 1 << 19  # multiplications up to which a product's own loops are no slower than a BLAS
 LARGEST_WITHIN = 1 << 23  # the same for a product of each example: threads take examples instead
 PARTS = 16  # that a batch is taken in where sums over it are gained on several threads
+FEW = 4  # places of a window that are written out, so that what is around them is the inner loop
 GAINED = 1 << 15  # numbers up to which such sums are worth an array for each part
-NEAR = 1 << 17  # numbers that a round's own arrays may hold together: they stay in the cache
+NEAR = 1 << 18  # numbers that a round's own arrays may hold together: they stay in the cache
 THREADS = 1 << 18  # rounds of a loop from which on several threads are worth starting
 Access = Read | Split | Slice | Lookup
 Matrix = Read | Split
@@ -383,9 +387,21 @@ class Workshop:
                 )
                 sizes = tuple((axis, self.dims[axis]) for axis in axes if axis not in over)
                 return Lookup(name, places, sizes)
+            case Reduce(function, body, (letter,)) if self.is_few(letter, body):
+                count = int(self.dims[letter])
+                return written_out(function, [at(body, letter, k) for k in range(count)])
             case Apply(function, args):
                 return Apply(function, tuple(self.fixed(arg) for arg in args))
         return expr
+
+    def is_few(self, letter: str, *parts: Expr | Affine) -> bool:
+        """Tell whether a letter runs over a few places of a window."""
+        size = self.dims.get(letter, "")
+        nodes = [n for part in parts if not isinstance(part, Affine) for n in walk(part)]
+        places: list[Affine | Read] = [part for part in parts if isinstance(part, Affine)]
+        places += [p for n in nodes if isinstance(n, Lookup | Split) for p in places_of(n)]
+        windows = [p for p in places if isinstance(p, Affine) and len(p.terms) > 1]
+        return isinstance(size, int) and size <= FEW and any(letter in p.axes for p in windows)
 
     def is_real(self, target: Matrix) -> bool:
         """Tell whether an array can hold part of a value: not if it holds labels."""
@@ -512,10 +528,19 @@ class Workshop:
         axes = merged(natural(expr.body), *(place.axes for place in expr.places))
         body = self.taken_out(expr.body, None, axes, "")
         places: dict[str, Affine | Read] = dict(zip(expr.axes, expr.places, strict=True))
-        target = Lookup(into.name, tuple(places[axis] for axis in into.axes), expr.sizes)
-        axes = self.loops(axes)
+        whole = Lookup(into.name, tuple(places[axis] for axis in into.axes), expr.sizes)
+        moving = [place for place in expr.places if isinstance(place, Affine)]
+        few = [letter for letter in axes if self.is_few(letter, *moving)]
+        few = [letter for letter in few if all(p.axes[:1] != (letter,) for p in moving)]
+        axes = self.loops(tuple(letter for letter in axes if letter not in few))
         self.nodes.append(Start("sum", into, tuple(self.dims[axis] for axis in into.axes)))
-        self.nodes += self.nested(axes, 0, body, lambda made: (Gain("sum", target, made, because),))
+        pairs: list[tuple[Expr, Expr]] = [(whole, body)]
+        for letter in few:
+            count = int(self.dims[letter])
+            pairs = [(at(a, letter, k), at(b, letter, k)) for a, b in pairs for k in range(count)]
+        for target, value in pairs:
+            gain = partial(gain_in, cast(Lookup, target), because)
+            self.nodes += self.nested(axes, 0, value, gain)
 
     def gained(self, into: Matrix, expr: Reduce, because: str) -> None:
         """Write a reduction that adds up in the target, in the order of what it reads."""
@@ -597,6 +622,65 @@ class Workshop:
 
         before += self.nested(axes, len(bound), expr.body, leaf)
         return Read(name, ())
+
+
+def gain_in(target: Lookup, because: str, value: Expr) -> tuple[Node, ...]:
+    return (Gain("sum", target, value, because),)
+
+
+def at(expr: Expr, letter: str, value: int) -> Expr:
+    """Return an expression where a letter has one value."""
+    match expr:
+        case Position(axis) if axis == letter:
+            return Number(value)
+        case Read(name, axes) if letter in axes:
+            places = tuple(
+                Affine(value, ()) if axis == letter else Affine(0, ((axis, 1),)) for axis in axes
+            )
+            return Lookup(name, places, ())
+        case Lookup(name, _, sizes) | Split(name, _, sizes) if letter in expr.axes:
+            moved = tuple(placed(place, letter, value) for place in places_of(expr))
+            return Lookup(name, moved, tuple(pair for pair in sizes if pair[0] != letter))
+        case Apply(function, args):
+            return Apply(function, tuple(at(arg, letter, value) for arg in args))
+        case Reduce(function, body, over):
+            return Reduce(function, at(body, letter, value), over)
+        case Contract(left, right, over):
+            return Contract(at(left, letter, value), at(right, letter, value), over)
+    return expr
+
+
+def places_of(access: Lookup | Split) -> tuple[Affine | Read, ...]:
+    """Return the computed places of an array; letters joined in an axis count as digits do."""
+    if isinstance(access, Lookup):
+        return access.places
+    sizes = dict(access.sizes)
+    found = []
+    for group in access.groups:
+        steps = [prod(int(sizes[a]) for a in group[k + 1 :]) for k in range(len(group))]
+        found.append(Affine(0, tuple(zip(group, steps, strict=True))))
+    return tuple(found)
+
+
+def placed(place: Affine | Read, letter: str, value: int) -> Affine | Read:
+    """Return a computed place where a letter has one value."""
+    if isinstance(place, Read):
+        return place
+    offset = place.offset + sum(value * step for axis, step in place.terms if axis == letter)
+    return Affine(offset, tuple(term for term in place.terms if term[0] != letter))
+
+
+def written_out(function: str, parts: Sequence[Expr]) -> Expr:
+    """Return a reduction of a few values without a loop."""
+    joining = {"sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum"}
+    if function in joining:
+        return reduce(lambda a, b: Apply(joining[function], (a, b)), parts)
+    better, kept = ("gt", "maximum") if function == "argmax" else ("lt", "minimum")
+    best, place = parts[0], cast(Expr, Number(0))
+    for k, part in enumerate(parts[1:], 1):
+        place = Apply("where", (Apply(better, (part, best)), Number(k), place))
+        best = Apply(kept, (best, part))
+    return place
 
 
 def roles(expr: Contract) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
@@ -938,10 +1022,20 @@ class Finishing:
         scratch = tuple(t for t in self.work.scratch.values() if t.name not in names)
         return Nests(tuple(made), scratch, tuple(own))
 
+    def passing(self) -> dict[str, Tensor]:
+        """Return the arrays that are no one's result: scratch, and adjoints that aren't asked for.
+
+        Another that is seen as one of them needs its memory.
+        """
+        asked = {name for _, name in self.work.program.gradients}
+        asked |= {*self.known.owners, *self.known.owners.values()}
+        adjoints = self.work.program.with_role(Role.ADJOINT)
+        return self.work.scratch | {t.name: t for t in adjoints if t.name not in asked}
+
     def with_own(self, loop: Loop, names: frozenset[str]) -> tuple[Loop, tuple[Tensor, ...]]:
-        """Return a loop whose scratch is each round's own where nothing else reads it."""
+        """Return a loop whose passing arrays are each round's own where nothing else reads them."""
         room, found = NEAR, []
-        for name, tensor in self.work.scratch.items():
+        for name, tensor in self.passing().items():
             rest = size_of(tensor.shape[1:])
             if name not in names or not 0 < rest <= room or loop.serial:
                 continue

@@ -405,11 +405,9 @@ def printed(node: Node, scope: Scope, margin: str) -> Iterator[str]:
         case Gain(function_name, target, expr, because):
             yield from told(gain(function_name, target, expr, scope), because, margin)
         case Best(function_name, place, best, letter, expr, _):
-            sign = ">" if function_name == "argmax" else "<"
-            yield f"{margin}if ({value(expr, scope).text} {sign} {best}) {{"
-            yield f"{margin}    {best} = {value(expr, scope).text};"
-            yield f"{margin}    {place} = {scope.counter(letter)};"
-            yield f"{margin}}}"
+            sign, more = ">" if function_name == "argmax" else "<", value(expr, scope).text
+            yield f"{margin}{place} = {more} {sign} {best} ? {scope.counter(letter)} : {place};"
+            yield f"{margin}{best} = {more} {sign} {best} ? {more} : {best};"
         case Product():
             yield from told(product(node, scope), node.because, margin)
 
