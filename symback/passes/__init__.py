@@ -13,8 +13,17 @@ from symback.passes.storage import stored
 from symback.program import Program
 
 __all__ = [
-    *("LOOPS", "PASSES", "buffers", "fast", "folded", "hoisted", "looped", "ordered_products"),
-    *("regrouped", "shared", "stored"),
+    "LOOPS",
+    "PASSES",
+    "buffers",
+    "fast",
+    "folded",
+    "hoisted",
+    "looped",
+    "ordered_products",
+    "regrouped",
+    "shared",
+    "stored",
 ]
 
 PASSES: tuple[Callable[[Program], Program], ...] = (

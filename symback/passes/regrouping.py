@@ -1,8 +1,8 @@
 """Regrouping: indices that only take an axis apart, or join two, are a reshape. No bit changes.
 
-W[128·g + k,i] with k below 128 is the array W seen with one axis more. Σ_g a[g,j − 128·g], where a's
-last axis has 128 places, has one g for each j: it is a seen with one axis less. Parts of that kind
-that follow each other along an axis are a concatenation.
+W[128·g + k,i] with k below 128 is the array W seen with one axis more. Σ_g a[g,j − 128·g], where
+a's last axis has 128 places, has one g for each j: it is a seen with one axis less. Parts of that
+kind that follow each other along an axis are a concatenation.
 """
 
 from collections.abc import Sequence
@@ -102,8 +102,8 @@ class Regrouping:
             case Reduce(name, body, over):
                 return Reduce(name, self.value(body, dims, joins=joins), over)
             case Contract(left, right, over):
-                sides = (self.value(side, dims, joins=joins) for side in (left, right))
-                return Contract(*sides, over)
+                first, second = (self.value(side, dims, joins=joins) for side in (left, right))
+                return Contract(first, second, over)
         return expr
 
     # ------------------------------------------------------------ an axis taken apart
@@ -162,9 +162,7 @@ class Regrouping:
                 joined.name,
                 joined.name,
                 Role.VALUE,
-                tuple(
-                    part.size if len(group) > 1 else sizes[group[0]] for group in joined.groups
-                ),
+                tuple(part.size if len(group) > 1 else sizes[group[0]] for group in joined.groups),
             )
             said = f"{formula(joined)} = {formula(part.source)}"
             self.before.append(Statement(joined, part.source, said))

@@ -389,7 +389,7 @@ class Workshop:
                 return Lookup(name, places, sizes)
             case Reduce(function, body, (letter,)) if self.is_few(letter, body):
                 count = int(self.dims[letter])
-                return written_out(function, [at(body, letter, k) for k in range(count)])
+                return written_out(function, [at(body, letter, k, self.dims) for k in range(count)])
             case Apply(function, args):
                 return Apply(function, tuple(self.fixed(arg) for arg in args))
         return expr
@@ -519,8 +519,8 @@ class Workshop:
         before, self.nodes = self.nodes, []
         self.write(turned, matrix, because)
         fixed = {tensor.name for tensor in self.program.with_role(Role.PARAMETER)}
-        first = matrix.name in fixed  # it doesn't change while a pass runs
-        self.nodes = [*self.nodes, *before] if first else [*before, *self.nodes]
+        early = matrix.name in fixed  # it doesn't change while a pass runs
+        self.nodes = [*self.nodes, *before] if early else [*before, *self.nodes]
         return turned
 
     def scattered(self, into: Matrix, expr: Scatter, because: str) -> None:
@@ -537,7 +537,11 @@ class Workshop:
         pairs: list[tuple[Expr, Expr]] = [(whole, body)]
         for letter in few:
             count = int(self.dims[letter])
-            pairs = [(at(a, letter, k), at(b, letter, k)) for a, b in pairs for k in range(count)]
+            pairs = [
+                (at(target, letter, k, self.dims), at(value, letter, k, self.dims))
+                for target, value in pairs
+                for k in range(count)
+            ]
         for target, value in pairs:
             gain = partial(gain_in, cast(Lookup, target), because)
             self.nodes += self.nested(axes, 0, value, gain)
@@ -628,7 +632,7 @@ def gain_in(target: Lookup, because: str, value: Expr) -> tuple[Node, ...]:
     return (Gain("sum", target, value, because),)
 
 
-def at(expr: Expr, letter: str, value: int) -> Expr:
+def at(expr: Expr, letter: str, value: int, dims: Mapping[str, Dim]) -> Expr:
     """Return an expression where a letter has one value."""
     match expr:
         case Position(axis) if axis == letter:
@@ -637,16 +641,18 @@ def at(expr: Expr, letter: str, value: int) -> Expr:
             places = tuple(
                 Affine(value, ()) if axis == letter else Affine(0, ((axis, 1),)) for axis in axes
             )
-            return Lookup(name, places, ())
+            sizes = tuple((axis, dims[axis]) for axis in axes if axis != letter)
+            return Lookup(name, places, sizes)
         case Lookup(name, _, sizes) | Split(name, _, sizes) if letter in expr.axes:
             moved = tuple(placed(place, letter, value) for place in places_of(expr))
             return Lookup(name, moved, tuple(pair for pair in sizes if pair[0] != letter))
         case Apply(function, args):
-            return Apply(function, tuple(at(arg, letter, value) for arg in args))
+            return Apply(function, tuple(at(arg, letter, value, dims) for arg in args))
         case Reduce(function, body, over):
-            return Reduce(function, at(body, letter, value), over)
+            return Reduce(function, at(body, letter, value, dims), over)
         case Contract(left, right, over):
-            return Contract(at(left, letter, value), at(right, letter, value), over)
+            first, second = (at(side, letter, value, dims) for side in (left, right))
+            return Contract(first, second, over)
     return expr
 
 
@@ -1010,14 +1016,16 @@ class Finishing:
         made: list[Node] = []
         mentions = [names_in(node) for node in nodes]
         for place, node in enumerate(nodes):
-            if isinstance(node, Loop):
-                elsewhere = {n for k, names in enumerate(mentions) if k != place for n in names}
-                node, found = self.with_own(node, mentions[place] - elsewhere)
-                own += found
-                node = self.in_parts(node)
-            made.append(node)
-            if isinstance(node, Parts):
-                made += [self.added_up(name, parts) for name, parts in node.sums]
+            if not isinstance(node, Loop):
+                made.append(node)
+                continue
+            elsewhere = {n for k, names in enumerate(mentions) if k != place for n in names}
+            loop, found = self.with_own(node, mentions[place] - elsewhere)
+            own += found
+            done = self.in_parts(loop)
+            made.append(done)
+            if isinstance(done, Parts):
+                made += [self.added_up(name, parts) for name, parts in done.sums]
         names = {tensor.name for tensor in own}
         scratch = tuple(t for t in self.work.scratch.values() if t.name not in names)
         return Nests(tuple(made), scratch, tuple(own))

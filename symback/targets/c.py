@@ -73,10 +73,10 @@ KEYWORDS = """
     unsigned void volatile while _Bool _Complex _Imaginary asm typeof true false bool
 """
 OWN = """
-    cache corner cube dots fourth gemm grads idx larger log_sigmoid memcpy params product ptrdiff_t real side sigmoid
-    sign size_t smaller softplus square state turn isfinite INFINITY NAN NULL HUGE_VAL HUGE_VALF
-    HUGE_VALL EOF R B SIMD PARALLEL PRAGMA PARAMETERS LANES TILE ROWS SIZED BLAS COUNT BATCH main linux
-    unix
+    cache corner cube dots fourth gemm grads idx larger log_sigmoid memcpy params product ptrdiff_t
+    real side sigmoid sign size_t smaller softplus square state turn isfinite INFINITY NAN NULL
+    HUGE_VAL HUGE_VALF HUGE_VALL EOF R B SIMD PARALLEL PRAGMA PARAMETERS LANES TILE ROWS SIZED BLAS
+    COUNT BATCH main linux unix
 """
 MATH = {
     *("exp", "log", "log1p", "expm1", "sqrt", "floor", "sinh", "cosh", "tanh"),
@@ -661,8 +661,9 @@ def reshaped(program: Program) -> dict[str, str]:
     owners: dict[str, str] = {}
     for statement in (*program.forward, *program.loss, *program.backward):
         target, value = statement.target, statement.value
-        alike = isinstance(value, Matrix) and value.axes == target.axes
-        if not (alike and (isinstance(target, Split) or isinstance(value, Split))):
+        if not isinstance(value, Matrix) or value.axes != target.axes:
+            continue
+        if not (isinstance(target, Split) or isinstance(value, Split)):
             continue
         if target.name in kept - fixed and value.name in kept - fixed and not statement.loop:
             owners[target.name] = owners.get(value.name, value.name)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -85,7 +86,7 @@ class Net:
 
 def dense(sizes: tuple[int, ...], batch: int, activation: str, loss: str) -> Net:
     """Return a network of dense layers, trained by Adam."""
-    pairs = list(zip(sizes, sizes[1:], strict=False))
+    pairs = list(pairwise(sizes))
     shapes: dict[str, tuple[int, ...]] = {}
     for k, (a, b) in enumerate(pairs, 1):
         shapes |= {f"f{k}.weight": (b, a), f"f{k}.bias": (b,)}
@@ -129,9 +130,12 @@ CONV = Net(
         {"f3": {"dense": 10}},
     ),
     shapes={
-        **{"c1.weight": (8, 1, 3, 3), "c1.bias": (8,)},
-        **{"c2.weight": (16, 8, 3, 3), "c2.bias": (16,)},
-        **{"f3.weight": (10, 16 * 28 * 28), "f3.bias": (10,)},
+        "c1.weight": (8, 1, 3, 3),
+        "c1.bias": (8,),
+        "c2.weight": (16, 8, 3, 3),
+        "c2.bias": (16,),
+        "f3.weight": (10, 16 * 28 * 28),
+        "f3.bias": (10,),
     },
     products=(
         Product(64, 8, 9, 28 * 28, down=False),
@@ -157,11 +161,16 @@ LENET = Net(
         {"f7": {"dense": 10}},
     ),
     shapes={
-        **{"c1.weight": (6, 1, 5, 5), "c1.bias": (6,)},
-        **{"c3.weight": (16, 6, 5, 5), "c3.bias": (16,)},
-        **{"f5.weight": (120, 400), "f5.bias": (120,)},
-        **{"f6.weight": (84, 120), "f6.bias": (84,)},
-        **{"f7.weight": (10, 84), "f7.bias": (10,)},
+        "c1.weight": (6, 1, 5, 5),
+        "c1.bias": (6,),
+        "c3.weight": (16, 6, 5, 5),
+        "c3.bias": (16,),
+        "f5.weight": (120, 400),
+        "f5.bias": (120,),
+        "f6.weight": (84, 120),
+        "f6.bias": (84,),
+        "f7.weight": (10, 84),
+        "f7.bias": (10,),
     },
     products=(
         Product(64, 6, 25, 28 * 28, down=False),
@@ -178,9 +187,12 @@ LSTM = Net(
     wanted=(),
     layers=({"rnn": {"lstm": 128}}, {"last": {"last_step": {}}}, {"out": {"dense": 10}}),
     shapes={
-        **{"rnn.weight_ih_l0": (512, 28), "rnn.weight_hh_l0": (512, 128)},
-        **{"rnn.bias_ih_l0": (512,), "rnn.bias_hh_l0": (512,)},
-        **{"out.weight": (10, 128), "out.bias": (10,)},
+        "rnn.weight_ih_l0": (512, 28),
+        "rnn.weight_hh_l0": (512, 128),
+        "rnn.bias_ih_l0": (512,),
+        "rnn.bias_hh_l0": (512,),
+        "out.weight": (10, 128),
+        "out.bias": (10,),
     },
     products=(
         Product(1, 64 * 28, 28, 512, down=False),
@@ -205,12 +217,18 @@ BLOCK = Net(
         {"r2": {"add": {}, "from": ["f2", "r1"]}},
     ),
     shapes={
-        **{"n1.weight": (128,), "n1.bias": (128,)},
-        **{"attention.in_proj_weight": (384, 128), "attention.in_proj_bias": (384,)},
-        **{"attention.out_proj.weight": (128, 128), "attention.out_proj.bias": (128,)},
-        **{"n2.weight": (128,), "n2.bias": (128,)},
-        **{"f1.weight": (512, 128), "f1.bias": (512,)},
-        **{"f2.weight": (128, 512), "f2.bias": (128,)},
+        "n1.weight": (128,),
+        "n1.bias": (128,),
+        "attention.in_proj_weight": (384, 128),
+        "attention.in_proj_bias": (384,),
+        "attention.out_proj.weight": (128, 128),
+        "attention.out_proj.bias": (128,),
+        "n2.weight": (128,),
+        "n2.bias": (128,),
+        "f1.weight": (512, 128),
+        "f1.bias": (512,),
+        "f2.weight": (128, 512),
+        "f2.bias": (128,),
     },
     products=(
         Product(1, 512, 128, 384),

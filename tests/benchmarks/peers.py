@@ -67,8 +67,8 @@ def floor(net: Net) -> Step:
     layers = []
     for part in net.products:
         shapes = ((part.rows, part.inner), (part.columns, part.inner), (part.rows, part.columns))
-        ready = [np.ones(shape, np.float32) for shape in shapes]
-        layers.append((part, *ready, *(np.empty_like(array) for array in ready[:2])))
+        left, right, product = (np.ones(shape, np.float32) for shape in shapes)
+        layers.append((part, left, right, product, np.empty_like(left), np.empty_like(right)))
     w, g, m, v = (np.ones(net.parameters, np.float32) for _ in range(4))
     adam = net.rule == "adam"
 

@@ -113,7 +113,7 @@ class Block(Module):
         return self.f2(functional.gelu(self.f1(self.n2(r)))) + r
 
 
-MODULES: dict[str, Callable[[], Module]] = {
+MODULES: dict[str, Callable[[], Any]] = {
     "conv": Conv,
     "lenet": LeNet,
     "lstm": LSTM,
