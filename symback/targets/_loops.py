@@ -51,7 +51,7 @@ GAINED = 1 << 15  # numbers up to which such sums are worth an array for each pa
 NEAR = 1 << 18  # numbers that a round's own arrays may hold together: they stay in the cache
 THREADS = 1 << 18  # rounds of a loop from which on several threads are worth starting
 Access = Read | Split | Slice | Lookup
-Matrix = Read | Split
+Strided = Read | Split
 Leaf = (Read, Split, Slice, Lookup)
 
 
@@ -91,7 +91,7 @@ class Start:
     """A local number, or an array, before anything is gained: 0 for a sum."""
 
     function: str
-    target: Matrix
+    target: Strided
     size: tuple[Dim, ...] = ()
 
 
@@ -102,9 +102,9 @@ class Product:
     `more`: it is added to what the target holds. `blas`: large enough for a library.
     """
 
-    target: "Matrix"
-    left: "Matrix"
-    right: "Matrix"
+    target: "Strided"
+    left: "Strided"
+    right: "Strided"
     rows: tuple[str, ...]
     over: tuple[str, ...]
     columns: tuple[str, ...]
@@ -211,7 +211,7 @@ class Workshop:
     scratch: dict[str, Tensor] = field(default_factory=dict)
     dims: dict[str, Dim] = field(default_factory=dict)  # each letter's range in the statement
     bound: str = ""  # the letter of the recurrence that is being written
-    matrices: dict[tuple[Expr, tuple[str, ...]], Matrix] = field(default_factory=dict)
+    matrices: dict[tuple[Expr, tuple[str, ...]], Strided] = field(default_factory=dict)
 
     def recur(self, statements: Sequence[Statement], letter: str, step: int) -> None:
         """Write a recurrence: one loop over the letter, in which all statements are computed."""
@@ -297,9 +297,9 @@ class Workshop:
 
         The first of them that has all of the target's letters is left in the target itself.
         """
-        room = [target] if isinstance(target, Matrix) and self.is_real(target) else []
+        room = [target] if isinstance(target, Strided) and self.is_real(target) else []
 
-        def put(part: Expr, write: Callable[[Any], None]) -> Matrix:
+        def put(part: Expr, write: Callable[[Any], None]) -> Strided:
             fits = room and (isinstance(room[0], Read) or not isinstance(part, Scatter))
             if fits and set(part.axes) == set(axes):
                 into = room.pop()
@@ -318,7 +318,7 @@ class Workshop:
                     rows, _, columns = roles(part)
                     if rows and columns and is_plain(part):
 
-                        def write(into: Matrix) -> None:
+                        def write(into: Strided) -> None:
                             said = f"{printing.formula(into)} = {printing.formula(part)}"
                             self.product(into, left, right, over, because if part == expr else said)
 
@@ -403,16 +403,16 @@ class Workshop:
         windows = [p for p in places if isinstance(p, Affine) and len(p.terms) > 1]
         return isinstance(size, int) and size <= FEW and any(letter in p.axes for p in windows)
 
-    def is_real(self, target: Matrix) -> bool:
+    def is_real(self, target: Strided) -> bool:
         """Tell whether an array can hold part of a value: not if it holds labels."""
         tensors = {t.name: t for t in (*self.program.tensors, *self.scratch.values())}
         found = tensors.get(target.name)
         return found is not None and found.classes is None
 
-    def matrix(self, expr: Expr, axes: tuple[str, ...]) -> Matrix:
+    def matrix(self, expr: Expr, axes: tuple[str, ...]) -> Strided:
         """Return an operand of a product as an array; one that is computed has these axes."""
         holds_labels = isinstance(expr, Read) and not self.is_real(expr)
-        if isinstance(expr, Matrix) and len(set(expr.axes)) == len(expr.axes) and not holds_labels:
+        if isinstance(expr, Strided) and len(set(expr.axes)) == len(expr.axes) and not holds_labels:
             return expr
         if (expr, axes) not in self.matrices:
             wanted, made = "", expr
@@ -456,7 +456,7 @@ class Workshop:
         return Lookup(whole.name, tuple(p for p in inner if p.terms), expr.sizes)
 
     def product(
-        self, into: Matrix, first: Expr, second: Expr, over: tuple[str, ...], because: str
+        self, into: Strided, first: Expr, second: Expr, over: tuple[str, ...], because: str
     ) -> None:
         """Write a product of matrices, in loops over the letters that no matrix can hold."""
         rows, _, columns = roles(Contract(first, second, over))
@@ -498,7 +498,7 @@ class Workshop:
             node = Loop(letter, self.dims[letter], (node,))
         self.nodes.append(node)
 
-    def is_once(self, matrix: Matrix, letters: tuple[str, ...]) -> bool:
+    def is_once(self, matrix: Strided, letters: tuple[str, ...]) -> bool:
         """Tell whether a matrix has these letters alone, and none of the examples'."""
         known = all(isinstance(self.dims[axis], int) for axis in matrix.axes)
         return known and set(matrix.axes) <= set(letters) and self.bound not in matrix.axes
@@ -507,7 +507,7 @@ class Workshop:
         """Return how many values letters have together, in a batch of the usual size."""
         return prod(d if isinstance(d := self.dims[a], int) else self.rows for a in letters)
 
-    def turned(self, matrix: Matrix, first: tuple[str, ...], last: tuple[str, ...]) -> Read:
+    def turned(self, matrix: Strided, first: tuple[str, ...], last: tuple[str, ...]) -> Read:
         """Return a copy of a matrix whose rows are along other letters: Wᵀ."""
         outer = tuple(axis for axis in matrix.axes if axis not in {*first, *last})
         axes = (*outer, *first, *last)
@@ -523,7 +523,7 @@ class Workshop:
         self.nodes = [*self.nodes, *before] if early else [*before, *self.nodes]
         return turned
 
-    def scattered(self, into: Matrix, expr: Scatter, because: str) -> None:
+    def scattered(self, into: Strided, expr: Scatter, because: str) -> None:
         """Write values added up at computed places."""
         axes = merged(natural(expr.body), *(place.axes for place in expr.places))
         body = self.taken_out(expr.body, None, axes, "")
@@ -546,7 +546,7 @@ class Workshop:
             gain = partial(gain_in, cast(Lookup, target), because)
             self.nodes += self.nested(axes, 0, value, gain)
 
-    def gained(self, into: Matrix, expr: Reduce, because: str) -> None:
+    def gained(self, into: Strided, expr: Reduce, because: str) -> None:
         """Write a reduction that adds up in the target, in the order of what it reads."""
         order = natural(expr.body)
         outer = tuple(axis for axis in order if axis in expr.over)
@@ -706,7 +706,7 @@ def split_windows(
     Windows are written row by row as they are read: where what runs along a row is summed, in the
     order of the other matrix, it stays behind all other letters.
     """
-    if not (isinstance(second, Lookup) and isinstance(first, Matrix)):
+    if not (isinstance(second, Lookup) and isinstance(first, Strided)):
         return over, ()
     last = second.places[-1]
     along = together_in(ordered(over, first.axes), first)
@@ -717,7 +717,7 @@ def split_windows(
     return tuple(letter for letter in over if letter not in along), along
 
 
-def together_in(letters: tuple[str, ...], *arrays: Matrix) -> tuple[str, ...]:
+def together_in(letters: tuple[str, ...], *arrays: Strided) -> tuple[str, ...]:
     """Return the last letters that stand next to each other, in this order, in all arrays."""
     for start in range(len(letters)):
         part = letters[start:]
@@ -829,7 +829,7 @@ def shares(loop: Loop, known: Known) -> frozenset[str] | None:
     others = [(node, a) for node, a in writes if is_own(a, loop.letter) and a.name in names]
     read = {value.name for node in nodes for value in values_of(node) if isinstance(value, Leaf)}
     sizes = [size_of(known.shapes.get(name, ("",))) for name in names]
-    sums = all(is_sum(node) and isinstance(access, Matrix) for node, access in shared_)
+    sums = all(is_sum(node) and isinstance(access, Strided) for node, access in shared_)
     if names and (not sums or others or names & read or isinstance(loop.size, int)):
         return None
     return names if all(sizes) and sum(sizes) <= GAINED else None

@@ -46,7 +46,6 @@ from symback.targets._loops import (
     Gain,
     Known,
     Loop,
-    Matrix,
     Nests,
     Node,
     Own,
@@ -54,6 +53,7 @@ from symback.targets._loops import (
     Product,
     Put,
     Start,
+    Strided,
     inside,
     is_parallel,
     nests,
@@ -575,12 +575,12 @@ def times(dims: Sequence[Dim]) -> str:
     return " * ".join([*others, *([str(known)] if known != 1 or not others else [])])
 
 
-def pointer(access: Matrix, node: Product, scope: Scope) -> str:
+def pointer(access: Strided, node: Product, scope: Scope) -> str:
     """Return where a matrix begins: at the letters bound around it, and at 0 of its own."""
     return start(access, {*node.rows, *node.over, *node.columns}, scope)
 
 
-def start(access: Matrix, own: set[str], scope: Scope) -> str:
+def start(access: Strided, own: set[str], scope: Scope) -> str:
     """Return where the part of an array begins that some letters run over."""
     tensor = scope.arrays[access.name]
     name = scope.name(access.name)
@@ -597,14 +597,14 @@ def start(access: Matrix, own: set[str], scope: Scope) -> str:
     return f"&{name}{indexed(places, tensor.shape)}"
 
 
-def seen(access: Matrix, scope: Scope) -> tuple[Dim, ...]:
+def seen(access: Strided, scope: Scope) -> tuple[Dim, ...]:
     """Return the sizes of an array along each letter, with its joined axes taken apart."""
     if isinstance(access, Split):
         return tuple(dict(access.sizes)[axis] for axis in access.axes)
     return scope.arrays[access.name].shape
 
 
-def stride(access: Matrix, letters: tuple[str, ...], scope: Scope) -> str:
+def stride(access: Strided, letters: tuple[str, ...], scope: Scope) -> str:
     """Return how far apart two neighbours along the letters, the last of them, stand."""
     shape = seen(access, scope)
     return times(shape[access.axes.index(letters[-1]) + 1 :]) if letters else "0"
@@ -661,7 +661,7 @@ def reshaped(program: Program) -> dict[str, str]:
     owners: dict[str, str] = {}
     for statement in (*program.forward, *program.loss, *program.backward):
         target, value = statement.target, statement.value
-        if not isinstance(value, Matrix) or value.axes != target.axes:
+        if not isinstance(value, Strided) or value.axes != target.axes:
             continue
         if not (isinstance(target, Split) or isinstance(value, Split)):
             continue

@@ -8,8 +8,6 @@ from torch.nn import functional
 
 from .nets import RATE, Net
 
-Module = torch.nn.Module
-
 
 def step_of(net: Net, compiled: bool) -> Callable[[], float]:
     """Return a training step, forward and backward compiled by torch.compile if that is wanted."""
@@ -47,7 +45,7 @@ def module(net: Net) -> Any:
     return Dense(net) if net.sizes else MODULES[net.model]()
 
 
-class Dense(Module):
+class Dense(torch.nn.Module):
     def __init__(self, net: Net) -> None:
         super().__init__()
         self.bend = torch.tanh if net.activation == "tanh" else torch.relu
@@ -62,7 +60,7 @@ class Dense(Module):
         return x
 
 
-class Conv(Module):
+class Conv(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.c1 = torch.nn.Conv2d(1, 8, 3, padding=1)
@@ -73,7 +71,7 @@ class Conv(Module):
         return self.f3(torch.relu(self.c2(torch.relu(self.c1(x)))).flatten(1))
 
 
-class LeNet(Module):
+class LeNet(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.c1 = torch.nn.Conv2d(1, 6, 5, padding=2)
@@ -88,7 +86,7 @@ class LeNet(Module):
         return self.f7(torch.relu(self.f6(torch.relu(self.f5(x)))))
 
 
-class LSTM(Module):
+class LSTM(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.rnn = torch.nn.LSTM(28, 128, batch_first=True)
@@ -98,7 +96,7 @@ class LSTM(Module):
         return self.out(self.rnn(x)[0][:, -1])
 
 
-class Block(Module):
+class Block(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.n1 = torch.nn.LayerNorm(128)
