@@ -10,6 +10,7 @@ from symback.passes.products import ordered_products
 from symback.passes.regrouping import regrouped
 from symback.passes.sharing import shared
 from symback.passes.storage import stored
+from symback.passes.windowing import windowed
 from symback.program import Program
 
 __all__ = [
@@ -24,11 +25,13 @@ __all__ = [
     "regrouped",
     "shared",
     "stored",
+    "windowed",
 ]
 
 PASSES: tuple[Callable[[Program], Program], ...] = (
     regrouped,
     ordered_products,
+    windowed,
     shared,
     folded,
     buffers,

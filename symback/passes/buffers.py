@@ -27,6 +27,7 @@ from symback.program import (
     Tensor,
 )
 
+LONG = 512  # numbers side by side, from which on NumPy repeats a smaller array as fast as a copy
 SHORT = 32  # columns: below, NumPy's own loop over a row costs more than turning the array
 COMMUTATIVE = {"add", "multiply", "maximum", "minimum"}
 
@@ -204,10 +205,22 @@ class Workspace:
             return operand
         if self.is_labels(operand) or not set(into.axes) <= self.dims.keys():
             return operand
+        if self.run(operand, into) >= LONG:
+            return operand
         wide = self.scratch(into.axes)
         self.put(wide, operand)
         self.release(operand)
         return wide
+
+    def run(self, operand: Read, into: Read) -> int:
+        """Return how many numbers of `into` stand side by side with one, or as many, of these."""
+        letters = list(into.axes)
+        there = letters[-1] in operand.axes
+        count = 1
+        while letters and (letters[-1] in operand.axes) == there:
+            dim = self.dims[letters.pop()]
+            count *= dim if isinstance(dim, int) else 1
+        return count
 
     def is_labels(self, operand: Read) -> bool:
         return any(t.name == operand.name and t.classes is not None for t in self.program.tensors)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 from symback.passes.names import all_names
+from symback.places import digits
 from symback.printing import formula, ranges
 from symback.program import (
     Affine,
@@ -205,20 +206,3 @@ def shifted(joined: Split, name: str) -> tuple[Split, ...]:
     letters = {letter: str(k) for k, letter in enumerate(joined.axes)}
     groups = tuple(tuple(letters[a] for a in group) for group in joined.groups)
     return (Split(name, groups, tuple((letters[a], d) for a, d in joined.sizes if a in letters)),)
-
-
-def digits(place: Affine | Read, sizes: dict[str, Dim], dim: Dim) -> tuple[str, ...]:
-    """Return the letters that count an axis's places as digits do, the last the fastest."""
-    if isinstance(place, Read) or place.offset or not place.terms:
-        return ()
-    if len(place.terms) == 1:
-        [(letter, step)] = place.terms
-        return (letter,) if step == 1 and sizes.get(letter) == dim else ()
-    terms = sorted(place.terms, key=lambda term: -term[1])
-    step = 1
-    for letter, coefficient in reversed(terms):
-        count = sizes.get(letter)
-        if coefficient != step or not isinstance(count, int):
-            return ()
-        step *= count
-    return tuple(letter for letter, _ in terms) if step == dim else ()

@@ -69,7 +69,8 @@ def viewed(step: Statement) -> Iterator[str]:
 
 def movable(buffer: Tensor) -> bool:
     """Tell whether a buffer is written anew at each pass, and more than a number."""
-    return buffer.role is not Role.CONSTANT and bool(buffer.shape)
+    kept = buffer.role is Role.CONSTANT or buffer.draw is not None  # margins stay zero
+    return not kept and bool(buffer.shape)
 
 
 def follows(

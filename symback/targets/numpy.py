@@ -314,6 +314,8 @@ def in_place(target: Read, value: Expr, scope: Scope) -> str:
             return f"{reduced(value, scope).text[:-1]}, out={name})"
         case Concatenate():
             return f"{joined(value, axes, scope).text[:-1]}, out={name})"
+        case Lookup() if (tensor := scope.tensors.get(name)) and tensor.draw is not None:
+            return within_margins(target, value, scope)
         case Apply():
             return f"{name}[...] = {spread(shown(value, axes, scope), axes).text}"
     return f"{name}[...] = {operand(value, axes, axes, scope).text}"
@@ -331,11 +333,70 @@ def product_into(target: Read, value: Contract, scope: Scope) -> str:
         if found:
             return f"np.matmul({found[0].text}, {found[1].text}, out={name})"
     for left, right in (sides, sides[::-1]):
-        text = joined_product(left, right, over, target, scope) if plain else None
-        if text is not None:
-            return text
+        for made in (joined_product, batched_product):
+            text = made(left, right, over, target, scope) if plain else None
+            if text is not None:
+                return text
     letters = einsum_letters([side.axes for side in sides], axes)
     return f"np.einsum({letters}, {sides[0].text}, {sides[1].text}, out={name})"
+
+
+def within_margins(target: Read, value: Lookup, scope: Scope) -> str:
+    """Return the assignment of an array to the inside of one that has margins of zeros."""
+    into, source = [], []
+    dims = zip(value.places, scope.tensors[value.name].shape, strict=True)
+    sizes = dict(value.sizes)
+    for place, dim in dims:
+        assert isinstance(place, Affine)
+        [(letter, _)] = place.terms
+        size = sizes[letter]
+        if place.offset == 0 and size == dim:
+            into.append(":")
+            source.append(":")
+            continue
+        first = max(0, -place.offset)
+        last = min(int(size), int(dim) - place.offset)
+        into.append(f"{first}:{last}")
+        whole = first + place.offset == 0 and last + place.offset == dim
+        source.append(":" if whole else f"{first + place.offset}:{last + place.offset}")
+    return f"{target.name}{index(into)} = {value.name}{index(source)}"
+
+
+def batched_product(
+    left: Array, right: Array, over: tuple[str, ...], target: Read, scope: Scope
+) -> str | None:
+    """Return a product for each value of the first axes, the others joined; None elsewhere."""
+    letters = list(target.axes)
+    groups_: list[tuple[str, ...]] = []
+    for one, other in ((right, left), (left, right)):  # columns, then rows
+        end: list[str] = []
+        while letters and letters[-1] in one.axes and letters[-1] not in other.axes:
+            end.insert(0, letters.pop())
+        groups_.append(tuple(end))
+    (columns, rows), batch = groups_, tuple(letters)
+    if not rows or not columns:
+        return None
+    matrices = []
+    for side, own, swapped in ((left, rows, False), (right, columns, True)):
+        before = tuple(a for a in batch if a in side.axes)
+        if before not in {(), batch}:
+            return None
+        groups = (over, own) if swapped else (own, over)
+        for pair in (groups, groups[::-1]):
+            if side.axes == before + pair[0] + pair[1]:
+                joined = tuple(grouped(group, scope) for group in (*((a,) for a in before), *pair))
+                text = side.at(Level.ATOM)
+                if max(map(len, pair)) > 1:
+                    text = postfix(side, f".reshape({shape_arguments(joined)})")
+                matrices.append(text + (".swapaxes(-1, -2)" if pair != groups else ""))
+                break
+        else:
+            return None
+    dims = tuple(grouped(group, scope) for group in (*((a,) for a in batch), rows, columns))
+    into = target.name
+    if max(len(rows), len(columns)) > 1:
+        into = f"{into}.reshape({shape_arguments(dims)})"
+    return f"np.matmul({matrices[0]}, {matrices[1]}, out={into})"
 
 
 def joined_product(
@@ -558,6 +619,8 @@ def looked_up(expr: Lookup, scope: Scope) -> Array:
         at = [place.name if isinstance(place, Read) else ":" for place in places]
         axes = merged(*(place.axes for place in places))
         return Array(f"{expr.name}{index(at)}", Level.ATOM, axes, kind)
+    if (parts := stepped(expr, scope.tensors[expr.name].shape)) is not None:
+        return Array(f"{expr.name}{index(parts)}", Level.ATOM, expr.axes, kind)
     if not labels and are_windows(places):
         fixed = "".join(", 0" if not place.axes else ", :" for place in places)
         kept = f"[{fixed.rstrip(', :').removeprefix(', ')}]" if ", 0" in fixed else ""
@@ -566,6 +629,32 @@ def looked_up(expr: Lookup, scope: Scope) -> Array:
         return Array(text, Level.ATOM, expr.axes, kind)
     at = [element_place(place, expr.axes, scope) for place in places]
     return Array(f"taken({expr.name}, {', '.join(at)})", Level.ATOM, expr.axes, kind)
+
+
+def stepped(expr: Lookup, shape: Sequence[Dim]) -> list[str] | None:
+    """Return the slices that read an array in steps, 1::2; None where places are more than that."""
+    sizes = dict(expr.sizes)
+    letters = [axis for place in expr.places for axis in place.axes]
+    parts = []
+    for place, dim in zip(expr.places, shape, strict=True):
+        if not isinstance(place, Affine) or len(place.terms) > 1 or len({*letters}) < len(letters):
+            return None
+        if (
+            place.terms
+            and place == Affine(0, ((place.axes[0], 1),))
+            and sizes[place.axes[0]] == dim
+        ):
+            parts.append(":")
+            continue
+        if isinstance(dim, str):
+            return None
+        first, last = place.reach(sizes)
+        step = place.terms[0][1] if place.terms else 1
+        if first < 0 or last >= dim or step < 1:
+            return None
+        text = f"{place.offset}:{last + 1}" + (f":{step}" if step > 1 else "")
+        parts.append(text if place.terms else str(place.offset))
+    return parts
 
 
 def scattered(expr: Scatter, scope: Scope) -> Array:

@@ -29,7 +29,8 @@ def main() -> None:
     each = time.perf_counter() - begun
     say(losses=losses, build=built)
     for line in sys.stdin:
-        count = max(1, min(10_000, int(float(line) / each)))
+        count = max(3, min(10_000, int(float(line) / each)))
+        step()  # caches, and threads, as they are in the middle of training
         begun = time.perf_counter()
         for _ in range(count):
             step()
