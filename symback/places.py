@@ -5,6 +5,7 @@ from functools import reduce
 from math import prod
 from typing import cast
 
+from symback.printing import walk
 from symback.program import (
     Affine,
     Apply,
@@ -54,6 +55,17 @@ def places_of(access: Lookup | Split) -> tuple[Affine | Read, ...]:
         steps = [prod(int(sizes[a]) for a in group[k + 1 :]) for k in range(len(group))]
         found.append(Affine(0, tuple(zip(group, steps, strict=True))))
     return tuple(found)
+
+
+def within_windows(letter: str, *parts: Expr | Affine) -> bool:
+    """Tell whether a letter runs within windows, and picks no label."""
+    nodes = [n for part in parts if not isinstance(part, Affine) for n in walk(part)]
+    places: list[Affine | Read] = [part for part in parts if isinstance(part, Affine)]
+    places += [p for n in nodes if isinstance(n, Lookup | Split) for p in places_of(n)]
+    mine = [place for place in places if letter in place.axes]
+    return all(isinstance(place, Affine) for place in mine) and any(
+        isinstance(place, Affine) and len(place.terms) > 1 for place in mine
+    )
 
 
 def placed(place: Affine | Read, letter: str, value: int) -> Affine | Read:

@@ -7,7 +7,6 @@ from symback.passes.buffers import buffers
 from symback.passes.folding import folded
 from symback.passes.hoisting import hoisted
 from symback.passes.products import ordered_products
-from symback.passes.regrouping import regrouped
 from symback.passes.sharing import shared
 from symback.passes.storage import stored
 from symback.passes.windowing import windowed
@@ -22,14 +21,12 @@ __all__ = [
     "hoisted",
     "looped",
     "ordered_products",
-    "regrouped",
     "shared",
     "stored",
     "windowed",
 ]
 
 PASSES: tuple[Callable[[Program], Program], ...] = (
-    regrouped,
     ordered_products,
     windowed,
     shared,
@@ -38,7 +35,7 @@ PASSES: tuple[Callable[[Program], Program], ...] = (
     hoisted,
     stored,
 )
-LOOPS: tuple[Callable[[Program], Program], ...] = (regrouped, ordered_products)
+LOOPS: tuple[Callable[[Program], Program], ...] = (ordered_products,)
 
 
 def fast(program: Program) -> Program:

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from symback.passes.names import all_names
-from symback.places import at, digits, places_of, written_out
-from symback.printing import formula, ranges, walk
+from symback.places import at, digits, within_windows, written_out
+from symback.printing import formula, ranges
 from symback.program import (
     Affine,
     Apply,
@@ -98,14 +98,7 @@ class Windowing:
     def is_few(self, letter: str, body: Expr) -> bool:
         """Tell whether a letter runs over a few places within windows."""
         size = self.dims.get(letter, "")
-        places = [
-            place
-            for node in walk(body)
-            if isinstance(node, Lookup | Split)
-            for place in places_of(node)
-            if len(place.axes) > 1
-        ]
-        return isinstance(size, int) and size <= FEW and any(letter in p.axes for p in places)
+        return isinstance(size, int) and size <= FEW and within_windows(letter, body)
 
     # ------------------------------------------------------------ products with windows
 

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from symback import printing
 from symback.errors import Mistake, UserError
-from symback.places import at, places_of, written_out
+from symback.places import at, within_windows, written_out
 from symback.printing import COMPARISONS, natural, ordered, walk
 from symback.program import (
     Affine,
@@ -398,11 +398,7 @@ class Workshop:
     def is_few(self, letter: str, *parts: Expr | Affine) -> bool:
         """Tell whether a letter runs over a few places of a window."""
         size = self.dims.get(letter, "")
-        nodes = [n for part in parts if not isinstance(part, Affine) for n in walk(part)]
-        places: list[Affine | Read] = [part for part in parts if isinstance(part, Affine)]
-        places += [p for n in nodes if isinstance(n, Lookup | Split) for p in places_of(n)]
-        windows = [p for p in places if isinstance(p, Affine) and len(p.terms) > 1]
-        return isinstance(size, int) and size <= FEW and any(letter in p.axes for p in windows)
+        return isinstance(size, int) and size <= FEW and within_windows(letter, *parts)
 
     def is_real(self, target: Strided) -> bool:
         """Tell whether an array can hold part of a value: not if it holds labels."""
@@ -989,7 +985,7 @@ class Finishing:
         room, found = NEAR, []
         for name, tensor in self.passing().items():
             rest = size_of(tensor.shape[1:])
-            if name not in names or not 0 < rest <= room or loop.serial:
+            if name not in names or not 0 < rest <= room or loop.serial or len(tensor.shape) < 2:
                 continue
             accesses = [
                 access
