@@ -210,6 +210,11 @@ def delta(i: Expr, j: Expr) -> Expr:
     return fn.Delta(i, j)
 
 
+def compared(kronecker: Expr) -> Expr:
+    """Return a delta as the comparison [i = j], a number behind the letter."""
+    return fn.eq(*sorted(kronecker.args, key=lambda part: (bool(part.is_Integer), str(part))))
+
+
 def holds_delta(expr: Expr) -> bool:
     """Say whether a Kronecker delta stands anywhere in the expression."""
     return bool(expr.has(fn.Delta))
@@ -311,7 +316,7 @@ def _collapsed(parts: list[Expr], bound: tuple[Index, ...], incoming: Expr | Non
         waiting = [part for part in left if isinstance(part, fn.Delta)]
     for delta in waiting:
         if not indices(delta) & set(running):
-            left[left.index(delta)] = fn.eq(*sorted(delta.args, key=str))
+            left[left.index(delta)] = compared(delta)
     return summed(left, running)
 
 
@@ -380,7 +385,7 @@ def places_of(total: Expr) -> tuple[dict[Index, Expr], list[Expr]]:
             if isinstance(at, Index) and at not in total.bound and at not in places:
                 places[at] = place
                 continue
-        parts.append(part.xreplace({delta: fn.eq(*delta.args) for delta in deltas(part)}))
+        parts.append(part.xreplace({delta: compared(delta) for delta in deltas(part)}))
     return places, parts
 
 
