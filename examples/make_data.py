@@ -1,7 +1,7 @@
 """Write the examples' data files; `python examples/make_data.py` writes the same bytes again.
 
-linear, chain, xor, moons, addition, own_formula, siren, heat, factors and texts are made here by the
-formulas below, gpt and lstm from the names and the text beside this file, all on the standard
+linear, chain, xor, moons, addition, own_formula, siren, heat, factors and texts are made here by
+the formulas below, gpt and lstm from the names and the text beside this file, all on the standard
 library alone. iris and digits are real: they are copied out of scikit-learn (any version from 0.20
 on), which ships them; DATA.md beside this file names their sources and licences.
 """
@@ -153,7 +153,7 @@ COMMON = "the a and then still while near very now"
 
 
 def heat(count: int = 1200, nu: float = 0.1) -> None:
-    """exp(-νπ²t)·sin(πx), the solution of u_t = ν·u_xx with u = sin(πx) at first and 0 at both ends.
+    """exp(-νπ²t)·sin(πx): what solves u_t = ν·u_xx with u = sin(πx) at first and 0 at both ends.
 
     A quarter of the points lies at t = 0 and a quarter at the ends, where it is `given`.
     """
