@@ -686,6 +686,8 @@ class _Reader:
         around, self.bound = self.bound, {**self.bound, row.name: row, column.name: column}
         body = self.expression(node.args[0])
         self.bound = around
+        if body.has(fn.OfMatrix):  # an inverse has two letters: it can't be read at [i, i]
+            return fn.SumOver(body * fn.eq(row, column), row, column)
         return fn.SumOver(ix.substitute(body, {column: row}), row)
 
     def solve(self, node: ast.Call) -> Expr:
