@@ -13,7 +13,6 @@ from math import prod
 from typing import Any, cast
 
 from symback import printing
-from symback.errors import Mistake, UserError
 from symback.printing import COMPARISONS, natural, ordered, walk
 from symback.program import (
     Affine,
@@ -281,8 +280,7 @@ class Workshop:
                     inside = (*loops[: len(free)], *ordered(over, natural(body)))
                     return replace(part, body=visited(body, inside, top=False))
                 case Matrix(function):
-                    hint = "take `--target numpy` or `--target python`"
-                    raise UserError(Mistake(f"the C target has no `{function}`", hint=hint))
+                    raise NotImplementedError(f"{function} in loops")
                 case Concatenate():
                     return self.array_of_pieces(part)
                 case Scatter():
