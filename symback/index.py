@@ -10,7 +10,9 @@ factors that hold a delta are multiplied out: opening any other, as Σ(x − mea
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from operator import attrgetter
 from string import ascii_lowercase
 
@@ -86,6 +88,20 @@ def affine(expr: Expr) -> tuple[Expr, dict[Index, int]] | None:
         if part is not None:
             return number * part[0], {letter: int(number) * c for letter, c in part[1].items()}
     return None
+
+
+def row_major(terms: Mapping[Index, int], size: Callable[[Index], int]) -> tuple[Index, ...]:
+    """Return the letters of Σ coefficient·letter, slowest first, if it counts 0, 1, 2, … once.
+
+    So does 6·h + 2·i + j, where i takes 3 values and j takes 2. No letters where it doesn't.
+    """
+    order = sorted(terms, key=lambda letter: (-terms[letter], -size(letter), letter.name))
+    step = 1
+    for letter in reversed(order):
+        if terms[letter] != step:
+            return ()
+        step *= size(letter)
+    return tuple(order)
 
 
 # ---------------------------------------------------------------- binding
@@ -387,6 +403,70 @@ def places_of(total: Expr) -> tuple[dict[Index, Expr], list[Expr]]:
                 continue
         parts.append(part.xreplace({delta: compared(delta) for delta in deltas(part)}))
     return places, parts
+
+
+@dataclass(frozen=True, slots=True)
+class Unfolded:
+    """f(u) as g(letters), where u = offset + the letters joined row-major, each value met once."""
+
+    rhs: Expr
+    letters: tuple[Index, ...]
+    offset: int
+    count: int
+
+
+def unfolded(
+    rhs: Expr,
+    u: Index,
+    size: Callable[[Index], int],
+    number: Callable[[Expr], int],
+    along: Callable[[Expr, int], Index | None],
+) -> Unfolded | None:
+    """Undo a sum that has one term for each u: Σ_s z[s, u − 3·s] is z[s, i] at u = 3·s + i.
+
+    Likewise Σ_{s,i} δ(u, 3·s + i)·f(s, i) is f(s, i) there. `number` works a size out, `along`
+    gives a new letter for an axis of an access, None where its length is known at run time only.
+    """
+    around = [part for part in factors(rhs) if not isinstance(part, fn.SumOver)]
+    totals = [part for part in factors(rhs) if isinstance(part, fn.SumOver)]
+    if len(totals) != 1 or u not in indices(totals[0]):
+        return None
+    parts = factors(totals[0].body)
+    for part, place in _places(parts, u, along):
+        found = affine(place)
+        if found is None:
+            continue
+        letters = row_major(found[1], size)
+        new = [x for x in letters if x not in totals[0].bound]
+        count = prod(size(letter) for letter in letters)
+        if not letters or not count or len(new) > isinstance(part, Indexed):
+            continue
+        rest = [x for x in parts if x is not part] if isinstance(part, fn.Delta) else parts
+        left = [letter for letter in totals[0].bound if letter not in letters]
+        inside = [substitute(x, {u: place}) for x in rest]
+        outside = [substitute(x, {u: place}) for x in around]
+        made = product([*outside, summed([f for x in inside for f in factors(x)], left)])
+        return Unfolded(made, letters, number(found[0]), count)
+    return None
+
+
+def _places(
+    parts: list[Expr], u: Index, along: Callable[[Expr, int], Index | None]
+) -> Iterator[tuple[Expr, Expr]]:
+    """Yield what u is, by a delta, or by an access that reads 0 wherever u is something else."""
+    for part in parts:
+        if isinstance(part, fn.Delta) and u in part.args:
+            first, second = part.args
+            yield part, second if first == u else first
+        if isinstance(part, Indexed):
+            for axis, at in enumerate(part.indices):
+                found = None if at == u else affine(at)
+                if found is None or found[1].get(u) != 1:
+                    continue
+                letter = along(part, axis)
+                if letter is not None:
+                    others = (-c * x for x, c in found[1].items() if x != u)
+                    yield part, Add(letter, *others, -found[0])
 
 
 def summed(parts: list[Expr], bound: Iterable[Index]) -> Expr:

@@ -135,6 +135,58 @@ CASES = {
     "hankel": Case(
         "z[n, i, j] = x[n, i + j] * w[i, j]", "nij", {"i": 2, "j": 3}, {"w": (2, 3)}, (4,)
     ),
+    "halves": Case(
+        ["h[n, s, i] = x[n, 3*s + i]", "z[n, i] = h[n, 0, i] * sigmoid(h[n, 1, i]) * w[i]"],
+        "ni",
+        {"s": 2, "i": 3},
+        {"w": (3,)},
+        (6,),
+        given={"s": 2, "i": 3},
+    ),
+    "parts of an axis": Case(
+        [
+            "p[n, j] = w[j] * x[n, j]",
+            "q[n, h, d] = p[n, 3*h + d]",
+            "k[n, h, d] = p[n, 6 + 3*h + d]",
+            "z[n, h, d] = sin(q[n, h, d]) * k[n, h, d]",
+        ],
+        "nhd",
+        {"j": 12, "h": 2, "d": 3},
+        {"w": (12,)},
+        (12,),
+        given={"h": 2, "d": 3},
+    ),
+    "blocks": Case(
+        "z[n, i, j] = w[i] * mean(x[n, 2*i + p, 3*j + q] * x[n, 2*i + p, 0], p, q)",
+        "nij",
+        {"i": 3, "j": 2, "p": 2, "q": 3},
+        {"w": (3,)},
+        (6, 6),
+        given={"p": 2, "q": 3},
+    ),
+    "shuffled": Case(
+        "z[n, flat(h, a), flat(w, b)] = x[n, 3*a + b, h, w] * K[a, b]",
+        "nuv",
+        {"h": 2, "w": 4, "a": 2, "b": 3, "u": 4, "v": 12},
+        {"K": (2, 3)},
+        (6, 2, 4),
+        given={"a": 2, "b": 3},
+    ),
+    "groups": Case(
+        "z[n, flat(g, o), i] = sum(W[2*g + o, c, p] * x[n, 2*g + c, i + p - 1], c, p)",
+        "nui",
+        {"g": 2, "o": 2, "c": 2, "p": 3, "i": 5, "u": 4},
+        {"W": (4, 2, 3)},
+        (4, 5),
+        given={"g": 2, "o": 2, "c": 2, "p": 3},
+    ),
+    "a kernel of one": Case(
+        "z[n, o, i] = sum(K[o, c, p] * x[n, c, i + p], c, p)",
+        "noi",
+        {"o": 3, "c": 2, "p": 1, "i": 4},
+        {"K": (3, 2, 1)},
+        (2, 4),
+    ),
     "diagonals": Case(
         "z[n, i] = w[i] * x[n, i, i] * x[n, i, size(i) - 1 - i]",
         "ni",
