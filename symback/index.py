@@ -255,7 +255,7 @@ def product(parts: Iterable[Expr]) -> Expr:
     return made
 
 
-def contract(expr: Expr, incoming: Expr | None = None) -> Expr:
+def contract(expr: Expr, incoming: Expr | None = None, stepwise: str = "") -> Expr:
     """Return the expression with its Kronecker deltas used up: each has removed a bound index.
 
     A delta between free indices becomes the comparison [i = j]. A delta stays where a sum over it
@@ -263,10 +263,13 @@ def contract(expr: Expr, incoming: Expr | None = None) -> Expr:
 
     `incoming` is the adjoint that comes in, an access that reads 0 outside of its array. It allows
     Σ_i δ(i + p, u)·∂L/∂z[i]·f(i) = ∂L/∂z[u − p]·f(u − p): what f is out there doesn't matter.
+    Where f may be infinite there, that is done for the letter of a recurrence alone (`stepwise`),
+    whose steps can't be added up afterwards: f counts as 0 there.
     """
     if not holds_delta(expr):
         return expr
-    return factored([_collapsed(term, bound, incoming) for term, bound in _terms(apart(expr), ())])
+    terms = _terms(apart(expr), ())
+    return factored([_collapsed(term, bound, incoming, stepwise) for term, bound in terms])
 
 
 def _terms(expr: Expr, bound: tuple[Index, ...]) -> Iterator[tuple[list[Expr], tuple[Index, ...]]]:
@@ -314,20 +317,27 @@ def unify(total: Expr, renaming: Renaming) -> Expr:
     return total.func(substitute(total.body, renaming), *bound)
 
 
-def _collapsed(parts: list[Expr], bound: tuple[Index, ...], incoming: Expr | None) -> Expr:
+def _collapsed(
+    parts: list[Expr], bound: tuple[Index, ...], incoming: Expr | None, stepwise: str
+) -> Expr:
     """Return Σ_bound Π parts with its deltas used up."""
     left, running = list(parts), list(bound)
     waiting = [part for part in left if isinstance(part, fn.Delta)]
     while waiting:
         found = next((solved for d in waiting if (solved := _solved(d, left, running))), None)
+        shifted = found is None
         found = found or next(
-            (solved for d in waiting if (solved := _shifted(d, left, running, incoming))), None
+            (s for d in waiting if (s := _shifted(d, left, running, incoming, stepwise))), None
         )
         if found is None:
             break
         delta, gone, stays = found
         running.remove(gone)  # Σ_i δ(i,a)·f(i) = f(a)
         left.remove(delta)
+        if shifted:
+            left = [
+                part if _is_harmless(part, gone) else _inside(part, gone, stays) for part in left
+            ]
         left = [f for part in left for f in factors(substitute(part, {gone: stays}))]
         waiting = [part for part in left if isinstance(part, fn.Delta)]
     for delta in waiting:
@@ -349,7 +359,7 @@ def _solved(delta: Expr, left: list[Expr], running: list[Index]) -> Solved | Non
 
 
 def _shifted(
-    delta: Expr, left: list[Expr], running: list[Index], incoming: Expr | None
+    delta: Expr, left: list[Expr], running: list[Index], incoming: Expr | None, stepwise: str
 ) -> Solved | None:
     """Solve δ(i + p, u) for i, where the incoming adjoint at i takes care of its range."""
     parts = [affine(side) for side in delta.args]
@@ -360,21 +370,32 @@ def _shifted(
     masks = [part for part in left if isinstance(part, Indexed) and part.base == incoming.base]
     for gone, coefficient in total.items():
         masked = any(gone in mask.indices for mask in masks)
-        if gone in running and abs(coefficient) == 1 and masked and _harmless(gone, left, delta):
+        others_stay = gone.name.rstrip("'") == stepwise or all(
+            _is_harmless(part, gone) for part in left if part is not delta
+        )
+        if gone in running and abs(coefficient) == 1 and masked and others_stay:
             others = [-coefficient * c * x for x, c in total.items() if x != gone]
             return delta, gone, Add(*others, -coefficient * first, coefficient * second)
     return None
 
 
-def _harmless(letter: Index, left: list[Expr], delta: Expr) -> bool:
-    """Say whether every factor stays finite where the letter leaves its range and reads zeros."""
-    held = [part for part in left if part is not delta and letter in indices(part)]
-    functions = (f for part in held for f in part.atoms(fn.Reduction, *POLES))
+def _is_harmless(part: Expr, letter: Index) -> bool:
+    """Say whether a factor stays finite where the letter leaves its range and reads zeros."""
+    if letter not in indices(part) or isinstance(part, Indexed):
+        return True
+    functions = part.atoms(fn.Reduction, *POLES)
     return not any(f.has(Indexed) and letter in indices(f) for f in functions) and not any(
-        power.has(letter) and not power.exp.is_positive
-        for part in held
-        for power in part.atoms(Pow)
+        power.has(letter) and not power.exp.is_positive for power in part.atoms(Pow)
     )
+
+
+def _inside(part: Expr, letter: Index, place: Expr) -> Expr:
+    """Return a factor that counts as 0 where the letter, at its place, leaves its range."""
+    offset, _ = affine(place) or (S.Zero, {})
+    behind = fn.lt(place, fn.size(letter))
+    inside = behind if offset.is_positive else fn.ge(place, 0) * behind
+    inside = fn.ge(place, 0) if offset.is_negative else inside
+    return fn.where(inside, part, 0)
 
 
 def of_constant(expr: Expr) -> Expr:

@@ -204,7 +204,7 @@ class Scatter:
                 if coefficient != step or not (isinstance(size, int) or len(order) == 1):
                     return ()
                 step = step * size if isinstance(size, int) else 0
-            if len(order) == 1 and sizes[order[0][0]] != dim or len(order) > 1 and step != dim:
+            if (len(order) == 1 and sizes[order[0][0]] != dim) or (len(order) > 1 and step != dim):
                 return ()
             found.append(tuple(letter for letter, _ in order))
         letters = [letter for group in found for letter in group]

@@ -75,9 +75,7 @@ def subscripts(node: ast.Subscript) -> list[ast.expr]:
 
 def groups(statement: ast.stmt) -> list[list[str]]:
     """Return the letters at each axis of what a formula assigns: several in a flat(…)."""
-    if not isinstance(statement, ast.Assign) or not isinstance(
-        statement.targets[0], ast.Subscript
-    ):
+    if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Subscript):
         return []
     parts = subscripts(statement.targets[0])
     return [

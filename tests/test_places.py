@@ -328,6 +328,30 @@ CASES = {
         (6,),
         steps="t",
     ),
+    "through a logarithm and a quotient": Case(
+        "h[n, t] = log(2 + h[n, t - 1]**2) / x[n, t] + w * sqrt(x[n, t]**2 + h[n, t - 1]**2)",
+        "nt",
+        {"t": 4},
+        {"w": ()},
+        (4,),
+        steps="t",
+    ),
+    "through a maximum": Case(
+        "h[n, t, k] = x[n, t, k] + max(h[n, t - 1, j] * U[k, j], j)",
+        "ntk",
+        {"t": 3, "k": 2, "j": 2},
+        {"U": (2, 2)},
+        (3, 2),
+        steps="t",
+    ),
+    "through a softmax": Case(
+        "h[n, t, k] = softmax(w[k] * h[n, t - 1, k] + x[n, t, k], k) * x[n, t, k]",
+        "ntk",
+        {"t": 3, "k": 2},
+        {"w": (2,)},
+        (3, 2),
+        steps="t",
+    ),
     "long short-term memory": Case(
         [
             gate("f", "sigmoid"),
