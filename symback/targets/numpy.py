@@ -573,8 +573,8 @@ def scattered(expr: Scatter, scope: Scope) -> Array:
     places = expr.places
     dims = tuple_text(map(str, expr.shape))
     if groups := expr.groups:
-        values = whole_array(expr.body, merged(*groups), scope)
-        text = postfix(values, f".reshape({shape_arguments(expr.shape)})")
+        regrouped = whole_array(expr.body, merged(*groups), scope)
+        text = postfix(regrouped, f".reshape({shape_arguments(expr.shape)})")
         return Array(text, Level.ATOM, expr.axes, Kind.FLOAT)
     if is_one_gather(places, (*expr.sizes, *zip(expr.axes, expr.shape, strict=True)), expr.shape):
         at, labels = next((k, p) for k, p in enumerate(places) if isinstance(p, Read))
