@@ -186,6 +186,30 @@ class Scatter:
     places: "tuple[Affine | Read, ...]"
     sizes: tuple[tuple[str, Dim], ...]
 
+    @property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """The letters, row-major, that each axis joins, where every place is filled once.
+
+        The body is then only reshaped. No groups where it isn't so.
+        """
+        sizes = dict(self.sizes)
+        found: list[tuple[str, ...]] = []
+        for place, dim in zip(self.places, self.shape, strict=True):
+            if not isinstance(place, Affine) or place.offset:
+                return ()
+            order = sorted(place.terms, key=lambda term: (-term[1], term[0]))
+            step = 1
+            for letter, coefficient in reversed(order):
+                size = sizes[letter]
+                if coefficient != step or not (isinstance(size, int) or len(order) == 1):
+                    return ()
+                step = step * size if isinstance(size, int) else 0
+            if (len(order) == 1 and sizes[order[0][0]] != dim) or (len(order) > 1 and step != dim):
+                return ()
+            found.append(tuple(letter for letter, _ in order))
+        letters = [letter for group in found for letter in group]
+        return tuple(found) if len(set(letters)) == len(letters) and all(found) else ()
+
 
 @dataclass(frozen=True, slots=True)
 class Concatenate:

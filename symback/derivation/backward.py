@@ -187,7 +187,9 @@ class Backward:
             if node.target not in self.varying:
                 by = ()
             sums = frozenset(letter for letter, name in node.names if name in self.unit_sums)
-            local = differentiate(node.equation, by, sums, seed)
+            local = differentiate(
+                node.equation, by, sums, seed, node.loop.letter if node.loop else ""
+            )
             self.assumed |= {names[letter] for letter in local.facts}
             for letter in list(names):
                 names[adjoint(letter)] = self.names.get(names[letter], adjoint(names[letter]))

@@ -379,6 +379,11 @@ class Workshop:
         """Write values added up at computed places."""
         axes = merged(natural(expr.body), *(place.axes for place in expr.places))
         body = self.taken_out(expr.body, None, axes, "")
+        if expr.groups:  # each place is filled once
+            groups = dict(zip(expr.axes, expr.groups, strict=True))
+            filled = Split(into.name, tuple(groups[axis] for axis in into.axes), expr.sizes)
+            self.write(filled, body, because)
+            return
         places: dict[str, Affine | Read] = dict(zip(expr.axes, expr.places, strict=True))
         target = Lookup(into.name, tuple(places[axis] for axis in into.axes), expr.sizes)
         axes = self.loops(axes)
