@@ -132,6 +132,82 @@ def _convolution(rank: int) -> Entry:
     )
 
 
+def _transposed(rank: int) -> Entry:
+    """Return a transposed convolution: each value adds its filters to where they stand."""
+    letters = _letters(rank)
+    out, kernel, place = (", ".join(each[at] for each in letters) for at in (1, 2, 0))
+    hits = " * ".join(
+        f"delta({i}, stride_{k}*{axis} + dilation_{k}*{p} - padding_{k})"
+        for k, (axis, i, p) in enumerate(letters)
+    )
+    fan = "*".join(f"size({letter})" for letter in ("o", *(p for _, _, p in letters)))
+    return Entry(
+        kind=Kind.LAYER,
+        name=f"conv_transpose{rank}d",
+        formulas=(
+            (
+                f"z[n, o, {out}] = sum(W[c, o, {kernel}] * x[n, c, {place}] * {hits},"
+                f" c, {kernel}, {place}) + where(bias, b[o], 0)"
+            ),
+        ),
+        cases=(
+            Case(
+                "groups > 1",
+                (
+                    (
+                        f"v[n, g, o, {out}] = sum(W[in_group*g + c, o, {kernel}]"
+                        f" * x[n, in_group*g + c, {place}] * {hits}, c, {kernel}, {place})"
+                        " + where(bias, b[out_group*g + o], 0)"
+                    ),
+                    f"z[n, flat(g, o), {out}] = v[n, g, o, {out}]",
+                ),
+            ),
+        ),
+        doc=(
+            "Each value of the input lays a multiple of the filters on the output; what lies on "
+            "each other is added up. The adjoint of a convolution by its input."
+        ),
+        source=f"torch.nn.ConvTranspose{rank}d; Zeiler et al. 2010",
+        options=(
+            _CHANNELS,
+            _kernel(rank),
+            _each(rank, "stride", "how far apart the filters lie"),
+            _each(rank, "padding", "how much is cut off before and behind an axis", 0, 0),
+            _each(rank, "output_padding", "places more behind an axis", 0, 0),
+            _each(rank, "dilation", "how far apart a filter's values are"),
+            _GROUPS,
+            _BIAS,
+        ),
+        axes=("n", "c", *_AXES[rank]),
+        numbers=(_IN_GROUP, _OUT_GROUP),
+        sizes=(
+            ("g", "groups"),
+            ("o", "out_group"),
+            ("c", "in_group"),
+            *((p, f"kernel_size_{k}") for k, (_, _, p) in enumerate(letters)),
+            *(
+                (
+                    i,
+                    (
+                        f"(size({axis}) - 1)*stride_{k} - 2*padding_{k}"
+                        f" + dilation_{k}*(kernel_size_{k} - 1) + output_padding_{k} + 1"
+                    ),
+                )
+                for k, (axis, i, _) in enumerate(letters)
+            ),
+        ),
+        parameters=(
+            Parameter(
+                "W",
+                "weight",
+                ("in_group*groups", "out_group", *(f"kernel_size_{k}" for k in range(rank))),
+                _FAN.format("fan_in"),
+            ),
+            Parameter("b", "bias", ("out_channels",), _FAN.format(fan)),
+        ),
+    )
+
+
 # ---------------------------------------------------------------- poolings
 
 _CEIL = Option("ceil_mode", default=False, doc="a last window may reach over the end")
@@ -285,6 +361,7 @@ def _adaptive(rank: int) -> Entry:
 
 ENTRIES = (
     *(_convolution(rank) for rank in (1, 2, 3)),
+    *(_transposed(rank) for rank in (1, 2, 3)),
     *(_max_pool(rank) for rank in (1, 2)),
     *(_avg_pool(rank) for rank in (1, 2)),
     *(_adaptive(rank) for rank in (1, 2)),
