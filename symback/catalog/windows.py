@@ -320,28 +320,72 @@ def _avg_pool(rank: int) -> Entry:
     )
 
 
-def _adaptive(rank: int) -> Entry:
-    formulas = []
+def _lp_pool(rank: int) -> Entry:
+    numbers, sizes = _pooled(rank, dilated=False)
+    letters = _letters(rank)
+    out, kernel = (", ".join(each[place] for each in letters) for place in (1, 2))
+    places = ", ".join(f"step_{k}*{i} + {p}" for k, (_, i, p) in enumerate(letters))
+    within = " * ".join(
+        f"sum(step_{k}*{i} + {p} < length_{k}, {p})" for k, (_, i, p) in enumerate(letters)
+    )
+    all_ = "*".join(f"kernel_size_{k}" for k in range(rank))
+    return Entry(
+        kind=Kind.LAYER,
+        name=f"lp_pool{rank}d",
+        formulas=(
+            (
+                f"s[n, c, {out}] = sum(x[n, c, {places}]**norm_type, {kernel})"
+                f" * where(ceil_mode, {all_}/({within}), 1)"
+            ),
+            (
+                f"y[n, c, {out}] = where(norm_type == 1, s[n, c, {out}],"
+                f" where(norm_type == 2, sqrt(s[n, c, {out}]), s[n, c, {out}]**(1/norm_type)))"
+            ),
+        ),
+        doc="The p-norm of each window: the root of the sum of its values' powers.",
+        source=f"torch.nn.LPPool{rank}d",
+        options=(
+            Option("norm_type", doc="the power p", required=True, above=0),
+            _kernel(rank),
+            _each(rank, "stride", "how far apart windows begin; as far as they reach", None),
+            _CEIL,
+        ),
+        axes=("n", "c", *_AXES[rank]),
+        numbers=(*((f"padding_{k}", "0") for k in range(rank)), *numbers),
+        sizes=sizes,
+    )
+
+
+def _adaptive(rank: int, kind: str) -> Entry:
+    """Return as many windows as wanted, along the last axis first: their means, or largest."""
+    formulas: list[str] = []
     source, spread = "x", list(_AXES[rank])
     for k in reversed(range(rank)):
         axis, i, _ = _letters(rank)[k]
-        at = ", ".join(["n", "c", *spread])
+        read = f"{source}[{', '.join(['n', 'c', *spread])}]"
         spread[k] = i
         to = ", ".join(["n", "c", *spread])
         first = f"floor({i}*length_{k}/output_size_{k})"
         behind = f"-floor(-({i} + 1)*length_{k}/output_size_{k})"
+        inside = f"{first} <= {axis} and {axis} < {behind}"
         made = "y" if k == 0 else f"u{k}"
-        formulas.append(
-            f"{made}[{to}] = sum(where({first} <= {axis} and {axis} < {behind},"
-            f" {source}[{at}], 0), {axis}) / ({behind} - {first})"
-        )
+        if kind == "avg":
+            total = f"sum(where({inside}, {read}, 0), {axis})"
+            formulas.append(f"{made}[{to}] = {total} / ({behind} - {first})")
+        else:
+            formulas += [
+                f"a{k}[{to}] = argmax(where({inside}, {read}, {_LOWEST}), {axis})",
+                f"{made}[{to}] = sum(where({axis} == a{k}[{to}], {read}, 0), {axis})",
+            ]
         source = made
+    means = "The means of as many windows as wanted, which together cover the axis."
+    largest = "The largest values of as many windows as wanted, which together cover the axis."
     return Entry(
         kind=Kind.LAYER,
-        name=f"adaptive_avg_pool{rank}d",
+        name=f"adaptive_{kind}_pool{rank}d",
         formulas=tuple(formulas),
-        doc="The means of as many windows as wanted, which together cover the axis.",
-        source=f"torch.nn.AdaptiveAvgPool{rank}d",
+        doc=means if kind == "avg" else largest,
+        source=f"torch.nn.Adaptive{kind.title()}Pool{rank}d",
         options=(
             Option(
                 "output_size",
@@ -356,15 +400,18 @@ def _adaptive(rank: int) -> Entry:
         numbers=tuple((f"length_{k}", f"size({axis})") for k, axis in enumerate(_AXES[rank])),
         sizes=tuple((i, f"output_size_{k}") for k, (_, i, _) in enumerate(_letters(rank))),
         main="output_size",
+        kinks="" if kind == "avg" else "the first of equal values gets the slope",
     )
 
 
 ENTRIES = (
     *(_convolution(rank) for rank in (1, 2, 3)),
     *(_transposed(rank) for rank in (1, 2, 3)),
-    *(_max_pool(rank) for rank in (1, 2)),
-    *(_avg_pool(rank) for rank in (1, 2)),
-    *(_adaptive(rank) for rank in (1, 2)),
+    *(_max_pool(rank) for rank in (1, 2, 3)),
+    *(_avg_pool(rank) for rank in (1, 2, 3)),
+    *(_lp_pool(rank) for rank in (1, 2, 3)),
+    *(_adaptive(rank, "avg") for rank in (1, 2, 3)),
+    *(_adaptive(rank, "max") for rank in (1, 2, 3)),
     Entry(
         kind=Kind.LAYER,
         name="global_avg_pool",
