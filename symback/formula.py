@@ -608,7 +608,7 @@ class _Reader:
             return self.cumsum(node)
         if word == "delta":
             self.check_count(node, word, 2)
-            return fn.Delta(*(self.whole_place(argument) for argument in node.args))
+            return ix.delta(*(self.whole_place(argument) for argument in node.args))
         if word == "d":
             return self.derivative(node)
         if word == "trace":
