@@ -92,7 +92,7 @@ def test_agrees_with_pytorch(name: str, target: str, readable: bool) -> None:
         assert_close(np.asarray(grads[key]), slope, key, 1e-11)
 
 
-@pytest.mark.parametrize("target", ["numpy", "python"])
+@pytest.mark.parametrize("target", ["numpy", "python", "c"])
 def test_what_has_no_inverse_is_named_in_training(target: str) -> None:
     module: Any = symback.compile(CASES["inv"].spec(), target)
     params = module.init(0)

@@ -114,7 +114,22 @@ class Loop:
     serial: int = 0
 
 
-Node = Put | Gain | Best | Start | Product | Loop
+@dataclass(frozen=True, slots=True)
+class Call:
+    """target = function(operand), of a square matrix; loops around it bind the other letters.
+
+    `work` is an array of the matrix's size that is written over.
+    """
+
+    function: str
+    target: Read
+    operand: Read
+    size: int
+    work: Read
+    because: str = ""
+
+
+Node = Put | Gain | Best | Start | Product | Call | Loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +206,9 @@ class Workshop:
         if isinstance(value, Concatenate):
             self.pieces(target, value, because)
             return
+        if isinstance(value, Matrix):
+            self.of_matrix(target, value, because)
+            return
         made = self.taken_out(value, target, self.loops(target.axes), because)
         said = because if made == value else ""
         if made != target:
@@ -200,6 +218,28 @@ class Workshop:
         """Write an elementwise statement."""
         axes = self.loops(target.axes)
         self.nodes += self.nested(axes, 0, value, lambda made: (Put(target, made, because),))
+
+    def of_matrix(self, target: Access, value: Matrix, because: str) -> None:
+        """Write a function of matrices, one for each round of the other letters' loops."""
+        operand, size = value.operand, int(self.dims[value.operand.axes[-1]])
+        into = target if isinstance(target, Read) and target.axes == value.axes else None
+        if into is None:
+            into = self.kept("e_matrix", value.axes)
+        work = self.fresh("e_work")
+        self.scratch[work] = Tensor(work, work, Role.VALUE, (size, size))
+        node: Node = Call(value.function, into, operand, size, Read(work, ("", "")), because)
+        for letter in reversed(operand.axes[:-2]):
+            node = Loop(letter, self.dims[letter], (node,), serial=1)  # they share `work`
+        self.nodes.append(node)
+        if into != target:
+            self.write(target, into, because)
+
+    def kept(self, name: str, axes: tuple[str, ...]) -> Read:
+        """Return scratch for a value along these letters."""
+        name = self.fresh(name)
+        shape = tuple(self.dims[axis] for axis in axes)
+        self.scratch[name] = Tensor(name, name, Role.VALUE, shape)
+        return Read(name, axes)
 
     def pieces(self, target: Access, joined_value: Concatenate, because: str) -> None:
         """Write a concatenation: each part into its own range of the target."""
@@ -279,8 +319,6 @@ class Workshop:
                         return self.array(part, natural(part))
                     inside = (*loops[: len(free)], *ordered(over, natural(body)))
                     return replace(part, body=visited(body, inside, top=False))
-                case Matrix(function):
-                    raise NotImplementedError(f"{function} in loops")
                 case Concatenate():
                     return self.array_of_pieces(part)
                 case Scatter():
@@ -639,6 +677,8 @@ def values_of(node: Node) -> Iterator[Expr]:
         case Product(left=left, right=right):
             yield left
             yield right
+        case Call(operand=operand):
+            yield operand
 
 
 def letters_of(node: Node) -> Iterator[str]:
@@ -669,6 +709,9 @@ def writes_of(node: Node) -> Iterator[Access]:
             yield target
         case Product(target=target):
             yield target
+        case Call(target=target, work=work):
+            yield target
+            yield work
         case Best(place=place, best=best):
             yield Read(place, ())
             yield Read(best, ())
