@@ -94,6 +94,7 @@ def _lowered(derivation: Derivation, float_type: str) -> Program:
         gradients=derivation.gradients,
         functions=tuple(_function(derivation, each, passes) for each in derivation.beside),
         frozen=graph.frozen,
+        detached=graph.detached,
         update=_update(graph.optimizer),
         schedule=None if graph.schedule is None else _schedule(graph.schedule),
         metrics=tuple(
@@ -433,6 +434,8 @@ class Lowering:
             case fn.Reduction():
                 over = tuple(letter.name for letter in expr.bound)
                 return Reduce(REDUCED[type(expr)], self.value(expr.body), over)
+            case fn.detach():
+                return self.value(expr.args[0])
             case fn.Blank():
                 return Apply("multiply", (Number(0), self.value(expr.args[0])))
             case fn.Elementwise():

@@ -466,6 +466,8 @@ class Program:
     renewal: tuple[Statement, ...] = field(default=(), kw_only=True)  # states ← states and values
     gradients: tuple[tuple[str, str], ...]  # (key, name of its adjoint): ("f1.weight", "dW1")
     frozen: frozenset[str] = field(default=frozenset(), kw_only=True)  # keys of what isn't learned
+    detached: frozenset[str] = field(default=frozenset(), kw_only=True)  # keys of parameters that
+    # change a value whose slope isn't followed: their gradient isn't the loss's slope
     update: Update
     schedule: Schedule | None
     metrics: tuple[Metric, ...]

@@ -17,7 +17,7 @@ from symback.naming import adjoint, word_for
 COSTLY = tuple(
     function
     for word, function in fn.ELEMENTWISE.items()
-    if word not in {"where", "abs", "sign", "floor", "relu", "maximum", "minimum"}
+    if word not in {"where", "abs", "sign", "floor", "relu", "maximum", "minimum", "detach"}
     and function not in fn.COMPARISONS
 )
 KEPT_INLINE = (fn.SumOver, fn.ArgMax)
