@@ -221,7 +221,7 @@ def test_a_loss_that_no_derivative_reaches_is_refused() -> None:
 
 def test_nothing_flows_through_a_detach() -> None:
     rounded = "h[n, k] = x[n, k] + detach(floor(x[n, k]) - x[n, k])"  # the straight-through trick
-    layers = [{"f1": {"dense": 5}}, {"round": {"formula": rounded}}, {"f2": {"dense": 2}}]
+    layers = [{"f1": {"dense": 5}}, {"step": {"formula": rounded}}, {"f2": {"dense": 2}}]
     case = Case("mean(y[n, k]**2, n, k)", scalar, layers)
 
     def whole(params: Params) -> Any:
