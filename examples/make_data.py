@@ -1,7 +1,7 @@
 """Write the examples' data files; `python examples/make_data.py` writes the same bytes again.
 
-linear, chain, xor, moons, addition, own_formula, siren, factors and texts are made here by the
-formulas below, gpt and lstm from the names and the text beside this file, all on the standard
+linear, chain, xor, moons, addition, own_formula, siren, heat, factors and texts are made here by
+the formulas below, gpt and lstm from the names and the text beside this file, all on the standard
 library alone. iris and digits are real: they are copied out of scikit-learn (any version from 0.20
 on), which ships them; DATA.md beside this file names their sources and licences.
 """
@@ -9,7 +9,7 @@ on), which ships them; DATA.md beside this file names their sources and licences
 import csv
 from collections.abc import Iterable
 from itertools import product
-from math import cos, hypot, pi, sin
+from math import cos, exp, hypot, pi, sin
 from pathlib import Path
 from random import Random
 
@@ -152,6 +152,24 @@ TOPICS = {  # what is spoken of, what it does, where or how
 COMMON = "the a and then still while near very now"
 
 
+def heat(count: int = 1200, nu: float = 0.1) -> None:
+    """exp(-νπ²t)·sin(πx): what solves u_t = ν·u_xx with u = sin(πx) at first and 0 at both ends.
+
+    A quarter of the points lies at t = 0 and a quarter at the ends, where it is `given`.
+    """
+    random = Random(7)
+    rows = []
+    for k in range(count):
+        time, place = random.random(), random.random()
+        if k % 4 == 0:
+            time = 0.0
+        elif k % 4 == 1:
+            place = float(random.random() < 0.5)
+        value = exp(-nu * pi**2 * time) * sin(pi * place)
+        rows.append((time, place, value, k % 4 < 2))
+    write("heat.csv", ("time", "place", "temperature", "given"), rows)
+
+
 def texts(count: int = 240) -> None:
     """Texts of eight words, of weather, kitchen or sea; a tenth of the phrases of any topic."""
     random = Random(3)
@@ -189,8 +207,8 @@ def factors(users: int = 40, films: int = 30, count: int = 700, rank: int = 3) -
 
 
 MADE = (
-    *(linear, chain, xor, moons, addition, own_formula, gpt, lstm, siren, texts, factors),
-    *(iris, digits),
+    *(linear, chain, xor, moons, addition, own_formula, gpt, lstm, siren, heat),
+    *(texts, factors, iris, digits),
 )
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ class Report:
     seeds: tuple[int, ...]
     mismatches: tuple[Mismatch, ...]
     inert: tuple[str, ...] = ()  # parameters that the loss doesn't depend on
+    detached: tuple[str, ...] = ()  # parameters whose gradient isn't the loss's slope
     functions: tuple[str, ...] = ()  # hvp and the like, where the module has them
 
     @property
@@ -54,8 +55,9 @@ class Report:
 
     def __str__(self) -> str:
         if self.right:
+            apart = f"; not {_listed(self.detached)}, behind a detach" if self.detached else ""
             beside = f", and {_listed(self.functions)}" if self.functions else ""
-            right = f"the gradients by {_listed(self.parameters)} are right{beside}"
+            right = f"the gradients by {_listed(self.parameters)} are right{beside}{apart}"
             idle = f"; the loss doesn't depend on {_listed(self.inert)}: nothing trains them"
             return right + idle if self.inert else right
         shown = [f"  {wrong}" for wrong in self.mismatches[:MOST_SHOWN]]
@@ -104,7 +106,9 @@ def check(module: ModuleType, seeds: Sequence[int] = (0,)) -> Report:
         raise UserError(Mistake(f"{told}: {type(error).__name__}: {error}")) from error
     states = getattr(module, "STATES", ())
     inert = tuple(name for name in params if name not in grads and name not in states)
-    return Report(module.__name__, tuple(grads), tuple(seeds), found, inert, functions)
+    detached = tuple(getattr(module, "DETACHED", ()))
+    compared = tuple(name for name in grads if name not in detached)
+    return Report(module.__name__, compared, tuple(seeds), found, inert, detached, functions)
 
 
 def _mismatch(wrong: Any) -> Mismatch:

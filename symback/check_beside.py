@@ -13,7 +13,12 @@ Arrays = dict[str, Array]
 
 
 def present(module: ModuleType) -> tuple[str, ...]:
-    """Return the names of the functions that a module has beside its passes."""
+    """Return the names of the functions that a module has beside its passes.
+
+    Behind a detach there is nothing to hold them against.
+    """
+    if getattr(module, "DETACHED", ()):
+        return ()
     return tuple(name for name in CHECKS if hasattr(module, name))
 
 

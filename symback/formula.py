@@ -28,11 +28,12 @@ from symback.program import Dim
 
 LONGEST, MOST_NODES, DEEPEST, LARGEST_INTEGER, LARGEST_EXPONENT = 2_000, 500, 40, 10**9, 64
 # Where the indices begin that a call names; those of a reduction are behind its first argument.
-FIRST_INDEX = {"size": 0, "flat": 0, "mean": 1, "cumsum": 1, "trace": 1, "solve": 2}
+FIRST_INDEX = {"size": 0, "flat": 0, "delta": 0, "mean": 1, "cumsum": 1, "trace": 1, "solve": 2}
 OTHERS = (
     "mean",
     "size",
     "cumsum",
+    "delta",
     "d",
     "trace",
     "solve",
@@ -605,6 +606,9 @@ class _Reader:
             return self.size(node)
         if word == "cumsum":
             return self.cumsum(node)
+        if word == "delta":
+            self.check_count(node, word, 2)
+            return ix.delta(*(self.whole_place(argument) for argument in node.args))
         if word == "d":
             return self.derivative(node)
         if word == "trace":
@@ -686,6 +690,8 @@ class _Reader:
         around, self.bound = self.bound, {**self.bound, row.name: row, column.name: column}
         body = self.expression(node.args[0])
         self.bound = around
+        if body.has(fn.OfMatrix):  # an inverse has two letters: it can't be read at [i, i]
+            return fn.SumOver(body * fn.eq(row, column), row, column)
         return fn.SumOver(ix.substitute(body, {column: row}), row)
 
     def solve(self, node: ast.Call) -> Expr:
@@ -798,12 +804,18 @@ class _Reader:
                 access = self.access(node)
                 self.reads.append(replace(access, labels=True))
                 return (access.value,)
-        made = self.place(node)
-        found = ix.affine(made)
-        if found is None or (isinstance(made, Integer) and made < 0):
+        made = self.whole_place(node)
+        if isinstance(made, Integer) and made < 0:
+            raise self.error(node, *PLACE)
+        return (made,)
+
+    def whole_place(self, node: ast.expr) -> Expr:
+        """Return an index with its letters apart: offset + Σ coefficient·letter."""
+        found = ix.affine(self.place(node))
+        if found is None:
             raise self.error(node, *PLACE)
         offset, terms = found
-        return (Add(offset, *(c * letter for letter, c in terms.items())),)
+        return Add(offset, *(c * letter for letter, c in terms.items()))
 
     def place(self, node: ast.expr) -> Expr:
         """Return an index: a letter, a whole number, or sums and multiples of them."""

@@ -83,6 +83,9 @@ erfc: type[Elementwise] = elementwise("erfc", math.erfc, lambda x: -2 / sqrt(pi)
 abs_: type[Elementwise] = elementwise("abs", abs, lambda x: sign(x), kink="abs at 0: slope 0")
 sign: type[Elementwise] = elementwise("sign", lambda x: float((x > 0) - (x < 0)), _zero)
 floor: type[Elementwise] = elementwise("floor", math.floor, _zero)
+detach: type[Elementwise] = elementwise(
+    "detach", lambda x: x, _zero, kink="detach: nothing flows back, by definition"
+)
 relu: type[Elementwise] = elementwise(
     "relu", lambda x: max(x, 0.0), lambda x: gt(x, 0), kink="relu at 0: slope 0"
 )

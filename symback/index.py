@@ -10,7 +10,9 @@ factors that hold a delta are multiplied out: opening any other, as Σ(x − mea
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from operator import attrgetter
 from string import ascii_lowercase
 
@@ -86,6 +88,20 @@ def affine(expr: Expr) -> tuple[Expr, dict[Index, int]] | None:
         if part is not None:
             return number * part[0], {letter: int(number) * c for letter, c in part[1].items()}
     return None
+
+
+def row_major(terms: Mapping[Index, int], size: Callable[[Index], int]) -> tuple[Index, ...]:
+    """Return the letters of Σ coefficient·letter, slowest first, if it counts 0, 1, 2, … once.
+
+    So does 6·h + 2·i + j, where i takes 3 values and j takes 2. No letters where it doesn't.
+    """
+    order = sorted(terms, key=lambda letter: (-terms[letter], -size(letter), letter.name))
+    step = 1
+    for letter in reversed(order):
+        if terms[letter] != step:
+            return ()
+        step *= size(letter)
+    return tuple(order)
 
 
 # ---------------------------------------------------------------- binding
@@ -210,6 +226,11 @@ def delta(i: Expr, j: Expr) -> Expr:
     return fn.Delta(i, j)
 
 
+def compared(kronecker: Expr) -> Expr:
+    """Return a delta as the comparison [i = j], a number behind the letter."""
+    return fn.eq(*sorted(kronecker.args, key=lambda part: (bool(part.is_Integer), str(part))))
+
+
 def holds_delta(expr: Expr) -> bool:
     """Say whether a Kronecker delta stands anywhere in the expression."""
     return bool(expr.has(fn.Delta))
@@ -234,7 +255,7 @@ def product(parts: Iterable[Expr]) -> Expr:
     return made
 
 
-def contract(expr: Expr, incoming: Expr | None = None) -> Expr:
+def contract(expr: Expr, incoming: Expr | None = None, stepwise: str = "") -> Expr:
     """Return the expression with its Kronecker deltas used up: each has removed a bound index.
 
     A delta between free indices becomes the comparison [i = j]. A delta stays where a sum over it
@@ -242,10 +263,13 @@ def contract(expr: Expr, incoming: Expr | None = None) -> Expr:
 
     `incoming` is the adjoint that comes in, an access that reads 0 outside of its array. It allows
     Σ_i δ(i + p, u)·∂L/∂z[i]·f(i) = ∂L/∂z[u − p]·f(u − p): what f is out there doesn't matter.
+    Where f may be infinite there, that is done for the letter of a recurrence alone (`stepwise`),
+    whose steps can't be added up afterwards: f counts as 0 there.
     """
     if not holds_delta(expr):
         return expr
-    return factored([_collapsed(term, bound, incoming) for term, bound in _terms(apart(expr), ())])
+    terms = _terms(apart(expr), ())
+    return factored([_collapsed(term, bound, incoming, stepwise) for term, bound in terms])
 
 
 def _terms(expr: Expr, bound: tuple[Index, ...]) -> Iterator[tuple[list[Expr], tuple[Index, ...]]]:
@@ -293,25 +317,32 @@ def unify(total: Expr, renaming: Renaming) -> Expr:
     return total.func(substitute(total.body, renaming), *bound)
 
 
-def _collapsed(parts: list[Expr], bound: tuple[Index, ...], incoming: Expr | None) -> Expr:
+def _collapsed(
+    parts: list[Expr], bound: tuple[Index, ...], incoming: Expr | None, stepwise: str
+) -> Expr:
     """Return Σ_bound Π parts with its deltas used up."""
     left, running = list(parts), list(bound)
     waiting = [part for part in left if isinstance(part, fn.Delta)]
     while waiting:
         found = next((solved for d in waiting if (solved := _solved(d, left, running))), None)
+        shifted = found is None
         found = found or next(
-            (solved for d in waiting if (solved := _shifted(d, left, running, incoming))), None
+            (s for d in waiting if (s := _shifted(d, left, running, incoming, stepwise))), None
         )
         if found is None:
             break
         delta, gone, stays = found
         running.remove(gone)  # Σ_i δ(i,a)·f(i) = f(a)
         left.remove(delta)
+        if shifted:
+            left = [
+                part if _is_harmless(part, gone) else _inside(part, gone, stays) for part in left
+            ]
         left = [f for part in left for f in factors(substitute(part, {gone: stays}))]
         waiting = [part for part in left if isinstance(part, fn.Delta)]
     for delta in waiting:
         if not indices(delta) & set(running):
-            left[left.index(delta)] = fn.eq(*sorted(delta.args, key=str))
+            left[left.index(delta)] = compared(delta)
     return summed(left, running)
 
 
@@ -328,7 +359,7 @@ def _solved(delta: Expr, left: list[Expr], running: list[Index]) -> Solved | Non
 
 
 def _shifted(
-    delta: Expr, left: list[Expr], running: list[Index], incoming: Expr | None
+    delta: Expr, left: list[Expr], running: list[Index], incoming: Expr | None, stepwise: str
 ) -> Solved | None:
     """Solve δ(i + p, u) for i, where the incoming adjoint at i takes care of its range."""
     parts = [affine(side) for side in delta.args]
@@ -339,21 +370,32 @@ def _shifted(
     masks = [part for part in left if isinstance(part, Indexed) and part.base == incoming.base]
     for gone, coefficient in total.items():
         masked = any(gone in mask.indices for mask in masks)
-        if gone in running and abs(coefficient) == 1 and masked and _harmless(gone, left, delta):
+        others_stay = gone.name.rstrip("'") == stepwise or all(
+            _is_harmless(part, gone) for part in left if part is not delta
+        )
+        if gone in running and abs(coefficient) == 1 and masked and others_stay:
             others = [-coefficient * c * x for x, c in total.items() if x != gone]
             return delta, gone, Add(*others, -coefficient * first, coefficient * second)
     return None
 
 
-def _harmless(letter: Index, left: list[Expr], delta: Expr) -> bool:
-    """Say whether every factor stays finite where the letter leaves its range and reads zeros."""
-    held = [part for part in left if part is not delta and letter in indices(part)]
-    functions = (f for part in held for f in part.atoms(fn.Reduction, *POLES))
+def _is_harmless(part: Expr, letter: Index) -> bool:
+    """Say whether a factor stays finite where the letter leaves its range and reads zeros."""
+    if letter not in indices(part) or isinstance(part, Indexed):
+        return True
+    functions = part.atoms(fn.Reduction, *POLES)
     return not any(f.has(Indexed) and letter in indices(f) for f in functions) and not any(
-        power.has(letter) and not power.exp.is_positive
-        for part in held
-        for power in part.atoms(Pow)
+        power.has(letter) and not power.exp.is_positive for power in part.atoms(Pow)
     )
+
+
+def _inside(part: Expr, letter: Index, place: Expr) -> Expr:
+    """Return a factor that counts as 0 where the letter, at its place, leaves its range."""
+    offset, _ = affine(place) or (S.Zero, {})
+    behind = fn.lt(place, fn.size(letter))
+    inside = behind if offset.is_positive else fn.ge(place, 0) * behind
+    inside = fn.ge(place, 0) if offset.is_negative else inside
+    return fn.where(inside, part, 0)
 
 
 def of_constant(expr: Expr) -> Expr:
@@ -380,8 +422,72 @@ def places_of(total: Expr) -> tuple[dict[Index, Expr], list[Expr]]:
             if isinstance(at, Index) and at not in total.bound and at not in places:
                 places[at] = place
                 continue
-        parts.append(part.xreplace({delta: fn.eq(*delta.args) for delta in deltas(part)}))
+        parts.append(part.xreplace({delta: compared(delta) for delta in deltas(part)}))
     return places, parts
+
+
+@dataclass(frozen=True, slots=True)
+class Unfolded:
+    """f(u) as g(letters), where u = offset + the letters joined row-major, each value met once."""
+
+    rhs: Expr
+    letters: tuple[Index, ...]
+    offset: int
+    count: int
+
+
+def unfolded(
+    rhs: Expr,
+    u: Index,
+    size: Callable[[Index], int],
+    number: Callable[[Expr], int],
+    along: Callable[[Expr, int], Index | None],
+) -> Unfolded | None:
+    """Undo a sum that has one term for each u: Σ_s z[s, u − 3·s] is z[s, i] at u = 3·s + i.
+
+    Likewise Σ_{s,i} δ(u, 3·s + i)·f(s, i) is f(s, i) there. `number` works a size out, `along`
+    gives a new letter for an axis of an access, None where its length is known at run time only.
+    """
+    around = [part for part in factors(rhs) if not isinstance(part, fn.SumOver)]
+    totals = [part for part in factors(rhs) if isinstance(part, fn.SumOver)]
+    if len(totals) != 1 or u not in indices(totals[0]):
+        return None
+    parts = factors(totals[0].body)
+    for part, place in _places(parts, u, along):
+        found = affine(place)
+        if found is None:
+            continue
+        letters = row_major(found[1], size)
+        new = [x for x in letters if x not in totals[0].bound]
+        count = prod(size(letter) for letter in letters)
+        if not letters or not count or len(new) > isinstance(part, Indexed):
+            continue
+        rest = [x for x in parts if x is not part] if isinstance(part, fn.Delta) else parts
+        left = [letter for letter in totals[0].bound if letter not in letters]
+        inside = [substitute(x, {u: place}) for x in rest]
+        outside = [substitute(x, {u: place}) for x in around]
+        made = product([*outside, summed([f for x in inside for f in factors(x)], left)])
+        return Unfolded(made, letters, number(found[0]), count)
+    return None
+
+
+def _places(
+    parts: list[Expr], u: Index, along: Callable[[Expr, int], Index | None]
+) -> Iterator[tuple[Expr, Expr]]:
+    """Yield what u is, by a delta, or by an access that reads 0 wherever u is something else."""
+    for part in parts:
+        if isinstance(part, fn.Delta) and u in part.args:
+            first, second = part.args
+            yield part, second if first == u else first
+        if isinstance(part, Indexed):
+            for axis, at in enumerate(part.indices):
+                found = None if at == u else affine(at)
+                if found is None or found[1].get(u) != 1:
+                    continue
+                letter = along(part, axis)
+                if letter is not None:
+                    others = (-c * x for x, c in found[1].items() if x != u)
+                    yield part, Add(letter, *others, -found[0])
 
 
 def summed(parts: list[Expr], bound: Iterable[Index]) -> Expr:

@@ -7,13 +7,14 @@ as a matrix product where it is one; factors along the same axes are multiplied 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
+from math import prod
 from types import MappingProxyType
 
 from sympy import Add, Expr, Indexed, Integer, Mul, Pow, Rational, Symbol, pi
 from sympy.core.parameters import distribute
 
 from symback import functions as fn
-from symback import graph, notation, program
+from symback import graph, notation, program, regrouping
 from symback import index as ix
 from symback.derivation import Beside, Derivation, Line, Term
 from symback.errors import Mistake, UserError
@@ -93,6 +94,7 @@ def _lowered(derivation: Derivation, float_type: str) -> Program:
         gradients=derivation.gradients,
         functions=tuple(_function(derivation, each, passes) for each in derivation.beside),
         frozen=graph.frozen,
+        detached=graph.detached,
         update=_update(graph.optimizer),
         schedule=None if graph.schedule is None else _schedule(graph.schedule),
         metrics=tuple(
@@ -186,11 +188,58 @@ def _statement(line: Line, names: Mapping[str, str], shapes: Shapes) -> Statemen
         loop = program.Loop(line.loop.group, line.loop.letter, int(size), line.loop.step)
     if loop and any(ix.holds_delta(term.equation.rhs) for term in terms):
         raise UserError(Mistake(TOO_CURVED.format(name=names.get(line.target, line.target))))
+    if loop is None:
+        beside = regrouping.side_by_side(terms, shapes)
+        if beside is not None:
+            return _side_by_side(terms, *beside, names, shapes)
+        if len(terms) == 1 and (taken_apart := regrouping.regrouped(terms[0], shapes)):
+            terms = (taken_apart,)
+            at = taken_apart.equation.target
+            letters = _flat(at)
     values = [Lowering(term, letters, shapes).value(term.equation.rhs) for term in terms]
     said = [notation.text(term.equation.rhs, shown(term, names)) for term in terms]
     value = values[0] if len(values) == 1 else Apply("add", tuple(values))
     because = f"{notation.text(at, shown(terms[0], names))} = {notation.added(said)}"
     return Statement(Lowering(terms[0], (), shapes).target(at), value, because, loop=loop)
+
+
+def _flat(target: Expr) -> tuple[Expr, ...]:
+    """Return the letters of an access in order, those of joined indices too."""
+    parts = subscripts(target)
+    return tuple(x for part in parts for x in (part.args if isinstance(part, fn.Flat) else (part,)))
+
+
+def _side_by_side(
+    terms: Sequence[Term],
+    axis: int,
+    parts: Sequence[regrouping.Part],
+    names: Mapping[str, str],
+    shapes: Shapes,
+) -> Statement:
+    """Return the statement whose terms each fill a part of an axis."""
+    target = terms[0].equation.target
+    axes = tuple(letter.name for letter in subscripts(target))
+    used = {letter.name for part in parts for letter in ix.letters(part.term.equation.rhs)}
+    free = (name for name in FREE_LETTERS if name not in {*used, *axes})
+    values: list[program.Expr] = []
+    letters: list[str] = []
+    said = []
+    for part in parts:
+        order = (*target.indices[:axis], *part.letters, *target.indices[axis + 1 :])
+        lowering = Lowering(part.term, order, shapes)
+        joined = lowering.place(regrouping.place(replace(part, start=0)))
+        letters.append(next(free))
+        own = (*axes[:axis], letters[-1], *axes[axis + 1 :])
+        sizes = {letter.name: lowering.dim(letter) for letter in order}
+        dims = tuple(part.count if a == letters[-1] else sizes[a] for a in own)
+        places = tuple(joined if a == letters[-1] else Affine(0, ((a, 1),)) for a in own)
+        body = lowering.value(part.term.equation.rhs)
+        values.append(Scatter(body, own, dims, places, tuple(sizes.items())))
+        to = regrouping.at(part.term, axis, regrouping.place(part)).equation
+        written = shown(part.term, names)
+        said.append(f"{notation.text(to.target, written)} = {notation.text(to.rhs, written)}")
+    value = Concatenate(tuple(values), tuple(letters), axes[axis])
+    return Statement(Lowering(terms[0], (), shapes).target(target), value, "; ".join(said))
 
 
 def _joined(statements: list[Statement], lines: Sequence[Line]) -> tuple[Statement, ...]:
@@ -251,18 +300,18 @@ class Lowering:
             return Read(self.name(str(expr)), ())
         name = self.name(name_of(expr))
         parts = expr.indices
-        if any(isinstance(part, fn.Flat) for part in parts):
-            groups = [part.args if isinstance(part, fn.Flat) else (part,) for part in parts]
-            return Split(
-                name,
-                tuple(tuple(letter.name for letter in group) for group in groups),
-                tuple((letter.name, self.dim(letter)) for group in groups for letter in group),
-            )
         shape = self.shapes.get(name, ())
         if all(isinstance(part, Index) for part in parts) and all(
             self.dim(part) == dim for part, dim in zip(parts, shape, strict=False)
         ):
             return Read(name, tuple(part.name for part in parts))
+        if groups := self.taken_apart(parts, shape):
+            return Split(
+                name,
+                tuple(tuple(letter.name for letter in group) for group in groups),
+                tuple((letter.name, self.dim(letter)) for group in groups for letter in group),
+            )
+        parts = tuple(map(self.spread, parts, shape))
         places = tuple(self.place(part) for part in parts)
         inside = [place for place in places if isinstance(place, Affine)]
         axes = [axis for place in inside for axis in place.axes]
@@ -271,6 +320,48 @@ class Lowering:
             return self.slice(name, inside)
         letters = sorted(ix.indices(expr), key=str)
         return Lookup(name, places, tuple((letter.name, self.dim(letter)) for letter in letters))
+
+    def spread(self, part: Expr, dim: Dim) -> Expr:
+        """Return joined indices, which stand beside a window, as a sum: (g,o) is 3·g + o."""
+        if not isinstance(part, fn.Flat):
+            return part
+        sizes = [self.dim(x) if isinstance(x, Index) else None for x in part.args]
+        known = prod(size for size in sizes if isinstance(size, int))
+        made: Expr = Integer(0)
+        for letter, size in zip(part.args, sizes, strict=True):
+            whole = size if isinstance(size, int) else int(dim) // known
+            made = made * whole + letter
+        return made
+
+    def taken_apart(
+        self, parts: Sequence[Expr], shape: Sequence[Dim]
+    ) -> tuple[tuple[Index, ...], ...]:
+        """Return the letters of each axis where they run over all of it once, row-major.
+
+        No groups where some axis isn't read so, or none is read by more than one letter.
+        """
+        groups: list[tuple[Index, ...]] = []
+        for place, part in enumerate(parts):
+            dim = shape[place] if shape else None
+            if isinstance(part, fn.Flat) and all(isinstance(x, Index) for x in part.args):
+                groups.append(tuple(part.args))
+                continue
+            found = ix.affine(part)
+            if found is None or found[0] != 0 or not found[1]:
+                return ()
+            dims = {letter: self.dim(letter) for letter in found[1]}
+            whole = {x: d for x, d in dims.items() if isinstance(d, int)}
+            if isinstance(part, Index):
+                groups.append((part,))
+                if dim not in (None, dims[part]):
+                    return ()
+            elif len(whole) < len(dims) or prod(whole.values()) != dim:
+                return ()
+            else:
+                groups.append(ix.row_major(found[1], whole.__getitem__))
+        letters = [letter.name for group in groups for letter in group]
+        apart = len(set(letters)) == len(letters) and all(groups)
+        return tuple(groups) if apart and any(len(group) > 1 for group in groups) else ()
 
     def place(self, part: Expr) -> Affine | Read:
         """Return an index into an axis: affine in letters, or an array of labels."""
@@ -343,6 +434,8 @@ class Lowering:
             case fn.Reduction():
                 over = tuple(letter.name for letter in expr.bound)
                 return Reduce(REDUCED[type(expr)], self.value(expr.body), over)
+            case fn.detach():
+                return self.value(expr.args[0])
             case fn.Blank():
                 return Apply("multiply", (Number(0), self.value(expr.args[0])))
             case fn.Elementwise():

@@ -186,6 +186,30 @@ class Scatter:
     places: "tuple[Affine | Read, ...]"
     sizes: tuple[tuple[str, Dim], ...]
 
+    @property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """The letters, row-major, that each axis joins, where every place is filled once.
+
+        The body is then only reshaped. No groups where it isn't so.
+        """
+        sizes = dict(self.sizes)
+        found: list[tuple[str, ...]] = []
+        for place, dim in zip(self.places, self.shape, strict=True):
+            if not isinstance(place, Affine) or place.offset:
+                return ()
+            order = sorted(place.terms, key=lambda term: (-term[1], term[0]))
+            step = 1
+            for letter, coefficient in reversed(order):
+                size = sizes[letter]
+                if coefficient != step or not (isinstance(size, int) or len(order) == 1):
+                    return ()
+                step = step * size if isinstance(size, int) else 0
+            if (len(order) == 1 and sizes[order[0][0]] != dim) or (len(order) > 1 and step != dim):
+                return ()
+            found.append(tuple(letter for letter, _ in order))
+        letters = [letter for group in found for letter in group]
+        return tuple(found) if len(set(letters)) == len(letters) and all(found) else ()
+
 
 @dataclass(frozen=True, slots=True)
 class Concatenate:
@@ -442,6 +466,8 @@ class Program:
     renewal: tuple[Statement, ...] = field(default=(), kw_only=True)  # states ← states and values
     gradients: tuple[tuple[str, str], ...]  # (key, name of its adjoint): ("f1.weight", "dW1")
     frozen: frozenset[str] = field(default=frozenset(), kw_only=True)  # keys of what isn't learned
+    detached: frozenset[str] = field(default=frozenset(), kw_only=True)  # keys of parameters that
+    # change a value whose slope isn't followed: their gradient isn't the loss's slope
     update: Update
     schedule: Schedule | None
     metrics: tuple[Metric, ...]

@@ -73,6 +73,17 @@ def subscripts(node: ast.Subscript) -> list[ast.expr]:
     return node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
 
 
+def groups(statement: ast.stmt) -> list[list[str]]:
+    """Return the letters at each axis of what a formula assigns: several in a flat(…)."""
+    if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Subscript):
+        return []
+    parts = subscripts(statement.targets[0])
+    return [
+        [ast.unparse(p) for p in (part.args if isinstance(part, ast.Call) else [part])]
+        for part in parts
+    ]
+
+
 def ranges(root: ast.AST, shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
     """Return how many values each index takes, by the axes it stands at."""
     return {
@@ -101,13 +112,12 @@ class Loops:
         """Return what a formula assigns, as an array along its target's indices."""
         (statement,) = ast.parse(text.strip()).body
         assert isinstance(statement, ast.Assign | ast.Expr)
-        letters: list[str] = []
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Subscript):
-            letters = [ast.unparse(part) for part in subscripts(statement.targets[0])]
+        axes = groups(statement)
+        letters = [letter for group in axes for letter in group]
         made = np.empty([self.sizes[letter] for letter in letters])
         for at in self.places(letters, {}):
             made[tuple(at[letter] for letter in letters)] = self.value(statement.value, at)
-        return made
+        return made.reshape([math.prod(map(self.sizes.__getitem__, group)) for group in axes])
 
     def places(self, letters: Sequence[str], at: At) -> Iterator[dict[str, int]]:
         """Yield every value the indices take, beside those already set."""
@@ -193,13 +203,12 @@ class Arrays:
         (statement,) = ast.parse(text.strip()).body
         assert isinstance(statement, ast.Assign | ast.Expr)
         made = self.value(statement.value)
-        letters: list[str] = []
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Subscript):
-            letters = [ast.unparse(part) for part in subscripts(statement.targets[0])]
+        axes = groups(statement)
+        letters = [letter for group in axes for letter in group]
         made = self.along(made, letters)
         order = [self.axis(letter) for letter in letters]
         rest = [axis for axis in range(made.ndim) if axis not in order]
-        shape = [self.sizes[letter] for letter in letters]
+        shape = [math.prod(map(self.sizes.__getitem__, group)) for group in axes]
         return jnp.transpose(made, [*order, *rest]).reshape(shape)
 
     def axis(self, letter: str) -> int:

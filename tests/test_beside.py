@@ -74,6 +74,14 @@ def images(params: Params, x: Any) -> Any:
     return dense(params, "f", h.reshape(len(x), -1))
 
 
+def steps(params: Params, x: Any) -> Any:
+    h = jnp.zeros((len(x), 3))
+    for t in range(x.shape[1]):
+        h = h @ params["r.weight_hh_l0"].T + params["r.bias_hh_l0"]
+        h = jnp.tanh(h + x[:, t] @ params["r.weight_ih_l0"].T + params["r.bias_ih_l0"])
+    return dense(params, "f", h)
+
+
 LABELS = {"x": ["n", 3], "t": {"shape": ["n"], "classes": 4}}
 CASES = {
     "classifier": Case(
@@ -125,6 +133,13 @@ CASES = {
         ],
         {"mse": "t"},
         lambda p, x: p["user.weight"][x] @ p["item.V"],
+        mse,
+    ),
+    "a recurrence": Case(
+        {"x": ["n", 3, 2], "t": ["n", 2]},
+        [{"r": {"rnn": {"hidden_size": 3}}}, {"last": {"last_step": {}}}, {"f": {"dense": 2}}],
+        {"mse": "t"},
+        steps,
         mse,
     ),
     "a convolution": Case(
@@ -230,16 +245,25 @@ def test_a_wrong_factor_is_caught() -> None:
 
 
 def test_what_cannot_be_derived_is_refused() -> None:
-    steps = {
-        "formula": "h[n, t] = tanh(x[n, t] + h[n, t - 1]*w)",
-        "parameters": {"w": {"shape": [], "init": 1}},
-    }
-    spec = CASES["classifier"].spec()
-    spec["layers"] = [{"r": steps}, *spec["layers"]]
-    with pytest.raises(UserError, match="recurrence"):
+    spec = CASES["a recurrence"].spec()
+    spec["layers"][0] = {"r": {"lstm": {"hidden_size": 3}}}
+    with pytest.raises(UserError, match=r"by every element of `U1` can't be derived\n.*take hvp"):
         symback.generate(spec, functions=["hessian"])
+    softmax = "h[n, t] = logsumexp(x[n, t, k] + h[n, t - 1], k)"
+    spec["layers"][0] = {"r": {"from": ["f0"], "formula": softmax}}
+    spec["layers"].insert(0, {"f0": {"dense": 3}})
+    with pytest.raises(UserError, match="softmax in a recurrence"):
+        symback.generate(spec, functions=["hvp"])
     with pytest.raises(UserError, match="all of them hold labels"):
         symback.generate(CASES["matrix factorisation"].spec(), functions=["jacobian"])
+    spec = CASES["classifier"].spec()
+    spec["layers"].insert(1, {"bn": {"batch_norm1d": {}}})
+    with pytest.raises(UserError, match="`bn` mixes the examples"):
+        symback.generate(spec, functions=["per_example"])
+    spec = CASES["classifier"].spec()
+    spec["loss"] = {"cross_entropy": {"target": "t"}, "weight": [1, 2, 3, 4]}
+    with pytest.raises(UserError, match="divides by a sum of weights"):
+        symback.generate(spec, functions=["per_example"])
 
 
 def test_the_command_lists_what_there_is(tmp_path: Any, monkeypatch: Any) -> None:

@@ -12,7 +12,8 @@ from symback.functions import ELEMENTWISE, REDUCTIONS
 from symback.program import Assumption
 
 ENTRIES = catalog.entries()
-CALLED = {*ELEMENTWISE, *REDUCTIONS, "mean", "size", "flat"}
+PLAIN = {"size", "flat", "delta"}  # they have indices alone
+CALLED = {*ELEMENTWISE, *REDUCTIONS, *PLAIN, "mean"}
 DRAWS = {"uniform", "normal", "constant", "keep"}
 GIVEN = {
     Kind.LAYER: {"x", "x1", "x2", "x3", "classes", "training"},
@@ -81,12 +82,13 @@ def words(text: str) -> tuple[set[str], set[str], set[str]]:
         if isinstance(node, ast.Call):
             assert isinstance(node.func, ast.Name)
             calls.add(node.func.id)
-            binds = node.func.id in {*REDUCTIONS, "mean", "size", "flat"}
-            places = node.args[node.func.id not in {"size", "flat"} :] if binds else []
-            indices |= {arg.id for arg in places if isinstance(arg, ast.Name)}
-        elif isinstance(node, ast.Subscript):
-            leaves = ast.walk(node.slice)
+            binds = node.func.id in {*REDUCTIONS, *PLAIN, "mean"}
+            places = node.args[node.func.id not in PLAIN :] if binds else []
+            leaves = (leaf for place in places for leaf in ast.walk(place))
             indices |= {leaf.id for leaf in leaves if isinstance(leaf, ast.Name)}
+        elif isinstance(node, ast.Subscript):
+            within = ast.walk(node.slice)
+            indices |= {leaf.id for leaf in within if isinstance(leaf, ast.Name)}
     others = {node.id for node in ast.walk(root) if isinstance(node, ast.Name)}
     return calls, indices - calls, others - calls - indices
 

@@ -12,6 +12,7 @@ import pytest
 from oracle import Array, assert_close
 
 import symback
+from symback import check
 from symback.errors import UserError
 
 jax.config.update("jax_enable_x64", True)
@@ -216,3 +217,32 @@ def test_what_cannot_be_derived_is_refused(layer: str) -> None:
 def test_a_loss_that_no_derivative_reaches_is_refused() -> None:
     with pytest.raises(UserError, match="no parameter changes the loss"):
         symback.derive(Case("mean(d(x[n, 0]*x[n, 1], x[n, 0]), n)", scalar).spec())
+
+
+def test_nothing_flows_through_a_detach() -> None:
+    rounded = "h[n, k] = x[n, k] + detach(floor(x[n, k]) - x[n, k])"  # the straight-through trick
+    layers = [{"f1": {"dense": 5}}, {"step": {"formula": rounded}}, {"f2": {"dense": 2}}]
+    case = Case("mean(y[n, k]**2, n, k)", scalar, layers)
+
+    def whole(params: Params) -> Any:
+        z = dense(params, "f1", X)
+        return (dense(params, "f2", z + jax.lax.stop_gradient(jnp.floor(z) - z)) ** 2).mean()
+
+    for target, readable in FORMS:
+        module: Any = symback.compile(case.spec(), target, readable=readable)
+        start = {key: np.asarray(w) for key, w in module.init(3).items()}
+        plain = target == "python"
+        given = {key: (w.tolist() if plain else w) for key, w in start.items()}
+        _, grads = module.value_and_grad(given, X.tolist() if plain else X)
+        for key, slope in jax.grad(whole)(start).items():
+            assert_close(np.asarray(grads[key]), np.asarray(slope), key)
+        assert module.DETACHED == ("f1.bias", "f1.weight")
+        report = check.check(module)
+        assert report.right
+        assert "not f1.bias, f1.weight, behind a detach" in str(report)
+
+
+def test_a_network_that_is_detached_learns_nothing() -> None:
+    layers = [{"f1": {"dense": 2}}, {"end": {"formula": "y[n, k] = detach(x[n, k])"}}]
+    with pytest.raises(UserError, match="no parameter changes the loss"):
+        symback.derive(Case("mean(y[n, k]**2, n, k)", scalar, layers).spec())

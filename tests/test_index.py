@@ -135,7 +135,7 @@ def W(first: Expr, second: Expr) -> Expr:
         (total(delta(i, a) * delta(i, b) * v(i), i), "v[a]·[a = b]"),
         (delta(a, b) * v(a), "v[a]·[a = b]"),
         (total(delta(i, 0) * v(i), i), "v[0]"),
-        (total(delta(a, 0) * W(a, i), i), "(Σ_i W[a,i])·[0 = a]"),
+        (total(delta(a, 0) * W(a, i), i), "(Σ_i W[a,i])·[a = 0]"),
         (total((delta(i, a) + 2) * v(i), i), "2·Σ_i v[i] + v[a]"),
         (total(v(i) * total(delta(j, a) * W(i, j), j), i), "Σ_i W[i,a]·v[i]"),
         (total(v(i) * total(delta(i, a) * W(i, j), j), i), "v[a]·Σ_j W[a,j]"),

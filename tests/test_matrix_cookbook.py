@@ -497,6 +497,112 @@ IDENTITIES = [
         "sum(x[i]**3, i)",
         {"x": lambda v: 3 * v.x**2},
     ),
+    # ---- determinants, inverses, traces and their like
+    Identity(
+        "det S (49)",
+        "det(S[i, j], i, j)",
+        {"S": lambda v: np.linalg.det(v.S) * np.linalg.inv(v.S).T},
+    ),
+    Identity(
+        "det ASB (50), det of a product",
+        "det(sum(A[i, k]*S[k, j], k), i, j)",
+        {"S": lambda v: np.linalg.det(v.A @ v.S) * np.linalg.inv(v.S).T},
+    ),
+    Identity(
+        "det XᵀX (54)",
+        "det(sum(X[k, i]*X[k, j], k), i, j)",
+        {"X": lambda v: 2 * np.linalg.det(v.X.T @ v.X) * v.X @ np.linalg.inv(v.X.T @ v.X)},
+    ),
+    Identity(
+        "det XᵀAX (53)",
+        "det(sum(X[k, i]*A[k, l]*X[l, j], k, l), i, j)",
+        {
+            "X": lambda v: (
+                np.linalg.det(v.X.T @ v.A @ v.X)
+                * (
+                    v.A @ v.X @ np.linalg.inv(v.X.T @ v.A @ v.X)
+                    + v.A.T @ v.X @ np.linalg.inv(v.X.T @ v.A.T @ v.X)
+                )
+            )
+        },
+    ),
+    Identity(
+        "log det XᵀX (55)",
+        "logdet(sum(X[k, i]*X[k, j], k), i, j)",
+        {"X": lambda v: 2 * np.linalg.pinv(v.X).T},
+    ),
+    Identity(
+        "(det S)³ (58)",
+        "det(S[i, j], i, j)**3",
+        {"S": lambda v: 3 * np.linalg.det(v.S) ** 3 * np.linalg.inv(v.S).T},
+    ),
+    Identity(
+        "log det (SSᵀ + I)",
+        "logdet(sum(S[i, k]*S[j, k], k) + (i == j), i, j)",
+        {"S": lambda v: 2 * np.linalg.solve(v.S @ v.S.T + np.eye(4), v.S)},
+    ),
+    Identity(
+        "aᵀS⁻¹x (61)",
+        "sum(a[i]*inv(S[i, j], i, j)*x[j], i, j)",
+        {
+            "S": lambda v: -np.linalg.inv(v.S).T @ outer(v.a, v.x) @ np.linalg.inv(v.S).T,
+            "a": lambda v: np.linalg.inv(v.S) @ v.x,
+            "x": lambda v: np.linalg.inv(v.S).T @ v.a,
+        },
+    ),
+    Identity(
+        "aᵀ solve(S, x)",
+        "sum(a[j]*solve(S[i, j], x[i], i, j), j)",
+        {
+            "S": lambda v: -outer(np.linalg.solve(v.S.T, v.a), np.linalg.solve(v.S, v.x)),
+            "x": lambda v: np.linalg.solve(v.S.T, v.a),
+        },
+    ),
+    Identity(
+        "det S⁻¹ (62)",
+        "det(inv(S[i, j], i, j), i, j)",
+        {"S": lambda v: -np.linalg.det(np.linalg.inv(v.S)) * np.linalg.inv(v.S).T},
+    ),
+    Identity(
+        "tr(AS⁻¹) (63)",
+        "trace(sum(A[i, k]*inv(S[k, j], k, j), k), i, j)",
+        {"S": lambda v: -(np.linalg.inv(v.S) @ v.A @ np.linalg.inv(v.S)).T},
+    ),
+    Identity(
+        "tr((S + A)⁻¹) (64)",
+        "trace(inv(S[i, j] + A[i, j], i, j), i, j)",
+        {"S": lambda v: -(np.linalg.inv(v.S + v.A) @ np.linalg.inv(v.S + v.A)).T},
+    ),
+    Identity("tr S (99)", "trace(S[i, j], i, j)", {"S": lambda v: np.eye(4)}),
+    Identity(
+        "tr(SA) (100)",
+        "trace(sum(S[i, k]*A[k, j], k), i, j)",
+        {"S": lambda v: v.A.T, "A": lambda v: v.S.T},
+    ),
+    Identity(
+        "tr((XᵀX + I)⁻¹)",
+        "trace(inv(sum(X[k, i]*X[k, j], k) + (i == j), i, j), i, j)",
+        {
+            "X": lambda v: (
+                -2 * v.X @ np.linalg.matrix_power(np.linalg.inv(v.X.T @ v.X + np.eye(3)), 2)
+            )
+        },
+    ),
+    Identity(
+        "the Gaussian's log-likelihood by its precision",
+        "0.5*logdet(sum(B[i, k]*B[j, k], k) + (i == j), i, j) - 0.5*sum((b[i] - c[i])"
+        "*(sum(B[i, k]*B[j, k], k) + (i == j))*(b[j] - c[j]), i, j)",
+        {
+            "B": lambda v: (
+                np.linalg.solve(v.B @ v.B.T + np.eye(3), v.B) - outer(v.b - v.c, v.b - v.c) @ v.B
+            )
+        },
+    ),
+    Identity(
+        "Σ log L_ii of a Cholesky factor, half the log det",
+        "sum(log(sum(cholesky(sum(B[i, k]*B[j, k], k) + (i == j), i, j)*(i == j), j)), i)",
+        {"B": lambda v: np.linalg.solve(v.B @ v.B.T + np.eye(3), v.B)},
+    ),
 ]
 
 

@@ -154,7 +154,7 @@ def test_no_layer_is_named_in_the_engine() -> None:
                 assert node.value not in layers - SHARED_WORDS, f"{path.name}: {node.value}"
 
 
-SHARED_WORDS = {"add", "linear"}  # arithmetic's word; an activation's other name
+SHARED_WORDS = {"add", "linear", "identity"}  # arithmetic's; an activation's; a matrix's
 
 
 @pytest.mark.parametrize("name", ["swiglu", "rms_norm"])

@@ -9,6 +9,7 @@ from symback.catalog import (
     metrics,
     norms,
     optimizers,
+    places,
     recurrent,
     schedules,
     windows,
@@ -18,6 +19,7 @@ from symback.catalog.entry import Entry, Kind
 _TABLES = (
     layers,
     windows,
+    places,
     norms,
     attention,
     recurrent,

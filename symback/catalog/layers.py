@@ -26,6 +26,13 @@ ENTRIES = (
     ),
     Entry(
         kind=Kind.LAYER,
+        name="identity",
+        formulas=("y[...] = x[...]",),
+        doc="The source as it is.",
+        source="torch.nn.Identity",
+    ),
+    Entry(
+        kind=Kind.LAYER,
         name="flatten",
         formulas=("y[n, flat(...)] = x[n, ...]",),
         doc="All axes but the first are joined into one, the last index running fastest.",
@@ -254,6 +261,18 @@ ENTRIES = (
             ("j", "size(w)/downscale_factor"),
         ),
         main="downscale_factor",
+    ),
+    Entry(
+        kind=Kind.LAYER,
+        name="channel_shuffle",
+        formulas=("y[n, flat(c, g), ...] = x[n, in_group*g + c, ...]",),
+        doc="Channels are put in another order: the first of each group, then the second.",
+        source="torch.nn.ChannelShuffle; Zhang et al. 2017, arXiv:1707.01083",
+        options=(Option("groups", doc="how many groups", required=True, whole=True, least=1),),
+        axes=("n", "c", "..."),
+        numbers=(("in_group", "size(c)/groups"),),
+        sizes=(("g", "groups"), ("c", "in_group")),
+        main="groups",
     ),
     Entry(
         kind=Kind.LAYER,

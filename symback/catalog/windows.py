@@ -132,6 +132,82 @@ def _convolution(rank: int) -> Entry:
     )
 
 
+def _transposed(rank: int) -> Entry:
+    """Return a transposed convolution: each value adds its filters to where they stand."""
+    letters = _letters(rank)
+    out, kernel, place = (", ".join(each[at] for each in letters) for at in (1, 2, 0))
+    hits = " * ".join(
+        f"delta({i}, stride_{k}*{axis} + dilation_{k}*{p} - padding_{k})"
+        for k, (axis, i, p) in enumerate(letters)
+    )
+    fan = "*".join(f"size({letter})" for letter in ("o", *(p for _, _, p in letters)))
+    return Entry(
+        kind=Kind.LAYER,
+        name=f"conv_transpose{rank}d",
+        formulas=(
+            (
+                f"z[n, o, {out}] = sum(W[c, o, {kernel}] * x[n, c, {place}] * {hits},"
+                f" c, {kernel}, {place}) + where(bias, b[o], 0)"
+            ),
+        ),
+        cases=(
+            Case(
+                "groups > 1",
+                (
+                    (
+                        f"v[n, g, o, {out}] = sum(W[in_group*g + c, o, {kernel}]"
+                        f" * x[n, in_group*g + c, {place}] * {hits}, c, {kernel}, {place})"
+                        " + where(bias, b[out_group*g + o], 0)"
+                    ),
+                    f"z[n, flat(g, o), {out}] = v[n, g, o, {out}]",
+                ),
+            ),
+        ),
+        doc=(
+            "Each value of the input lays a multiple of the filters on the output; what lies on "
+            "each other is added up. The adjoint of a convolution by its input."
+        ),
+        source=f"torch.nn.ConvTranspose{rank}d; Zeiler et al. 2010",
+        options=(
+            _CHANNELS,
+            _kernel(rank),
+            _each(rank, "stride", "how far apart the filters lie"),
+            _each(rank, "padding", "how much is cut off before and behind an axis", 0, 0),
+            _each(rank, "output_padding", "places more behind an axis", 0, 0),
+            _each(rank, "dilation", "how far apart a filter's values are"),
+            _GROUPS,
+            _BIAS,
+        ),
+        axes=("n", "c", *_AXES[rank]),
+        numbers=(_IN_GROUP, _OUT_GROUP),
+        sizes=(
+            ("g", "groups"),
+            ("o", "out_group"),
+            ("c", "in_group"),
+            *((p, f"kernel_size_{k}") for k, (_, _, p) in enumerate(letters)),
+            *(
+                (
+                    i,
+                    (
+                        f"(size({axis}) - 1)*stride_{k} - 2*padding_{k}"
+                        f" + dilation_{k}*(kernel_size_{k} - 1) + output_padding_{k} + 1"
+                    ),
+                )
+                for k, (axis, i, _) in enumerate(letters)
+            ),
+        ),
+        parameters=(
+            Parameter(
+                "W",
+                "weight",
+                ("in_group*groups", "out_group", *(f"kernel_size_{k}" for k in range(rank))),
+                _FAN.format("fan_in"),
+            ),
+            Parameter("b", "bias", ("out_channels",), _FAN.format(fan)),
+        ),
+    )
+
+
 # ---------------------------------------------------------------- poolings
 
 _CEIL = Option("ceil_mode", default=False, doc="a last window may reach over the end")
@@ -244,28 +320,72 @@ def _avg_pool(rank: int) -> Entry:
     )
 
 
-def _adaptive(rank: int) -> Entry:
-    formulas = []
+def _lp_pool(rank: int) -> Entry:
+    numbers, sizes = _pooled(rank, dilated=False)
+    letters = _letters(rank)
+    out, kernel = (", ".join(each[place] for each in letters) for place in (1, 2))
+    places = ", ".join(f"step_{k}*{i} + {p}" for k, (_, i, p) in enumerate(letters))
+    within = " * ".join(
+        f"sum(step_{k}*{i} + {p} < length_{k}, {p})" for k, (_, i, p) in enumerate(letters)
+    )
+    all_ = "*".join(f"kernel_size_{k}" for k in range(rank))
+    return Entry(
+        kind=Kind.LAYER,
+        name=f"lp_pool{rank}d",
+        formulas=(
+            (
+                f"s[n, c, {out}] = sum(x[n, c, {places}]**norm_type, {kernel})"
+                f" * where(ceil_mode, {all_}/({within}), 1)"
+            ),
+            (
+                f"y[n, c, {out}] = where(norm_type == 1, s[n, c, {out}],"
+                f" where(norm_type == 2, sqrt(s[n, c, {out}]), s[n, c, {out}]**(1/norm_type)))"
+            ),
+        ),
+        doc="The p-norm of each window: the root of the sum of its values' powers.",
+        source=f"torch.nn.LPPool{rank}d",
+        options=(
+            Option("norm_type", doc="the power p", required=True, above=0),
+            _kernel(rank),
+            _each(rank, "stride", "how far apart windows begin; as far as they reach", None),
+            _CEIL,
+        ),
+        axes=("n", "c", *_AXES[rank]),
+        numbers=(*((f"padding_{k}", "0") for k in range(rank)), *numbers),
+        sizes=sizes,
+    )
+
+
+def _adaptive(rank: int, kind: str) -> Entry:
+    """Return as many windows as wanted, along the last axis first: their means, or largest."""
+    formulas: list[str] = []
     source, spread = "x", list(_AXES[rank])
     for k in reversed(range(rank)):
         axis, i, _ = _letters(rank)[k]
-        at = ", ".join(["n", "c", *spread])
+        read = f"{source}[{', '.join(['n', 'c', *spread])}]"
         spread[k] = i
         to = ", ".join(["n", "c", *spread])
         first = f"floor({i}*length_{k}/output_size_{k})"
         behind = f"-floor(-({i} + 1)*length_{k}/output_size_{k})"
+        inside = f"{first} <= {axis} and {axis} < {behind}"
         made = "y" if k == 0 else f"u{k}"
-        formulas.append(
-            f"{made}[{to}] = sum(where({first} <= {axis} and {axis} < {behind},"
-            f" {source}[{at}], 0), {axis}) / ({behind} - {first})"
-        )
+        if kind == "avg":
+            total = f"sum(where({inside}, {read}, 0), {axis})"
+            formulas.append(f"{made}[{to}] = {total} / ({behind} - {first})")
+        else:
+            formulas += [
+                f"a{k}[{to}] = argmax(where({inside}, {read}, {_LOWEST}), {axis})",
+                f"{made}[{to}] = sum(where({axis} == a{k}[{to}], {read}, 0), {axis})",
+            ]
         source = made
+    means = "The means of as many windows as wanted, which together cover the axis."
+    largest = "The largest values of as many windows as wanted, which together cover the axis."
     return Entry(
         kind=Kind.LAYER,
-        name=f"adaptive_avg_pool{rank}d",
+        name=f"adaptive_{kind}_pool{rank}d",
         formulas=tuple(formulas),
-        doc="The means of as many windows as wanted, which together cover the axis.",
-        source=f"torch.nn.AdaptiveAvgPool{rank}d",
+        doc=means if kind == "avg" else largest,
+        source=f"torch.nn.Adaptive{kind.title()}Pool{rank}d",
         options=(
             Option(
                 "output_size",
@@ -280,14 +400,18 @@ def _adaptive(rank: int) -> Entry:
         numbers=tuple((f"length_{k}", f"size({axis})") for k, axis in enumerate(_AXES[rank])),
         sizes=tuple((i, f"output_size_{k}") for k, (_, i, _) in enumerate(_letters(rank))),
         main="output_size",
+        kinks="" if kind == "avg" else "the first of equal values gets the slope",
     )
 
 
 ENTRIES = (
     *(_convolution(rank) for rank in (1, 2, 3)),
-    *(_max_pool(rank) for rank in (1, 2)),
-    *(_avg_pool(rank) for rank in (1, 2)),
-    *(_adaptive(rank) for rank in (1, 2)),
+    *(_transposed(rank) for rank in (1, 2, 3)),
+    *(_max_pool(rank) for rank in (1, 2, 3)),
+    *(_avg_pool(rank) for rank in (1, 2, 3)),
+    *(_lp_pool(rank) for rank in (1, 2, 3)),
+    *(_adaptive(rank, "avg") for rank in (1, 2, 3)),
+    *(_adaptive(rank, "max") for rank in (1, 2, 3)),
     Entry(
         kind=Kind.LAYER,
         name="global_avg_pool",

@@ -98,14 +98,15 @@ class Backward:
         """
         found = set(self.wanted)
         for node in self.nodes:
-            others = [name for letter, name in node.names if letter != node.equation.name]
+            names = dict(node.names)
+            others = [names[letter] for letter in _followed(node.equation) - {node.equation.name}]
             if found.intersection(others) and not isinstance(node.equation.rhs, fn.ArgMax):
                 found.add(node.target)
         return frozenset(found)
 
     def _operands(self, node: Node) -> tuple[str, ...]:
         """Return the tensors that the node reads and that gradients flow to, parameters first."""
-        read = {name_of(access) for access in reads(node.equation.rhs)}
+        read = _followed(node.equation)
         found = [name for letter, name in node.names if letter in read and name in self.varying]
         return tuple(sorted(found, key=lambda name: name not in self.wanted))
 
@@ -187,7 +188,9 @@ class Backward:
             if node.target not in self.varying:
                 by = ()
             sums = frozenset(letter for letter, name in node.names if name in self.unit_sums)
-            local = differentiate(node.equation, by, sums, seed)
+            local = differentiate(
+                node.equation, by, sums, seed, node.loop.letter if node.loop else ""
+            )
             self.assumed |= {names[letter] for letter in local.facts}
             for letter in list(names):
                 names[adjoint(letter)] = self.names.get(names[letter], adjoint(names[letter]))
@@ -270,6 +273,13 @@ class Backward:
                     made.append(replace(line, loop=node.loop, axis=axes[0]) if axes else line)
             lines += sorted(made, key=lambda line: line.loop is not None)
         return tuple(lines)
+
+
+@lru_cache(maxsize=4096)
+def _followed(equation: Equation) -> frozenset[str]:
+    """Return the letters that an equation reads outside of any detach(…)."""
+    ends = {part: fn.detach(S.One) for part in equation.rhs.atoms(fn.detach)}
+    return frozenset(name_of(access) for access in reads(equation.rhs.xreplace(ends)))
 
 
 def _together(nodes: tuple[Node, ...]) -> Iterator[tuple[Node, ...]]:

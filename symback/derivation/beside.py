@@ -9,6 +9,8 @@ the Jacobian; of the backward pass, whose lines are formulas as well, the Hessia
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import attrgetter
 
 from sympy import Expr, Integer, S, Symbol
 from sympy.core.parameters import distribute
@@ -236,9 +238,7 @@ class _Moving:
         for line in reversed(lines):
             if line.target in needed:
                 kept.insert(0, line)
-                for term in self.terms(line):
-                    names = dict(term.names)
-                    needed |= {names[name_of(read)] for read in reads(term.equation.rhs)}
+                needed |= self.reads_of(line)
         parts = Counter(line.target for line in kept)
         used: dict[str, set[str]] = {}  # the letters of a tensor's lines
         for line in kept:
@@ -246,21 +246,57 @@ class _Moving:
                 both = (term.equation.rhs, term.equation.target)
                 letters = {letter.name for part in both for letter in ix.letters(part)}
                 used.setdefault(line.target, set()).update(letters)
-        for line in kept:
-            rates = [self.rate(term, used[line.target]) for term in self.terms(line)]
-            filled = parts[line.target] > 1
-            if all(rate.rhs == 0 for rate in rates) and not (filled and line.target in self.moved):
+        for loop, group in groupby(kept, attrgetter("loop")):
+            if loop is not None:
+                self.recur(tuple(group), used)
                 continue
-            if line.loop is not None:
+            for line in group:
+                rates = [self.rate(term, used[line.target]) for term in self.terms(line)]
+                filled = parts[line.target] > 1
+                still = all(rate.rhs == 0 for rate in rates)
+                if still and not (filled and line.target in self.moved):
+                    continue
+                (rate, *more) = rates
+                if not (more or filled or line.target in goals) and rate.is_sparse:
+                    self.sparse[line.target] = rate
+                else:
+                    self.write(line, rates, filled=filled)
+
+    def recur(self, group: tuple[Line, ...], used: Mapping[str, set[str]]) -> None:
+        """Add the tangents of a recurrence's lines, which read each other: a recurrence too."""
+        live = {self.by, *self.moved, *self.sparse}
+        moving: set[str] = set()
+        while True:
+            found = {line.target for line in group if self.reads_of(line) & (live | moving)}
+            if found == moving:
+                break
+            moving = found
+        lines = [line for line in group if line.target in moving]
+        for line in lines:
+            shape = self.tensor(line.target).shape
+            self.moved[line.target] = _Moved(
+                self.named(line.target, shape), tuple(range(len(shape)))
+            )
+        for line in lines:
+            rates = [self.rate(term, used[line.target]) for term in self.terms(line)]
+            if any(rate.rhs.has(fn.Soft, fn.LogSumExp) for rate in rates):
                 message = (
-                    f"`{line.target}` is computed by a recurrence: only its gradient is derived"
+                    f"`{line.target}` has a softmax in a recurrence: only its gradient is derived"
                 )
                 raise UserError(Mistake(message))
-            (rate, *more) = rates
-            if not (more or filled or line.target in goals) and rate.is_sparse:
-                self.sparse[line.target] = rate
-            else:
-                self.write(line.target, rates, filled=filled)
+            if any(ix.holds_delta(rate.rhs) for rate in rates):
+                message = f"`{line.target}`, of a recurrence, by every element of `{self.by}`"
+                hint = "take hvp, which has it times a direction"
+                raise UserError(Mistake(f"{message} can't be derived", hint=hint))
+            self.write(line, rates, filled=True)
+
+    def reads_of(self, line: Line) -> set[str]:
+        """Return the tensors that a line reads."""
+        found: set[str] = set()
+        for term in self.terms(line):
+            names = dict(term.names)
+            found |= {names[name_of(read)] for read in reads(term.equation.rhs)}
+        return found
 
     def terms(self, line: Line) -> tuple[Term, ...]:
         """Return a line's terms, a softmax and its like as it was before it was spelled out."""
@@ -296,9 +332,12 @@ class _Moving:
         letter = _letter(found.name, names)
         return tensor(letter, *(at[axis] for axis in found.axes), *free)
 
-    def write(self, name: str, rates: Sequence[_Rate], *, filled: bool) -> None:
-        """Add the line of a tensor's tangent, with what must be named before."""
-        held = self.tensor(name)
+    def write(self, line: Line, rates: Sequence[_Rate], *, filled: bool) -> None:
+        """Add the line of a tensor's tangent, with what must be named before.
+
+        One that is `filled`, part by part or step by step, keeps all axes.
+        """
+        name, held = line.target, self.tensor(line.target)
         kept = tuple(
             axis
             for axis in range(len(held.shape))
@@ -309,7 +348,9 @@ class _Moving:
             self.moved[name] = _Moved(self.named(name, shape), kept)
         made = self.moved[name].name
         moving = [rate for rate in rates if rate.rhs != 0 or filled]
-        self.lines.append(Line(made, tuple(self.term(rate, made, kept) for rate in moving)))
+        terms = tuple(self.term(rate, made, kept) for rate in moving)
+        loop = line.loop and replace(line.loop, group=f"{line.loop.group}, {self.word}")
+        self.lines.append(Line(made, terms, loop, line.axis))
 
     def named(self, name: str, shape: tuple[Dim, ...]) -> str:
         """Add the tensor of a tangent, with the direction's axes behind those given."""

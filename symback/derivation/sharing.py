@@ -17,7 +17,7 @@ from symback.naming import adjoint, word_for
 COSTLY = tuple(
     function
     for word, function in fn.ELEMENTWISE.items()
-    if word not in {"where", "abs", "sign", "floor", "relu", "maximum", "minimum"}
+    if word not in {"where", "abs", "sign", "floor", "relu", "maximum", "minimum", "detach"}
     and function not in fn.COMPARISONS
 )
 KEPT_INLINE = (fn.SumOver, fn.ArgMax)
@@ -48,6 +48,7 @@ class _Sharing:
         self.taken |= {self.equation.name, adjoint(self.equation.name)}
         self.put(self.equation.target, self.equation.rhs, range(1, len(self.exprs)))
         self.name_reductions()
+        self.name_choices()
         self.name_functions()
         self.name_sums()
         self.exprs = [stable.guarded(expr) for expr in self.exprs]
@@ -83,6 +84,28 @@ class _Sharing:
                 return
             innermost = min(waiting, key=lambda part: (matching.size_of(part), str(part)))
             self.give(innermost, type(innermost).word)
+
+    def name_choices(self) -> None:
+        """Name where the largest values stand, and how many there are: slopes divide by that."""
+        made = [Equation(self.equation.target, self.exprs[0]), *self.found]
+        tops = {equation.name for equation in made if isinstance(equation.rhs, fn.MaxOver)}
+        while True:
+            met = [
+                part
+                for expr in self.exprs[1:]
+                for part in preorder_traversal(expr)
+                if isinstance(part, fn.eq)
+                and any(isinstance(a, Indexed) and name_of(a) in tops for a in part.args)
+            ]
+            if len(met) < 2:
+                return
+            self.give(met[0], "chosen")
+            chosen = self.found[-1].name
+            counts = (part for expr in self.exprs for part in expr.atoms(fn.SumOver))
+            for part in sorted(counts, key=str):
+                if isinstance(part.body, Indexed) and name_of(part.body) == chosen:
+                    self.give(part, "ties")
+                    break
 
     def name_functions(self) -> None:
         """Name each costly function that stands in more than one place."""

@@ -88,7 +88,7 @@ class _Alone:
         example = Index(name, f"each:{name}")
         sizes[example.range] = BATCH
         value = self.open(rhs, example, names, sizes)
-        value = value.xreplace({delta: fn.eq(*delta.args) for delta in _loose(value)})
+        value = value.xreplace({delta: ix.compared(delta) for delta in _loose(value)})
         names[made] = made
         at = Equation(tensor(made, example, *subscripts(target)), value)
         return Term(term.layer, at, tuple(names.items()), tuple(sizes.items()))

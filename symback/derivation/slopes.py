@@ -17,20 +17,30 @@ from symback.naming import FREE_LETTERS, adjoint
 
 @lru_cache(maxsize=4096)
 def differentiate(
-    equation: Equation, by: tuple[str, ...], unit_sums: frozenset[str], seed: Expr | None
+    equation: Equation,
+    by: tuple[str, ...],
+    unit_sums: frozenset[str],
+    seed: Expr | None,
+    stepwise: str = "",
 ) -> Local:
     """Differentiate one equation by the operands named.
 
     `unit_sums` names operands that sum to one over their last axis. `seed` is ∂L/∂target where it
-    is a number (1 at the loss itself); elsewhere it is the tensor d<target>.
+    is a number (1 at the loss itself); elsewhere it is the tensor d<target>. `stepwise` is the
+    letter of the recurrence that the equation is a part of.
     """
     used: set[str] = set()
-    slopes = [_slope(equation, operand, unit_sums, seed, used) for operand in by]
+    slopes = [_slope(equation, operand, unit_sums, seed, stepwise, used) for operand in by]
     return shared(equation, slopes, tuple(sorted(used)))
 
 
 def _slope(
-    equation: Equation, operand: str, unit_sums: frozenset[str], seed: Expr | None, used: set[str]
+    equation: Equation,
+    operand: str,
+    unit_sums: frozenset[str],
+    seed: Expr | None,
+    stepwise: str,
+    used: set[str],
 ) -> Slope:
     """Return ∂L/∂operand, with the ladder that leads to it."""
     at = _first_access(equation, operand)
@@ -52,7 +62,7 @@ def _slope(
         Step("chain", shown(total(fn.Slope(out, at))), "the chain rule"),
         Step("raw", shown(total(inner)), "SymPy's derivative, with its deltas"),
     ]
-    contracted = shown(branches.merged(ix.contract(total(inner), incoming), incoming))
+    contracted = shown(branches.merged(ix.contract(total(inner), incoming, stepwise), incoming))
     if contracted != steps[-1].rhs:
         words = "each δ(i, a) is zero unless i = a, so its sum collapses"
         steps.append(Step("contracted", contracted, words))

@@ -105,9 +105,16 @@ class Block:
 
     def plain(self, function: Function) -> "Block":
         """Return the block of a function's statements: they write into no buffer."""
-        return replace(
-            self, program=replace(self.program, tensors=function.tensors, buffers=(), once=())
+        program = replace(
+            self.program,
+            tensors=function.tensors,
+            forward=function_statements(function),
+            loss=(),
+            backward=(),
+            buffers=(),
+            once=(),
         )
+        return replace(self, program=program)
 
     def weight(self, statements: Sequence[Statement]) -> tuple[str, ...]:
         """Return the lines that compute, from targets, what they count for in a mean."""

@@ -64,7 +64,8 @@ class Network:
     beyond: tuple[str, ...]  # '"x": x', the inputs that there are gradients by
     inert: tuple[str, ...]  # the keys of what has no gradient
     without: tuple[str, ...]  # the same, in words
-    frozen: str  # the keys of what isn't learned, as a set: states, and what the spec freezes
+    frozen: str  # the keys of what isn't checked, as a set: states, what is frozen, or detached
+    detached: tuple[str, ...]  # the keys of the last
     states: tuple[str, ...]  # the keys of what is kept and not learned
     renewal: tuple[str, ...]  # the lines that bring it up to date after a pass in training
     metrics: tuple[str, ...]  # names
@@ -122,7 +123,8 @@ def network(block: Block) -> Network:
     arrays = names(block.arrays)
     reread = reads(program.backward)
     weight = weighing(program)
-    fixed = {*program.frozen, *(t.key for t in program.with_role(Role.STATE))}
+    states = (tensor.key for tensor in program.with_role(Role.STATE))
+    fixed = {*program.frozen, *program.detached, *states}
     compared = tuple(given(tensor, f"len(cache.{inputs[0].name})") for tensor in targets)
     inert = [key for key in known if key not in dict(program.gradients)]
     gradients = tuple((key, program.tensor(name)) for key, name in program.gradients)
@@ -206,6 +208,7 @@ def network(block: Block) -> Network:
         without=tuple(textwrap.wrap(f"Without a gradient: {', '.join(inert)}.", WIDTH - 4)),
         states=tuple(quoted(t.key) for t in program.with_role(Role.STATE)),
         renewal=block.renewal(),
+        detached=tuple(map(quoted, sorted(program.detached))),
         frozen=f"{{{', '.join(map(quoted, sorted(fixed)))}}}" if fixed else "",
         metrics=tuple(metric.name for metric in program.metrics),
         metric_values=tuple(metric.statements[-1].target.name for metric in program.metrics),

@@ -32,15 +32,17 @@ def writes(name: str, statements: Iterable[Statement]) -> bool:
 
 
 def needed_by(statements: Sequence[Statement], wanted: Iterable[str]) -> tuple[Statement, ...]:
-    """Return the statements whose values are wanted, with those they read, in order."""
-    missing = set(wanted)
-    kept: list[Statement] = []
-    for statement in reversed(statements):
-        if statement.target.name in missing:
-            missing.discard(statement.target.name)
-            missing |= set(read_names(statement.value))
-            kept.insert(0, statement)
-    return tuple(kept)
+    """Return the statements whose values are wanted, with those they read, in order.
+
+    A recurrence's read each other, the later ones too.
+    """
+    needed = set(wanted)
+    while True:
+        kept = [statement for statement in statements if statement.target.name in needed]
+        more = needed | {name for statement in kept for name in read_names(statement.value)}
+        if more == needed:
+            return tuple(kept)
+        needed = more
 
 
 def live(program: Program) -> Program:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from sympy.core.parameters import distribute
 
+from symback import functions as fn
 from symback.catalog.entry import Kind
 from symback.errors import Mistake, UserError
 from symback.graph.layers import add_layer
@@ -112,6 +113,21 @@ def _built(spec: Spec) -> Graph:
             for item in tensors
             if item.role is Role.PARAMETER and item.key.partition(".")[0] in frozen
         ),
+        detached=_detached((*layers, *loss), tensors),
         rewrites=tuple(network.rewrites),
         rewritten=tuple(network.rewritten),
     )
+
+
+def _detached(nodes: tuple[Node, ...], tensors: tuple[Tensor, ...]) -> frozenset[str]:
+    """Return the keys of the parameters that what stands in a detach(…) depends on."""
+    above = {
+        dict(node.names)[name_of(read)]
+        for node in nodes
+        for part in node.equation.rhs.atoms(fn.detach)
+        for read in reads(part)
+    }
+    for node in reversed(nodes):
+        if node.target in above:
+            above |= {name for _, name in node.names}
+    return frozenset(t.key for t in tensors if t.role is Role.PARAMETER and t.name in above)

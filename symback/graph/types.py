@@ -123,6 +123,7 @@ class Graph(Shown):
     training: Training
     data: Data | None
     frozen: frozenset[str]  # the keys of parameters that aren't learned
+    detached: frozenset[str]  # … that change a value whose slope isn't followed: detach(…)
     rewrites: tuple[str, ...]  # what was made stable, and why
     rewritten: tuple[Rewrite, ...] = ()  # the same, as it was written
 

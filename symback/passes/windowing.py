@@ -8,7 +8,7 @@ large as they are lie is a reshape. A reduction of a few places is written out. 
 the last bits where sums are taken in another order.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from symback.passes.names import all_names

@@ -8,13 +8,12 @@ needed before it is there, so that what one loop computes is still at hand for t
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from functools import partial, reduce
+from functools import partial
 from itertools import groupby
 from math import prod
 from typing import Any, cast
 
 from symback import printing
-from symback.errors import Mistake, UserError
 from symback.places import at, within_windows, written_out
 from symback.printing import COMPARISONS, natural, ordered, walk
 from symback.program import (
@@ -26,8 +25,6 @@ from symback.program import (
     Expr,
     Lookup,
     Matrix,
-    Number,
-    Position,
     Program,
     Read,
     Reduce,
@@ -144,7 +141,22 @@ class Parts:
     sums: tuple[tuple[str, Tensor], ...]  # what is gained, and the array that holds it by parts
 
 
-Node = Put | Gain | Best | Start | Product | Loop | Own | Parts
+@dataclass(frozen=True, slots=True)
+class Call:
+    """target = function(operand), of a square matrix; loops around it bind the other letters.
+
+    `work` is an array of the matrix's size that is written over.
+    """
+
+    function: str
+    target: Read
+    operand: Read
+    size: int
+    work: Read
+    because: str = ""
+
+
+Node = Put | Gain | Best | Start | Product | Call | Loop | Own | Parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +253,9 @@ class Workshop:
         if isinstance(value, Concatenate):
             self.pieces(target, value, because)
             return
+        if isinstance(value, Matrix):
+            self.of_matrix(target, value, because)
+            return
         made = self.taken_out(value, target, self.loops(target.axes), because)
         said = because if made == value else ""
         if made != target:
@@ -250,6 +265,28 @@ class Workshop:
         """Write an elementwise statement."""
         axes = self.loops(target.axes)
         self.nodes += self.nested(axes, 0, value, lambda made: (Put(target, made, because),))
+
+    def of_matrix(self, target: Access, value: Matrix, because: str) -> None:
+        """Write a function of matrices, one for each round of the other letters' loops."""
+        operand, size = value.operand, int(self.dims[value.operand.axes[-1]])
+        into = target if isinstance(target, Read) and target.axes == value.axes else None
+        if into is None:
+            into = self.kept("e_matrix", value.axes)
+        work = self.fresh("e_work")
+        self.scratch[work] = Tensor(work, work, Role.VALUE, (size, size))
+        node: Node = Call(value.function, into, operand, size, Read(work, ("", "")), because)
+        for letter in reversed(operand.axes[:-2]):
+            node = Loop(letter, self.dims[letter], (node,), serial=1)  # they share `work`
+        self.nodes.append(node)
+        if into != target:
+            self.write(target, into, because)
+
+    def kept(self, name: str, axes: tuple[str, ...]) -> Read:
+        """Return scratch for a value along these letters."""
+        name = self.fresh(name)
+        shape = tuple(self.dims[axis] for axis in axes)
+        self.scratch[name] = Tensor(name, name, Role.VALUE, shape)
+        return Read(name, axes)
 
     def pieces(self, target: Access, joined_value: Concatenate, because: str) -> None:
         """Write a concatenation: each part into its own range of the target."""
@@ -341,9 +378,6 @@ class Workshop:
                         return self.array(part, natural(part))
                     inside = (*loops[: len(free)], *ordered(over, natural(body)))
                     return replace(part, body=visited(body, inside, top=False))
-                case Matrix(function):
-                    hint = "take `--target numpy` or `--target python`"
-                    raise UserError(Mistake(f"the C target has no `{function}`", hint=hint))
                 case Concatenate():
                     return self.array_of_pieces(part)
                 case Scatter():
@@ -525,12 +559,14 @@ class Workshop:
         axes = merged(natural(expr.body), *(place.axes for place in expr.places))
         body = self.taken_out(expr.body, None, axes, "")
         places: dict[str, Affine | Read] = dict(zip(expr.axes, expr.places, strict=True))
-        whole = Lookup(into.name, tuple(places[axis] for axis in into.axes), expr.sizes)
+        whole: Access = Lookup(into.name, tuple(places[axis] for axis in into.axes), expr.sizes)
+        if expr.groups:  # each place is filled once
+            groups = dict(zip(expr.axes, expr.groups, strict=True))
+            whole = Split(into.name, tuple(groups[axis] for axis in into.axes), expr.sizes)
         moving = [place for place in expr.places if isinstance(place, Affine)]
         few = [letter for letter in axes if self.is_few(letter, *moving)]
         few = [letter for letter in few if all(p.axes[:1] != (letter,) for p in moving)]
         axes = self.loops(tuple(letter for letter in axes if letter not in few))
-        self.nodes.append(Start("sum", into, tuple(self.dims[axis] for axis in into.axes)))
         pairs: list[tuple[Expr, Expr]] = [(whole, body)]
         for letter in few:
             count = int(self.dims[letter])
@@ -539,6 +575,11 @@ class Workshop:
                 for target, value in pairs
                 for k in range(count)
             ]
+        if expr.groups:
+            for target, value in pairs:
+                self.write(cast(Access, target), value, because)
+            return
+        self.nodes.append(Start("sum", into, tuple(self.dims[axis] for axis in into.axes)))
         for target, value in pairs:
             gain = partial(gain_in, cast(Lookup, target), because)
             self.nodes += self.nested(axes, 0, value, gain)
@@ -855,6 +896,8 @@ def values_of(node: Node) -> Iterator[Expr]:
         case Product(left=left, right=right):
             yield left
             yield right
+        case Call(operand=operand):
+            yield operand
 
 
 def letters_of(node: Node) -> Iterator[str]:
@@ -885,6 +928,9 @@ def writes_of(node: Node) -> Iterator[Access]:
             yield target
         case Product(target=target):
             yield target
+        case Call(target=target, work=work):
+            yield target
+            yield work
         case Best(place=place, best=best):
             yield Read(place, ())
             yield Read(best, ())

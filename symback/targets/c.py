@@ -43,6 +43,7 @@ from symback.targets._loops import (
     THREADS,
     Access,
     Best,
+    Call,
     Gain,
     Known,
     Loop,
@@ -73,10 +74,10 @@ KEYWORDS = """
     unsigned void volatile while _Bool _Complex _Imaginary asm typeof true false bool
 """
 OWN = """
-    cache corner cube dots fourth gemm grads idx larger log_sigmoid memcpy params product ptrdiff_t
-    real side sigmoid sign size_t smaller softplus square state turn isfinite INFINITY NAN NULL
-    HUGE_VAL HUGE_VALF HUGE_VALL EOF R B SIMD PARALLEL PRAGMA PARAMETERS LANES TILE ROWS SIZED BLAS
-    COUNT BATCH main linux unix
+    cache cholesky corner cube determinant dots eliminate fourth gemm grads inverse log_determinant
+    idx larger log_sigmoid memcpy params product ptrdiff_t real side sigmoid sign size_t smaller
+    softplus square state turn isfinite INFINITY NAN NULL HUGE_VAL HUGE_VALF HUGE_VALL EOF R B SIMD
+    PARALLEL PRAGMA PARAMETERS LANES TILE ROWS SIZED BLAS COUNT BATCH main linux unix
 """
 MATH = {
     *("exp", "log", "log1p", "expm1", "sqrt", "floor", "sinh", "cosh", "tanh"),
@@ -88,10 +89,16 @@ NEEDS = {  # which functions a helper calls
     "softplus": ("larger", "log1p", "exp", "fabs"),
     "log_sigmoid": ("smaller", "log1p", "exp", "fabs"),
     "gemm": ("product",),
+    "eliminate": ("fabs",),
+    "inverse": ("eliminate",),
+    "determinant": ("eliminate",),
+    "log_determinant": ("eliminate", "log"),
+    "cholesky": ("sqrt",),
 }
 HELPERS = (  # in the order they need each other
     *("larger", "smaller", "sign", "square", "cube", "fourth"),
     *("sigmoid", "softplus", "log_sigmoid", "turn", "product", "dots", "gemm"),
+    *("eliminate", "inverse", "determinant", "log_determinant", "cholesky"),
 )
 RESERVED = frozenset([*KEYWORDS.split(), *OWN.split(), *MATH, *(f"{name}f" for name in MATH)])
 GAINS = {"sum": "+=", "prod": "*="}
@@ -410,6 +417,8 @@ def printed(node: Node, scope: Scope, margin: str) -> Iterator[str]:
             yield f"{margin}{best} = {more} {sign} {best} ? {more} : {best};"
         case Product():
             yield from told(product(node, scope), node.because, margin)
+        case Call():
+            yield from told(of_matrix(node, scope), node.because, margin)
 
 
 def told(code: str, because: str, margin: str) -> Iterator[str]:
@@ -566,6 +575,17 @@ def product(node: Product, scope: Scope) -> str:
     word = "gemm" if node.blas else "dots" if along else "product"
     more = ["1" if node.more else "0"]
     return f"{word}({', '.join([*counts, *steps, *ends, *more])});"
+
+
+def of_matrix(node: Call, scope: Scope) -> str:
+    """Return the call of a function of a matrix; what isn't a matrix itself is returned by it."""
+    own = set(node.operand.axes[-2:])
+    given = f"{node.size}, {start(node.operand, own, scope)}"
+    work = f"&{scope.name(node.work.name)}[0][0]"
+    called = printing.MATRICES[node.function]
+    if node.function in {"inv", "cholesky"}:
+        return f"{called}({given}, {start(node.target, own, scope)}, {work});"
+    return f"{element(node.target, scope)} = {called}({given}, {work});"
 
 
 def times(dims: Sequence[Dim]) -> str:

@@ -661,6 +661,10 @@ def scattered(expr: Scatter, scope: Scope) -> Array:
     """Return values added up at computed places of an array that is zero elsewhere."""
     places = expr.places
     dims = tuple_text(map(str, expr.shape))
+    if groups := expr.groups:
+        regrouped = whole_array(expr.body, merged(*groups), scope)
+        text = postfix(regrouped, f".reshape({shape_arguments(expr.shape)})")
+        return Array(text, Level.ATOM, expr.axes, Kind.FLOAT)
     if is_one_gather(places, (*expr.sizes, *zip(expr.axes, expr.shape, strict=True)), expr.shape):
         at, labels = next((k, p) for k, p in enumerate(places) if isinstance(p, Read))
         others = tuple(axis for axis in expr.axes if axis != expr.axes[at])
@@ -685,8 +689,13 @@ def scattered(expr: Scatter, scope: Scope) -> Array:
 
 def whole(expr: Expr, axes: tuple[str, ...], scope: Scope) -> str:
     """Return a value's text, spread over all of the axes, in this order."""
+    return whole_array(expr, axes, scope).text
+
+
+def whole_array(expr: Expr, axes: tuple[str, ...], scope: Scope) -> Array:
+    """Return a value spread over all of the axes, in this order."""
     value = scope.cast(shown(expr, axes, scope))
-    return (value if value.axes == axes else filled(value, Read("", axes), scope)).text
+    return value if value.axes == axes else filled(value, Read("", axes), scope)
 
 
 def is_one_gather(

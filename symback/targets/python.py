@@ -264,6 +264,8 @@ def assignment(name: str, groups: tuple[tuple[str, ...], ...], value: Expr, bloc
     if isinstance(value, Scatter):
         if order != value.axes:
             return assignment(name, groups, computed_before(value, value.axes, block), block)
+        if value.groups:
+            return assignment(name, value.groups, value.body, block)
         return f"{name} = {scattered(value, block)}"
     if isinstance(value, Matrix):
         if order != value.axes:

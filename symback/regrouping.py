@@ -1,0 +1,120 @@
+"""Sums that only regroup an axis are undone: a reshape says what a gather would work out.
+
+The adjoint of q[n,h,t,d] = p[n,t,3·h + d] comes as ∂L/∂p[n,t,i] = Σ_h ∂L/∂q[n,h,t,i − 3·h], where
+for each i a single h has a place inside of the array. It is ∂L/∂p[n,t,(h,d)] = ∂L/∂q[n,h,t,d].
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sympy import Add, Expr, Indexed, Integer
+
+from symback import functions as fn
+from symback import index as ix
+from symback.derivation import Term
+from symback.functions import Index
+from symback.graph import Equation, name_of, subscripts
+from symback.naming import FREE_LETTERS
+from symback.program import Dim
+
+Shapes = Mapping[str, tuple[Dim, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A term that fills a part of the target: along one axis `count` values from `start` on."""
+
+    term: Term
+    letters: tuple[Index, ...]  # that part of the axis, row-major
+    start: int
+    count: int
+
+
+def regrouped(term: Term, shapes: Shapes) -> Term | None:
+    """Return the term with axes of its target taken apart, None where no sum is undone so.
+
+    Its target has Flat indices: ∂L/∂p[n,t,(h,d)].
+    """
+    made = term
+    for axis in range(len(subscripts(term.equation.target))):
+        part = _unfolded(made, axis, shapes)
+        u = subscripts(term.equation.target)[axis]
+        if part is not None and part.start == 0 and part.count == dict(term.sizes)[u.range]:
+            joined = fn.Flat(*part.letters) if len(part.letters) > 1 else part.letters[0]
+            made = at(part.term, axis, joined)
+    return None if made is term or ix.holds_delta(made.equation.rhs) else made
+
+
+def side_by_side(terms: Sequence[Term], shapes: Shapes) -> tuple[int, tuple[Part, ...]] | None:
+    """Return the axis and the parts of it, in order, that terms fill, each one and all of it."""
+    single = [one for term in terms for one in _summands(term)]
+    target = terms[0].equation.target
+    for axis, u in enumerate(subscripts(target)):
+        found = [_unfolded(term, axis, shapes) for term in single]
+        parts = sorted((part for part in found if part), key=lambda part: part.start)
+        ends = [0, *(part.start + part.count for part in parts)]
+        length = dict(terms[0].sizes).get(u.range) if isinstance(u, Index) else None
+        if (
+            len(parts) == len(single) > 1
+            and [part.start for part in parts] == ends[:-1]
+            and ends[-1] == length
+            and not any(ix.holds_delta(part.term.equation.rhs) for part in parts)
+        ):
+            return axis, tuple(parts)
+    return None
+
+
+def place(part: Part) -> Expr:
+    """Return the index into the target's axis: 3·h + d + 6."""
+    sizes = dict(part.term.sizes)
+    made: Expr = Integer(part.start)
+    step = 1
+    for letter in reversed(part.letters):
+        made = made + step * letter
+        step *= int(sizes[letter.range])
+    return made
+
+
+def _summands(term: Term) -> Iterator[Term]:
+    for rhs in Add.make_args(term.equation.rhs):
+        yield replace(term, equation=Equation(term.equation.target, rhs))
+
+
+def _unfolded(term: Term, axis: int, shapes: Shapes) -> Part | None:
+    u = subscripts(term.equation.target)[axis]
+    if not isinstance(u, Index):
+        return None
+    sizes = dict(term.sizes)
+    names = dict(term.names)
+    both = (*ix.letters(term.equation.target), *ix.letters(term.equation.rhs))
+    free = (name for name in FREE_LETTERS if name not in {letter.name for letter in both})
+
+    def size(letter: Index) -> int:
+        dim = sizes[letter.range]
+        return dim if isinstance(dim, int) else 0
+
+    def along(access: Indexed, at: int) -> Index | None:
+        name = name_of(access)
+        dim = shapes[names.get(name, name)][at]
+        if isinstance(dim, str):
+            return None
+        made = Index(next(free), f"{name}:{at}")
+        return made if sizes.setdefault(made.range, dim) == dim else None
+
+    def number(offset: Expr) -> int:
+        return int(offset.xreplace({s: Integer(sizes[s.range]) for s in offset.atoms(fn.Size)}))
+
+    found = ix.unfolded(term.equation.rhs, u, size, number, along)
+    if found is None or found.offset < 0:
+        return None
+    made = replace(
+        term, equation=Equation(term.equation.target, found.rhs), sizes=tuple(sizes.items())
+    )
+    return Part(made, found.letters, found.offset, found.count)
+
+
+def at(term: Term, axis: int, place: Expr) -> Term:
+    """Return the term with another index at an axis of its target."""
+    target = term.equation.target
+    parts = (*target.indices[:axis], place, *target.indices[axis + 1 :])
+    return replace(term, equation=Equation(target.func(target.base, *parts), term.equation.rhs))
