@@ -1,13 +1,21 @@
-"""Losses. The formulas read the output `y`, the target `t`, and where they are given the sample
-weights `s` and the class weights `w[k]`; the last one is the loss of each element, `l`.
+"""Losses. The formulas read what the operands name, the output `y` and the target `t` mostly, and
+where they are given the sample weights `s` and the class weights `w[k]`; the last one is the loss
+of each element, `l`.
 
 `reduction` (mean, sum, none) is applied to l. A mean divides by the number of elements of l, or by
 `divisor`. `labels` is 1 where t holds class labels, `weighted` where there are class weights,
 `sampled` where there are sample weights.
 """
 
-from symback.catalog.entry import Entry, Fact, Kind, Option
+from symback.catalog.entry import Entry, Fact, Kind, Operand, Option
 
+_TARGET = Operand("t", "target", "the input that holds what is wanted: `target: t`")
+_WEIGHTS = Operand("s", "sample_weight", "how much each counts", optional=True, holds="weights")
+_COMPARED = (
+    Operand("y", "output", "a layer (or an input); else the last layer", optional=True),
+    _TARGET,
+    _WEIGHTS,
+)
 _SAMPLE = "where(sampled, s[...], 1)"
 _CHOSEN = "where(weighted, sum(w[k] * (t[...] == k), k), 1)"
 _KEPT = "where(ignore_index_given, t[...] != ignore_index, 1)"
@@ -28,6 +36,7 @@ ENTRIES = (
             "it divides by the sum of the weights."
         ),
         source="torch.nn.MSELoss; torch.nn.functional.mse_loss(weight=…)",
+        operands=_COMPARED,
         divisor="where(sampled, sum(s[...], ...), size(...))",
         aliases=("mean_squared_error",),
     ),
@@ -40,6 +49,7 @@ ENTRIES = (
             "the sum of the weights."
         ),
         source="torch.nn.L1Loss; torch.nn.functional.l1_loss(weight=…)",
+        operands=_COMPARED,
         divisor="where(sampled, sum(s[...], ...), size(...))",
         aliases=("mae", "mean_absolute_error"),
         kinks="slope 0 where y = t",
@@ -59,6 +69,7 @@ ENTRIES = (
             "of elements, with sample weights too, as PyTorch's does."
         ),
         source="torch.nn.HuberLoss; torch.nn.functional.huber_loss(weight=…)",
+        operands=_COMPARED,
         options=(Option("delta", default=1.0, doc="where it becomes straight", above=0),),
     ),
     Entry(
@@ -73,6 +84,7 @@ ENTRIES = (
         ),
         doc="The absolute error, rounded off within beta of zero: huber divided by beta.",
         source="torch.nn.SmoothL1Loss",
+        operands=_COMPARED,
         options=(Option("beta", default=1.0, doc="how far the rounding reaches", least=0),),
         kinks="slope 0 where y = t",
     ),
@@ -91,6 +103,7 @@ ENTRIES = (
             "elements, with weights too."
         ),
         source="torch.nn.BCEWithLogitsLoss",
+        operands=_COMPARED,
         options=(Option("pos_weight", doc="how many times a positive target counts", least=0),),
         assumes=(Fact("t", "unit"),),
         aliases=("binary_cross_entropy_with_logits",),
@@ -118,6 +131,7 @@ ENTRIES = (
             "leave the number of examples."
         ),
         source="torch.nn.CrossEntropyLoss",
+        operands=_COMPARED,
         options=(
             Option(
                 "label_smoothing",
@@ -153,6 +167,7 @@ ENTRIES = (
             "the sum of the weights of the examples that count."
         ),
         source="torch.nn.NLLLoss",
+        operands=_COMPARED,
         options=(_IGNORE,),
         assumes=(_LABELS,),
         divisor=(
@@ -176,6 +191,7 @@ ENTRIES = (
             "class that the label t names. The mean divides by the number of examples."
         ),
         source="torch.nn.MultiMarginLoss",
+        operands=_COMPARED,
         options=(
             Option("margin", default=1.0, doc="how far the true class should be ahead"),
             Option("squared", default=False, doc="square each shortfall (PyTorch's p=2)"),
@@ -189,6 +205,7 @@ ENTRIES = (
         formulas=(f"l[...] = {_SAMPLE} * relu(margin - t[...] * y[...])",),
         doc="The max-margin loss of targets -1 and +1.",
         source="Cortes and Vapnik 1995, doi:10.1007/BF00994018",
+        operands=_COMPARED,
         options=(Option("margin", default=1.0, doc="from where an output costs nothing"),),
         assumes=(Fact("t", "signs"),),
         aliases=("max_margin",),
@@ -200,6 +217,7 @@ ENTRIES = (
         formulas=(f"l[...] = {_SAMPLE} * softplus(-t[...] * y[...])",),
         doc="The logistic loss log(1 + exp(-t y)) of targets -1 and +1.",
         source="torch.nn.SoftMarginLoss",
+        operands=_COMPARED,
         assumes=(Fact("t", "signs"),),
     ),
     Entry(
@@ -213,6 +231,7 @@ ENTRIES = (
         ),
         doc="A distance y where the target is +1, the lack of it up to a margin where it is -1.",
         source="torch.nn.HingeEmbeddingLoss",
+        operands=_COMPARED,
         options=(Option("margin", default=1.0, doc="the distance wanted of unlike pairs"),),
         assumes=(Fact("t", "signs"),),
         kinks="slope -1 where y = margin and t = -1",
@@ -235,6 +254,7 @@ ENTRIES = (
             "log t! unless `full` adds Stirling's formula for it."
         ),
         source="torch.nn.PoissonNLLLoss",
+        operands=_COMPARED,
         options=(
             Option("log_input", default=True, doc="y is the logarithm of the rate"),
             Option("full", default=False, doc="add Stirling's approximation of log t!"),
@@ -256,6 +276,7 @@ ENTRIES = (
             "PyTorch's does; the divergence itself is the sum divided by the number of examples."
         ),
         source="torch.nn.KLDivLoss",
+        operands=_COMPARED,
         options=(Option("log_target", default=False, doc="t holds log-probabilities"),),
     ),
 )
