@@ -102,7 +102,7 @@ def _added(
         parts.append(error if scale == 1 else fn.number(scale) * error)
     for number, (term, path) in enumerate(penalties, 1):
         letter = "R" if len(penalties) == 1 else f"R{number}"
-        reading.names[letter] = _penalty(network, term, path)
+        reading.names[letter] = _penalty(network, term, letter, path)
         parts.append(Symbol(letter))
     return _Value(reading, Equation(values[0].equation.target, Add(*parts)), sizes, "")
 
@@ -149,9 +149,7 @@ def _entry_loss(
     entry = catalog.find(Kind.LOSS, choice.name)
     assert entry is not None  # the spec's validation found it
     _bind(network, loss, entry, choice, output, reading)
-    for text in entry.formulas:  # every index's range, before any is needed
-        _fitting(network, text, entry, reading)
-    for text in entry.formulas[:-1]:
+    for text in _needed(network, entry, reading):
         _intermediate(network, _fitting(network, text, entry, reading), reading)
     last = _inlined(_fitting(network, entry.formulas[-1], entry, reading), reading)
     _add_facts(network, entry, reading)
@@ -180,10 +178,22 @@ def _bind(
         "sampled": "s" in reading.names,
     }
     reading.numbers = option_numbers(entry, dict(choice.options))
-    reading.numbers |= {name: Integer(int(value)) for name, value in switches.items()}
     lead = entry.operands[0].letter
+    switches |= _shorter(network, reading, lead)
+    reading.numbers |= {name: Integer(int(value)) for name, value in switches.items()}
     reading.ellipsis = network.dots(entry.formulas, lead, reading.names[lead])
     reading.loose = frozenset(name for text in entry.formulas for name in formula.tensors(text))
+
+
+def _shorter(network: Network, reading: Reading, lead: str) -> dict[str, bool]:
+    """Say of what has one number for the whole last axis how: without that axis, or 1 long."""
+    whole = network.shape(lead, reading)
+    found = {}
+    for letter in reading.names:
+        shape = network.shape(letter, reading)
+        found[f"{letter}_short"] = shape == whole[:-1]
+        found[f"{letter}_narrow"] = shape == (*whole[:-1], 1) != whole
+    return found
 
 
 def _holds_labels(network: Network, reading: Reading) -> bool:
@@ -216,8 +226,7 @@ def _fitting(network: Network, text: str, entry: Entry, reading: Reading) -> For
     except UserError:
         named = [(each.letter, each.key) for each in entry.operands] or [*COMPARED.items()]
         shapes = " and ".join(
-            f"{'an' if key[0] in 'aeiou' else 'a'} {key.replace('_', ' ')} of shape "
-            f"({', '.join(map(str, network.shape(letter, reading)))})"
+            f"`{key}` of shape ({', '.join(map(str, network.shape(letter, reading)))})"
             for letter, key in named
             if letter in reading.names
         )
@@ -225,6 +234,19 @@ def _fitting(network: Network, text: str, entry: Entry, reading: Reading) -> For
         hint = f"{held if 't' in reading.names else ''}see `symback catalog {entry.name}`"
         message = f"`{entry.name}` doesn't fit {shapes}"
         raise UserError(Mistake(message, (*reading.path, entry.name), hint=hint)) from None
+
+
+def _needed(network: Network, entry: Entry, reading: Reading) -> tuple[str, ...]:
+    """Return the formulas that the last one needs, once the options have chosen its branches."""
+    read = [_fitting(network, text, entry, reading) for text in entry.formulas]  # and every range
+    wanted = {access.name for access in read[-1].reads}
+    kept: list[str] = []
+    for text, each in reversed(list(zip(entry.formulas[:-1], read[:-1], strict=True))):
+        assert each.target is not None
+        if each.target.name in wanted:
+            wanted |= {access.name for access in each.reads}
+            kept.insert(0, text)
+    return tuple(kept)
 
 
 def _intermediate(network: Network, read: Formula, reading: Reading) -> None:
@@ -254,13 +276,17 @@ def _inlined(read: Formula, reading: Reading) -> Formula:
 def _reduced(
     network: Network, loss: Term, entry: Entry, element: Formula, reading: Reading
 ) -> _Value:
-    """Apply the reduction: mean, sum or none."""
+    """Apply the reduction: mean, sum, batchmean (over the examples) or none."""
     letters, sizes = subscripts(target_of(element)), dict(element.sizes)
     if loss.reduction == "none":
         return _Value(reading, Equation(formula.tensor("L", *letters), element.rhs), sizes, "")
     total = ix.summed(ix.factors(element.rhs), letters)
     if loss.reduction == "sum":
         return _Value(reading, Equation(Symbol("L"), total), sizes, "")
+    if loss.reduction == "batchmean":
+        assert isinstance(letters[0], fn.Index)
+        total = total / fn.Size(Symbol(letters[0].range))
+        return _Value(reading, Equation(Symbol("L"), total), sizes, str(sizes[letters[0].range]))
     divisor = network.read(entry.divisor or "size(...)", reading)
     batch = str(network.shape(entry.operands[0].letter, reading)[0])
     sizes |= dict(divisor.sizes)
@@ -270,7 +296,7 @@ def _reduced(
     return _Value(reading, Equation(Symbol("L"), total / Symbol("M")), sizes, reading.names["M"])
 
 
-def _penalty(network: Network, loss: Term, path: Path) -> str:
+def _penalty(network: Network, loss: Term, letter: str, path: Path) -> str:
     """Add R = λ₁·Σ|w| + λ₂·Σw² over the parameters penalised."""
     reading = Reading("penalty", path, None)
     sizes: dict[str, Dim] = {}
@@ -289,7 +315,7 @@ def _penalty(network: Network, loss: Term, path: Path) -> str:
         absolute = absolute + fn.SumOver(fn.abs_(access), *letters)
         square = square + fn.SumOver(access**2, *letters)
     total = fn.number(loss.l1) * absolute + fn.number(loss.l2) * square
-    return network.node(Equation(Symbol("R"), total), sizes, reading)
+    return network.node(Equation(Symbol(letter), total), sizes, reading)
 
 
 def metric_nodes(network: Network, name: str, output: str) -> tuple[Node, ...]:

@@ -480,7 +480,7 @@ class LayerForm(KindForm):
 class Weighing(Form):
     """What losses of the catalogue have beside their options and operands."""
 
-    reduction: Literal["mean", "sum", "none"] = "mean"
+    reduction: Literal["mean", "sum", "none", "batchmean"] = "mean"
     weight: list[Annotated[float, Field(ge=0)]] = Field(
         default_factory=list, description="of the classes"
     )
