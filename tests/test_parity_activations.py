@@ -29,7 +29,7 @@ COMBINED: Mapping[str, Sequence[Settings]] = {
 }
 NEEDED: Mapping[str, Settings] = {"threshold": {"threshold": 0.5, "value": 0.0}}
 OF_IMAGES = ("softmax2d",)
-SCALE: Settings = {"shape": [], "init": "constant(0.7)"}
+SCALE: Settings = {"shape": [3], "init": "constant(0.7)"}
 LOSS = "sum(c[n, k] * y[n, k], n, k)"
 OWN = {LOSS: lambda y, c: (c * y).sum()}
 CASES = [
@@ -106,7 +106,7 @@ def test_softmax_over_channels(target: str) -> None:
     written: SpecMapping = {
         "inputs": {"x": shape, "c": shape},
         "layers": [
-            {"f1": {"formula": "v[...] = s * x[...]", "parameters": {"s": SCALE}}},
+            {"f1": {"formula": "v[n, j, ...] = s[j] * x[n, j, ...]", "parameters": {"s": SCALE}}},
             {"f2": {"activation": "softmax2d"}},
         ],
         "loss": {"formula": "sum(c[...] * y[...], ...)"},
@@ -114,9 +114,10 @@ def test_softmax_over_channels(target: str) -> None:
     }
     rng = np.random.default_rng(3)
     data = {name: rng.normal(size=(5, *shape[1:])) for name in ("x", "c")}
-    ours = evaluated(compiled(written, target, wrt=("x",)), {"f1.s": np.array(0.7)}, data)
-    s, x, c = (torch.tensor(a, requires_grad=True) for a in (0.7, data["x"], data["c"]))
-    y = torch.softmax(s * x, 1)
+    start = rng.normal(size=3)
+    ours = evaluated(compiled(written, target, wrt=("x",)), {"f1.s": start}, data)
+    s, x, c = (torch.tensor(a, requires_grad=True) for a in (start, data["x"], data["c"]))
+    y = torch.softmax(s[:, None, None] * x, 1)
     loss = (c * y).sum()
     by_x, by_s = torch.autograd.grad(loss, (x, s))
     found = {"x": by_x.numpy(), "f1.s": by_s.numpy()}
