@@ -113,7 +113,7 @@ def test_softmax_over_channels(target: str) -> None:
         "optimizer": "sgd",
     }
     rng = np.random.default_rng(3)
-    data = {name: rng.normal(size=(5, *shape[1:])) for name in ("x", "c")}
+    data = {name: rng.normal(size=(5, 3, 2, 4)) for name in ("x", "c")}
     start = rng.normal(size=3)
     ours = evaluated(compiled(written, target, wrt=("x",)), {"f1.s": start}, data)
     s, x, c = (torch.tensor(a, requires_grad=True) for a in (start, data["x"], data["c"]))

@@ -407,7 +407,7 @@ def with_entry(entry: Entry, name: str, options: object) -> dict[str, Any]:
             compared = {each.key: "t" for each in entry.operands if not each.optional}
             return MAPPING | {"loss": {name: {**compared, **given}}}
         case Kind.METRIC:
-            return MAPPING | {"metrics": [name]}
+            return MAPPING | {"metrics": [{name: options} if options else name]}
         case _:
             return MAPPING | {entry.kind.value: {name: options}}
 
@@ -424,7 +424,7 @@ def test_every_entry_is_read_with_all_its_options_and_by_each_name(entry: Entry)
             Kind.LOSS: spec.loss[0].choice,
             Kind.OPTIMIZER: spec.optimizer.choice,
             Kind.SCHEDULE: spec.schedule.choice if spec.schedule else None,
-            Kind.METRIC: Choice(spec.metrics[0]) if spec.metrics else None,
+            Kind.METRIC: spec.metrics[0] if spec.metrics else None,
         }[entry.kind]
         assert isinstance(found, Choice)
         assert found.name == entry.name

@@ -71,7 +71,7 @@ def _built(spec: Spec) -> Graph:
         raise UserError(Mistake("no layer reads an input", ("layers",), hint=hint))
     objective, divisor = add_loss(network, spec.loss, output)
     loss = network.taken_nodes()
-    metrics = tuple((name, metric_nodes(network, name, output)) for name in spec.metrics)
+    metrics = metric_nodes(network, spec.metrics, output)
     used = {name for node in (*layers, *loss, *renewal) for _, name in node.names}
     tensors = tuple(
         item

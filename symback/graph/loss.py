@@ -14,7 +14,7 @@ from symback.formula import Formula, Scope
 from symback.graph.derivatives import written_out
 from symback.graph.network import Network, Reading, target_of
 from symback.graph.start import Path, option_numbers
-from symback.graph.types import Equation, Node, reads, subscripts
+from symback.graph.types import Equation, Node, name_of, reads, subscripts
 from symback.naming import axis_letters
 from symback.program import Dim, Draw, Role, Tensor
 from symback.spec import Choice, Term
@@ -318,25 +318,40 @@ def _penalty(network: Network, loss: Term, letter: str, path: Path) -> str:
     return network.node(Equation(Symbol(letter), total), sizes, reading)
 
 
-def metric_nodes(network: Network, name: str, output: str) -> tuple[Node, ...]:
-    """Return the nodes of a metric: formulas of the catalogue on the output and the target."""
-    entry = catalog.find(Kind.METRIC, name)
+def metric_nodes(
+    network: Network, chosen: Sequence[Choice], output: str
+) -> tuple[tuple[str, tuple[Node, ...]], ...]:
+    """Return each metric's nodes: formulas of the catalogue on the output and the target.
+
+    What an earlier metric has worked out is taken from there.
+    """
+    known: dict[object, str] = {}
+    return tuple((each.name, _metric_nodes(network, each, output, known)) for each in chosen)
+
+
+def _metric_nodes(
+    network: Network, choice: Choice, output: str, known: dict[object, str]
+) -> tuple[Node, ...]:
+    entry = catalog.find(Kind.METRIC, choice.name)
     assert entry is not None  # the spec's validation found it
-    reading = Reading(name, ("metrics",), None)
-    reading.names = {"y": output, "t": _target(network, name)}
+    reading = Reading(entry.name, ("metrics",), None)
+    reading.names = {"y": output, "t": _target(network, entry.name)}
     held = network.tensors[reading.names["t"]]
-    reading.numbers = {
+    reading.numbers = option_numbers(entry, dict(choice.options)) | {
         "labels": Integer(int(held.classes is not None)),
         "ignored_given": Integer(int(held.ignored is not None)),
         "ignored": Integer(held.ignored or 0),
     }
     reading.ellipsis = network.dots(entry.formulas, "y", output)
-    reading.loose = frozenset(letter for text in entry.formulas for letter in formula.tensors(text))
-    for text in entry.formulas:  # every index's range, before any is needed
-        _fitting(network, text, entry, reading)
     for text in entry.formulas:
         read = _fitting(network, text, entry, reading)
-        network.place(Equation(target_of(read), read.rhs), dict(read.sizes), reading)
+        equation = Equation(target_of(read), read.rhs)
+        same = (equation, *(reading.names[name_of(each)] for each in reads(read.rhs)))
+        if same in known and text != entry.formulas[-1]:
+            reading.names[equation.name] = known[same]
+        else:
+            network.place(equation, dict(read.sizes), reading)
+            known[same] = reading.names[equation.name]
     return network.taken_nodes()
 
 

@@ -115,7 +115,7 @@ class Spec:
     loss: tuple[Term, ...]  # added up
     optimizer: Rule
     schedule: Rule | None
-    metrics: tuple[str, ...]
+    metrics: tuple[Choice, ...]
     training: Training
     data: Data | None
     source: str  # the spec's file name, "" without one

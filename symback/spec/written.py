@@ -183,12 +183,19 @@ def _starts(value: Any) -> dict[str, Start]:
     return found
 
 
-def _metric(text: str) -> str:
-    entry = find(Kind.METRIC, text)
-    if entry is None:
-        wrong = unknown(text, every_name(Kind.METRIC), "metric")
-        raise refuse(wrong.message, wrong.hint)
-    return entry.name
+def _metrics(value: Any) -> list[Choice]:
+    found: list[Choice] = []
+    wrongs: list[Wrong] = []
+    for place, part in enumerate(_alone(value)):
+        read, wrong = choice(Kind.METRIC, part)
+        wrongs += [each.below(place) for each in wrong]
+        if read.name in [other.name for other in found]:
+            told = f"`{read.name}` stands here twice; each metric has one column"
+            wrongs.append(Wrong((place,), told, "leave one out"))
+        found.append(read)
+    if wrongs:
+        raise refusal(wrongs)
+    return found
 
 
 def _one_key(value: Any) -> Any:
@@ -682,9 +689,9 @@ class SpecForm(Form):
     optimizer: OptimizerForm = Field(description="optimizer: {adam: {lr: 0.001}}")
     schedule: ScheduleForm | None = None
     metrics: Annotated[
-        list[Annotated[str, AfterValidator(_metric)]],
-        BeforeValidator(_alone),
-        WithJsonSchema({"type": "array", "items": {"enum": list(every_name(Kind.METRIC))}}),
+        list[Choice],
+        PlainValidator(_metrics),
+        WithJsonSchema({"type": "array", "items": choice_schema(Kind.METRIC)}),
     ] = Field(default_factory=list)
     train: TrainForm = TrainForm()
     data: DataForm | None = None
