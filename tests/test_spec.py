@@ -106,7 +106,7 @@ def test_formulas_of_ones_own_are_read() -> None:
         (("lr", 0.1), ("beta", 0.9)),
         "step",
     )
-    assert spec.schedule == Rule(None, ("lr = base * (1 - 0.9*epoch/100)",), per="step")
+    assert spec.schedule == (Rule(None, ("lr = base * (1 - 0.9*epoch/100)",), per="step"),)
 
 
 @pytest.mark.parametrize(
@@ -423,7 +423,7 @@ def test_every_entry_is_read_with_all_its_options_and_by_each_name(entry: Entry)
             Kind.INITIALIZER: dict(spec.layers[0].init).get("weight"),
             Kind.LOSS: spec.loss[0].choice,
             Kind.OPTIMIZER: spec.optimizer.choice,
-            Kind.SCHEDULE: spec.schedule.choice if spec.schedule else None,
+            Kind.SCHEDULE: spec.schedule[0].choice if spec.schedule else None,
             Kind.METRIC: spec.metrics[0] if spec.metrics else None,
         }[entry.kind]
         assert isinstance(found, Choice)

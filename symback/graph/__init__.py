@@ -9,7 +9,7 @@ from symback.errors import Mistake, UserError
 from symback.graph.layers import add_layer
 from symback.graph.loss import add_loss, metric_nodes
 from symback.graph.network import Network
-from symback.graph.recipe import recipe
+from symback.graph.recipe import plan, recipe
 from symback.graph.types import (
     Equation,
     Graph,
@@ -87,9 +87,6 @@ def _built(spec: Spec) -> Graph:
         if item.classes is not None and item.name not in network.open_labels
     ]
     frozen = {layer.name for layer in spec.layers if layer.frozen}
-    schedule = None
-    if spec.schedule is not None:
-        schedule = recipe(Kind.SCHEDULE, spec.schedule, "schedule", network.functions)
     return Graph(
         model=spec.model,
         source=spec.source,
@@ -103,8 +100,8 @@ def _built(spec: Spec) -> Graph:
         renewal=renewal,
         metrics=metrics,
         facts=tuple(dict.fromkeys([*network.facts, *labels])),
-        optimizer=recipe(Kind.OPTIMIZER, spec.optimizer, "optimizer", network.functions),
-        schedule=schedule,
+        optimizer=recipe(Kind.OPTIMIZER, spec.optimizer, ("optimizer",), network.functions),
+        schedule=plan(spec.schedule, network.functions),
         training=spec.training,
         data=spec.data,
         frozen=frozenset(

@@ -57,8 +57,10 @@ def _spec(spec: Spec) -> Iterator[str]:
         scaled = "" if term.scale == 1 else f"{term.scale:g} times "
         yield f"loss {scaled}{_choice(term.choice) or term.formula or 'penalties'}{compared}"
     yield f"optimizer {_rule(spec.optimizer)}"
-    if spec.schedule is not None:
-        yield f"schedule {_rule(spec.schedule)}"
+    for rule in spec.schedule:
+        until = "" if rule.until is None else f" until {rule.until}"
+        parts = " times ".join(_rule(part) for part in rule.chained or (rule,))
+        yield f"schedule {parts}{until}"
 
 
 def _layer(layer: Layer) -> str:

@@ -95,7 +95,7 @@ def _spec(document: Document, source: str, folder: Path) -> Spec:
         layers=tuple(_layer(name, each) for item in form.layers for name, each in item.items()),
         loss=tuple(map(_term, form.loss)),
         optimizer=_rule(form.optimizer),
-        schedule=_rule(form.schedule) if form.schedule else None,
+        schedule=tuple(map(_schedule, form.schedule)),
         metrics=tuple(form.metrics),
         training=Training(**form.train.model_dump()),
         data=_data(form.data) if form.data else None,
@@ -173,14 +173,19 @@ def _term(form: written.LossForm) -> Term:
     )
 
 
-def _rule(form: written.OptimizerForm | written.ScheduleForm) -> Rule:
+def _rule(form: written.OptimizerForm | written.FactorForm) -> Rule:
     return Rule(
         choice=form.chosen,
         formulas=tuple(form.formula),
         states=tuple(form.state.items()),
         constants=tuple(form.constants.items()),
-        per=form.per if isinstance(form, written.ScheduleForm) else "step",
+        per=form.per if isinstance(form, written.FactorForm) else "step",
     )
+
+
+def _schedule(form: written.ScheduleForm) -> Rule:
+    chained = tuple(map(_rule, form.chained))
+    return replace(_rule(form), per=form.clock, until=form.until, chained=chained)
 
 
 def _data(form: written.DataForm) -> Data:

@@ -23,11 +23,18 @@ def mapping(value: Any, key: str) -> dict[str, Any]:
     return inner if isinstance(inner, dict) else {}
 
 
+def listed(value: Any, key: str) -> list[tuple[Keys, dict[str, Any]]]:
+    """Return path and settings of each mapping in the list under a key, or of the one there."""
+    held = value.get(key) if isinstance(value, dict) else None
+    parts = held if isinstance(held, list) else [held]
+    return [((key, place), part) for place, part in enumerate(parts) if isinstance(part, dict)]
+
+
 def layers(value: Any) -> list[tuple[Keys, str, dict[str, Any]]]:
     """Return path, name and settings of each layer that has a name."""
-    listed = value.get("layers") if isinstance(value, dict) else None
+    held = value.get("layers") if isinstance(value, dict) else None
     found: list[tuple[Keys, str, dict[str, Any]]] = []
-    for number, item in enumerate(listed if isinstance(listed, list) else ()):
+    for number, item in enumerate(held if isinstance(held, list) else ()):
         if isinstance(item, dict) and len(item) == 1:
             [(name, settings)] = item.items()
             body = settings if isinstance(settings, dict) else {}
@@ -63,8 +70,8 @@ def _unique(value: Any) -> Iterator[Wrong]:
             yield Wrong(path, told, "give each layer its own name", key=True)
         taken.setdefault(name, "a layer")
     owners = [(path, body) for path, _, body in layers(value)]
-    owners += [((key,), mapping(value, key)) for key in ("optimizer", "schedule")]
-    owners += terms(value)
+    owners += [(("optimizer",), mapping(value, "optimizer"))]
+    owners += [*listed(value, "loss"), *listed(value, "schedule")]
     for path, body in owners:
         own: dict[str, str] = {}
         for kind in ("parameters", "constants", "state"):
@@ -108,19 +115,12 @@ def _sources(value: Any) -> Iterator[Wrong]:
         above.append(name)
 
 
-def terms(value: Any) -> list[tuple[Keys, dict[str, Any]]]:
-    """Return path and settings of each term of the loss."""
-    loss = value.get("loss") if isinstance(value, dict) else None
-    listed = loss if isinstance(loss, list) else [loss]
-    return [(("loss", k), term) for k, term in enumerate(listed) if isinstance(term, dict)]
-
-
 def _loss(value: Any) -> Iterator[Wrong]:
     """A loss of the catalogue compares inputs and layers; penalties name parameters."""
     inputs = mapping(value, "inputs")
     every = [*inputs, *(name for _, name, _ in layers(value))]
     known = list(_parameters(value))
-    for path, term in terms(value):
+    for path, term in listed(value, "loss"):
         for key, part in term.items():
             entry = find(Kind.LOSS, key)
             needed = [each.key for each in entry.operands if not each.optional] if entry else []

@@ -102,6 +102,8 @@ class Rule:
     states: tuple[tuple[str, float], ...] = ()
     constants: tuple[tuple[str, float], ...] = ()
     per: str = "epoch"  # or "step": when a schedule runs
+    until: int | None = None  # the epoch (or step) from which the schedule after it runs
+    chained: tuple["Rule", ...] = ()  # instead: schedules whose factors multiply
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class Spec:
     layers: tuple[Layer, ...]
     loss: tuple[Term, ...]  # added up
     optimizer: Rule
-    schedule: Rule | None
+    schedule: tuple[Rule, ...]  # one after the other; none: the rate stays
     metrics: tuple[Choice, ...]
     training: Training
     data: Data | None

@@ -117,6 +117,11 @@ def _word(text: str) -> str:
     return text
 
 
+def _if_any(value: Any) -> Any:
+    """Take a single thing for a list of one, and nothing for a list of none."""
+    return [] if value is None else _alone(value)
+
+
 def _alone(value: Any) -> Any:
     """Take a single thing for a list of one."""
     return value if isinstance(value, list) else [value]
@@ -227,7 +232,7 @@ def _or_shape(schema: dict[str, Any]) -> None:
 
 def _or_alone(schema: dict[str, Any]) -> None:
     """Let one term stand for a list of one."""
-    several = {key: schema.pop(key) for key in ("items", "minItems", "type")}
+    several = {key: schema.pop(key) for key in ("items", "minItems", "type") if key in schema}
     schema["anyOf"] = [several["items"], several]
 
 
@@ -598,8 +603,8 @@ class OptimizerForm(KindForm):
     constants: Constants = Field(default_factory=dict)
 
 
-class ScheduleForm(KindForm):
-    """The learning-rate schedule."""
+class FactorForm(KindForm):
+    """A learning-rate schedule by itself."""
 
     model_config = _with_entries(Kind.SCHEDULE)
     kind = Kind.SCHEDULE
@@ -608,6 +613,64 @@ class ScheduleForm(KindForm):
     state: Constants = Field(default_factory=dict)
     constants: Constants = Field(default_factory=dict)
     per: Literal["epoch", "step"] = "epoch"
+
+
+class ScheduleForm(FactorForm):
+    """The learning-rate schedule, or a part of it that runs until another one does."""
+
+    until: int | None = Field(None, ge=1, le=10**9)
+    chained: list[FactorForm] = Field(default_factory=list, min_length=1)
+
+    @classmethod
+    def enough(cls, value: dict[str, Any]) -> bool:
+        return "chained" in value
+
+    @model_validator(mode="after")
+    def _factors(self) -> "ScheduleForm":
+        if self.chained and (self.chosen or self.formula):
+            told = "`chained` lists whole schedules; another stands beside it"
+            raise refusal([Wrong(("chained",), told, "put it into the list", True)])
+        wrongs = _of_one_clock([part.per for part in self.chained], "chained")
+        if wrongs:
+            raise refusal(wrongs)
+        return self
+
+    @property
+    def clock(self) -> str:
+        """Return what the schedule counts: epochs or steps."""
+        return self.chained[0].per if self.chained else self.per
+
+
+def _of_one_clock(clocks: list[str], *path: str) -> list[Wrong]:
+    """Return the mistakes of schedules that count epochs beside some that count steps."""
+    first = clocks[0] if clocks else ""
+    return [
+        Wrong((*path, place, "per"), f"schedules together all run per {first}", f"per: {first}")
+        for place, clock in enumerate(clocks)
+        if clock != first
+    ]
+
+
+def _in_turn(parts: list[ScheduleForm]) -> list[ScheduleForm]:
+    """Check that each schedule but the last says how long it runs."""
+    wrongs = _of_one_clock([part.clock for part in parts])
+    before = 0
+    for place, part in enumerate(parts):
+        last = place == len(parts) - 1
+        if last and part.until is not None:
+            told = "the last schedule runs to the end"
+            wrongs.append(Wrong((place, "until"), told, "add what comes after it", True))
+        elif not last and part.until is None:
+            told = "another schedule follows; this one has an end"
+            hint = "add `until: 5`, or put both into {chained: […]} to multiply their factors"
+            wrongs.append(Wrong((place,), told, hint, True))
+        elif part.until is not None and part.until <= before:
+            told = f"until {part.until} is no later than the end of the one before, {before}"
+            wrongs.append(Wrong((place, "until"), told))
+        before = part.until or before
+    if wrongs:
+        raise refusal(wrongs)
+    return parts
 
 
 class TrainForm(Form):
@@ -687,7 +750,9 @@ class SpecForm(Form):
         min_length=1, description="loss: {mse: t}", json_schema_extra=_or_alone
     )
     optimizer: OptimizerForm = Field(description="optimizer: {adam: {lr: 0.001}}")
-    schedule: ScheduleForm | None = None
+    schedule: Annotated[list[ScheduleForm], BeforeValidator(_if_any), AfterValidator(_in_turn)] = (
+        Field(default_factory=list, json_schema_extra=_or_alone)
+    )
     metrics: Annotated[
         list[Choice],
         PlainValidator(_metrics),
