@@ -42,7 +42,8 @@ MODULE_NAMES = frozenset(
     batch_size begin beside best best_epoch better blas built cache caches cell_number chain
     check check_form checked cholesky chosen classes clip close code codes column column_places
     columns compiled compiler content contextmanager count csv csv_rows d_p data_file dataclass
-    derived determinant direction drawn_labels dtype each end ends epoch epochs erf erfc error
+    derived determinant direction drawn_dirac drawn_labels drawn_orthogonal drawn_sparse
+    drawn_truncated dtype each end ends epoch epochs erf erfc error
     evaluate expect ffi figures file filled find_spec first fits fitted flat fmean form forward
     found functools g g_p give gradient grads hashlib have header held here hessian history
     holds home hvp ignored import_module index init init_state inverse islice jacobian joined

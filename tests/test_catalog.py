@@ -13,7 +13,8 @@ from symback.program import Assumption
 
 ENTRIES = catalog.entries()
 CALLED = {*ELEMENTWISE, *REDUCTIONS, "mean", "size", "flat"}
-DRAWS = {"uniform", "normal", "constant", "keep"}
+DRAWS = {"uniform", "normal", "constant", "keep", "truncated", "orthogonal", "sparse"}
+DRAWS |= {"identity", "dirac"}
 GIVEN = {
     Kind.LAYER: {"x", "x1", "x2", "x3", "classes", "training"},
     Kind.ACTIVATION: {"x"},
