@@ -8,6 +8,7 @@ from symback.targets import names
 
 Settings = Mapping[str, Any]
 TARGETS = names()
+OF_IMAGES = ("softmax2d", "dirac")  # entries that want images or kernels
 IN_PYTHON = tuple(name for name in TARGETS if name != "c")  # what compiling wouldn't change
 
 
@@ -48,3 +49,18 @@ def shown(value: object) -> str:
     if isinstance(value, Mapping):
         return ",".join(f"{name}={value[name]}" for name in value) or "defaults"
     return str(value)
+
+
+def of_images() -> dict[str, Any]:
+    """Return a spec that uses the entries that want images or kernels."""
+    convolution = {"out_channels": 3, "kernel_size": 2}
+    return {
+        "model": "images",
+        "inputs": {"x": ["n", 2, 4, 4], "t": ["n", 3, 3, 3]},
+        "layers": [
+            {"f1": {"conv2d": convolution, "init": {"weight": {"dirac": {}}}}},
+            {"f2": {"activation": {"softmax2d": {}}}},
+        ],
+        "loss": {"mse": "t"},
+        "optimizer": "sgd",
+    }
