@@ -140,6 +140,7 @@ class Entry:
     numbers: tuple[tuple[str, str], ...] = ()  # layer: more names for its formulas
     sizes: tuple[tuple[str, str], ...] = ()  # layer: how many values an index takes
     states: tuple[tuple[str, str], ...] = ()  # optimiser, schedule: name, start (a formula)
+    kept: tuple[str, ...] = ()  # optimiser: states for people, which w doesn't depend on
     random: tuple[tuple[str, str], ...] = ()  # layer: local letter, draw ("keep(1 - p)")
     running: tuple[Running, ...] = ()  # layer
     operands: tuple[Operand, ...] = ()  # loss: what it compares, the first one's axes leading

@@ -36,6 +36,7 @@ class _Text:
     constants: Mapping[str, float]
     numbers: Mapping[str, Expr] = field(default_factory=dict)  # switches
     lists: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()  # states that nothing else needs
 
 
 def plan(rules: Sequence[Rule], functions: Functions) -> Recipe | None:
@@ -81,10 +82,10 @@ def recipe(kind: Kind, rule: Rule, at: Path, functions: Functions) -> Recipe:
             rhs = rhs.xreplace({formula.tensor("epoch"): formula.tensor("step")})
         if rhs != read.target.value:
             equations.append(Equation(target_of(read), rhs))
-    kept = _alive(equations, goal)
+    kept = _alive(equations, {goal, *text.kept})
     if not any(equation.name == goal for equation in kept):
         raise UserError(Mistake(f"nothing sets {goal}", at, hint=f"end with `{goal} = …`"))
-    used = {name_of(read) for equation in kept for read in reads(equation.rhs)}
+    used = {name_of(read) for equation in kept for read in reads(equation.rhs)} | {*text.kept}
     named = [Constant(name, value) for name, value in constants.items() if name in used]
     if kind is Kind.OPTIMIZER:
         rate = text.constants.get("lr", DEFAULT_RATE)
@@ -111,7 +112,7 @@ def _of_catalog(kind: Kind, rule: Rule, at: Path) -> _Text:
         for name, start in entry.states
     }
     paths = [(*at, entry.name)] * len(entry.formulas)
-    return _Text(entry.name, entry.formulas, paths, states, constants, numbers, lists)
+    return _Text(entry.name, entry.formulas, paths, states, constants, numbers, lists, entry.kept)
 
 
 def _sorted_options(
@@ -142,9 +143,9 @@ def _unrolled(expr: Expr, lists: Mapping[str, Sequence[float]]) -> Expr:
     return expr
 
 
-def _alive(equations: Sequence[Equation], goal: str) -> list[Equation]:
-    """Drop the equations whose result the goal doesn't depend on."""
-    needed = {goal}
+def _alive(equations: Sequence[Equation], goals: set[str]) -> list[Equation]:
+    """Drop the equations whose results the goals don't depend on."""
+    needed = goals
     while True:
         more = {name_of(r) for e in equations if e.name in needed for r in reads(e.rhs)}
         if more <= needed:
