@@ -502,6 +502,8 @@ CASES = [
     case("swiglu", (3, 5), swiglu, hidden=7),
     case("prelu", (5,), loaded(nn.PReLU())),
     case("prelu", (3, 4), loaded(nn.PReLU(3)), num_parameters=3),
+    case("rrelu", (5,), lambda x, w: F.rrelu(x, training=False)),
+    case("rrelu", (3,), lambda x, w: F.rrelu(x, 0.2, 0.4), lower=0.2, upper=0.4),
     case("cosine_similarity", ((4,), (4,)), lambda a, b, w: F.cosine_similarity(a, b, -1)),
     case(
         "cosine_similarity",

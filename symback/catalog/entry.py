@@ -79,6 +79,21 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
+class Operand:
+    """A tensor that a loss reads: its letter in the formulas, and its key in the spec.
+
+    A spec names an input or a layer. One that is `optional` may be left out: `y` is the last
+    layer's output then, any other letter isn't there.
+    """
+
+    letter: str
+    key: str
+    doc: str
+    optional: bool = False
+    holds: str = ""  # what is assumed of an input there: a kind of program.Assumption
+
+
+@dataclass(frozen=True, slots=True)
 class Fact:
     """What the derivation of a loss may take for granted of a tensor.
 
@@ -125,9 +140,11 @@ class Entry:
     numbers: tuple[tuple[str, str], ...] = ()  # layer: more names for its formulas
     sizes: tuple[tuple[str, str], ...] = ()  # layer: how many values an index takes
     states: tuple[tuple[str, str], ...] = ()  # optimiser, schedule: name, start (a formula)
+    kept: tuple[str, ...] = ()  # optimiser: states for people, which w doesn't depend on
     random: tuple[tuple[str, str], ...] = ()  # layer: local letter, draw ("keep(1 - p)")
     running: tuple[Running, ...] = ()  # layer
-    assumes: tuple[Fact, ...] = ()  # loss
+    operands: tuple[Operand, ...] = ()  # loss: what it compares, the first one's axes leading
+    assumes: tuple[Fact, ...] = ()  # loss: of what comes from outside
     divisor: str = ""  # loss: what the mean divides by, where it isn't the number of elements
     main: str = ""  # the option that stands alone: `dense: 128` is units
     aliases: tuple[str, ...] = ()

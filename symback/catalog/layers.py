@@ -200,6 +200,22 @@ ENTRIES = (
     ),
     Entry(
         kind=Kind.LAYER,
+        name="rrelu",
+        formulas=("y[...] = where(x[...] > 0, x[...], (lower + upper) / 2 * r[...] * x[...])",),
+        doc=(
+            "A leaky_relu whose slope is drawn in training, for each value, between lower and "
+            "upper; elsewhere it is the mean of both."
+        ),
+        source="torch.nn.RReLU; Xu et al. 2015, arXiv:1505.00853",
+        options=(
+            Option("lower", default=1 / 8, doc="the least slope", above=0),
+            Option("upper", default=1 / 3, doc="the largest slope", above=0),
+        ),
+        random=(("r", "uniform(2 * lower / (lower + upper), 2 * upper / (lower + upper))"),),
+        kinks="the slope left of 0 at x = 0",
+    ),
+    Entry(
+        kind=Kind.LAYER,
         name="cosine_similarity",
         formulas=(
             "u[...] = maximum(sqrt(sum(x1[..., i]**2, i)), eps)",

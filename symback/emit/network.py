@@ -215,7 +215,7 @@ def network(block: Block) -> Network:
         metric_lines=block.metrics(),
         metric_inputs=tuple(
             name
-            for name in names(targets)
+            for name in names((*inputs, *targets))
             if any(name in reads(metric.statements) for metric in program.metrics)
         ),
     )
