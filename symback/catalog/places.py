@@ -60,7 +60,7 @@ def _constant_pad(rank: int, name: str, options: tuple[Option, ...], doc: str) -
     lands = " * ".join(f"delta({i}, {axis} + {before[k]})" for k, axis, i in _along(rank))
     value = f"sum(x[n, c, {axes}] * {lands}, {axes})"
     inside = " and ".join(
-        f"{before[k]} <= {i} and {i} < length_{k} + {before[k]}" for k, _, i in _along(rank)
+        f"{i} >= {before[k]} and {i} < length_{k} + {before[k]}" for k, _, i in _along(rank)
     )
     value += f" + where({inside}, 0, value)" if options else ""
     return Entry(
