@@ -17,7 +17,7 @@ CALLED = {*ELEMENTWISE, *REDUCTIONS, *PLAIN, "mean"}
 DRAWS = {"uniform", "normal", "constant", "keep", "truncated", "orthogonal", "sparse"}
 DRAWS |= {"identity", "dirac"}
 GIVEN = {
-    Kind.LAYER: {"x", "x1", "x2", "x3", "classes", "training"},
+    Kind.LAYER: {"x", "x1", "x2", "x3", "x4", "classes", "training", "sources", "round"},
     Kind.ACTIVATION: {"x"},
     Kind.LOSS: {"w", "labels", "weighted", "sampled"},
     Kind.OPTIMIZER: {"w", "g", "lr", "step"},
@@ -54,7 +54,7 @@ def texts(entry: Entry) -> Iterator[str]:
         yield from (case.where, *case.formulas)
     yield from (text for _, text in (*entry.numbers, *entry.sizes))
     yield from (start for _, start in entry.states)
-    yield from (draw for _, draw in entry.random)
+    yield from (each.draw for each in entry.random)
     yield from (tensor.init for tensor in entry.held)
     for each in entry.running:
         yield from (text for text in (each.where, each.next) if text)
@@ -108,7 +108,7 @@ def test_entry_is_described(entry: Entry) -> None:
 @every_entry
 def test_names_are_identifiers(entry: Entry) -> None:
     letters = [tensor.letter for tensor in entry.held]
-    letters += [name for name, _ in (*entry.states, *entry.random)]
+    letters += [name for name, _ in entry.states] + [each.letter for each in entry.random]
     for name in (entry.name, *entry.aliases, *(o.name for o in entry.options), *letters):
         assert name.isidentifier()
         assert name.isascii()
@@ -162,7 +162,8 @@ def test_formulas_name_only_what_there_is(entry: Entry) -> None:
     known |= {"fan_in", "fan_out"}
     for operand in entry.operands:
         known |= {operand.letter, f"{operand.letter}_short", f"{operand.letter}_narrow"}
-    known |= {name for name, _ in (*entry.states, *entry.random, *entry.numbers)}
+    known |= {name for name, _ in (*entry.states, *entry.numbers)}
+    known |= {each.letter for each in entry.random}
     known |= {e.name for e in ENTRIES if e.kind is Kind.INITIALIZER}
     for text in texts(entry):
         calls, indices, others = words(text)
@@ -181,7 +182,7 @@ def test_every_option_state_and_letter_is_read(entry: Entry) -> None:
         names = {option.name, *(f"{option.name}_{choice}" for choice in option.choices)}
         names |= {f"{option.name}_{axis}" for axis in range(option.axes)}
         assert names & (read | shapes), option.name
-    for name, _ in (*entry.states, *entry.random):
+    for name in (*(name for name, _ in entry.states), *(each.letter for each in entry.random)):
         assert name in read
     for parameter in entry.parameters:
         assert parameter.letter in read

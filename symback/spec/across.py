@@ -4,6 +4,7 @@ They read the values as written and skip what has not the form it should have, w
 report; so both kinds of mistakes are shown at once.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -112,7 +113,23 @@ def _sources(value: Any) -> Iterator[Wrong]:
                 told = f"`{source}` comes later; a layer reads what is above it"
                 hint = f"move `{source}` up, before `{name}`"
             yield Wrong((*path, "from", number), told, hint or f"there are: {', '.join(above)}")
-        above.append(name)
+        above += [name, *(f"{name}.{each}" for each in _beside(body))]
+
+
+def _beside(body: dict[str, Any]) -> Iterator[str]:
+    """Yield what a layer can be asked for beside its output."""
+    for key in body:
+        entry = find(Kind.LAYER, key)
+        yield from (name for name, _ in (entry.outputs if entry else ()))
+    written = body.get("formula")
+    for text in written if isinstance(written, list) else [written]:
+        named = (
+            re.match(r"\s*([a-zA-Z]\w*)\s*(\[[^\]]*\])?\s*=(?!=)", text)
+            if isinstance(text, str)
+            else None
+        )
+        if named:
+            yield named[1]
 
 
 def _loss(value: Any) -> Iterator[Wrong]:

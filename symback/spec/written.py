@@ -479,10 +479,11 @@ class LayerForm(KindForm):
         learned = [parameter.name for parameter in entry.parameters] if entry else []
         if self.init and entry and not learned:
             raise refusal([Wrong(("init",), f"`{entry.name}` learns nothing", key=True)])
+        patterns = [re.escape(name).replace(r"\{\}", r"\d+") for name in learned]
         wrongs = [
             unknown(key, learned, "parameter").below("init")
             for key in self.init
-            if key and key not in learned
+            if key and not any(re.fullmatch(pattern, key) for pattern in patterns)
         ]
         if wrongs:
             raise refusal(wrongs)
