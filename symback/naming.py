@@ -42,23 +42,23 @@ MODULE_NAMES = frozenset(
     backward bad batch batch_size begin beside best best_epoch better blas built cache caches
     cell_number chain check check_form checked cholesky chosen classes clip close code codes
     column column_places columns compiled compiler content contextmanager count csv csv_rows d_p
-    data_file dataclass derived determinant direction drawn_labels dtype each end ends epoch
-    epochs erf erfc error evaluate expect ffi figures file filled find_spec first fits fitted
-    flat fmean form forward found functools g g_p give gradient grads hashlib have header held
-    here hessian history holds home hvp ignored import_module index init init_state inverse
-    islice jacobian joined kept kept_params key kink known label labels labels_or last learning
-    left lib line load log_determinant log_sigmoid loss losses lower lr m_p machine made main
-    math means measured metric metrics mismatches mixed more moved mul n name nested nonfinite
-    norm norms np null number numbers objective one_epoch one_step order os otherwise out
-    outputs packed pairs pairwise params parser part parts path patience per_example place
-    place_of places platform position predict printed product pstdev rate read read_columns
-    read_npz reader renew replacing report require require_finite require_unit right rng row
-    rows rows_of rule run sample save scale scales schedule seed self settle settled shape
-    shape_of shaped share shifted shlex shutil sigmoid sign single size sizes slope softplus
-    standardised start state stds step steps stored struct stuck subprocess sums suppress sys
-    test text to_csv tolerance total train training u_p update v_p validation value
-    value_and_grad values vector view w w_p waiting want wanted weight whole written_back wrong
-    zipfile
+    data_file dataclass derived determinant direction drawn_dirac drawn_labels drawn_orthogonal
+    drawn_sparse drawn_truncated dtype each end ends epoch epochs erf erfc error evaluate expect
+    ffi figures file filled find_spec first fits fitted flat fmean form forward found functools
+    g g_p give gradient grads hashlib have header held here hessian history holds home hvp
+    ignored import_module index init init_state inverse islice jacobian joined kept kept_params
+    key kink known label labels labels_or last learning left lib line load log_determinant
+    log_sigmoid loss losses lower lr m_p machine made main math means measured metric metrics
+    mismatches mixed more moved mul n name nested nonfinite norm norms np null number numbers
+    objective one_epoch one_step order os otherwise out outputs packed pairs pairwise params
+    parser part parts path patience per_example place place_of places platform position predict
+    printed product pstdev rate read read_columns read_npz reader renew replacing report require
+    require_finite require_unit right rng row rows rows_of rule run sample save scale scales
+    schedule seed self settle settled shape shape_of shaped share shifted shlex shutil sigmoid
+    sign single size sizes slope softplus standardised start state stds step steps stored struct
+    stuck subprocess sums suppress sys test text to_csv tolerance total train training u_p
+    update v_p validation value value_and_grad values vector view w w_p waiting want wanted
+    weight whole written_back wrong zipfile
     """.split()
 )
 TAKEN = MODULE_NAMES | {"x", "t", "y"} | set(dir(builtins)) | set(keyword.kwlist)

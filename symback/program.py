@@ -37,7 +37,9 @@ class Role(StrEnum):
 class Draw:
     """How random numbers are made: `constant`(value), `uniform`(low, high), `normal`(mean, std),
     `values`(nested tuples of the given start), `keep`(p): 1/p with probability p, else 0,
-    `identity`: a matrix of 1 on the diagonal and 0 elsewhere.
+    `identity`: a matrix of 1 on the diagonal and 0 elsewhere, `truncated`(mean, std, low, high):
+    normal within bounds, `orthogonal`(gain), `sparse`(the part of zeros, std), `dirac`(groups): a
+    convolution that passes its channels on.
     """
 
     kind: str

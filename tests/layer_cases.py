@@ -40,24 +40,43 @@ def case(
 def loaded(module: Any) -> Callable[..., Any]:
     """Return PyTorch's module as a function: the weights are its state_dict as it is."""
 
-    def theirs(x: Any, w: Weights) -> Any:
-        made = module.double()
+    def theirs(*given: Any) -> Any:
+        *x, w = given
+        made = module.double().eval()
         expected = {name: tuple(value.shape) for name, value in made.state_dict().items()}
         assert {name: tuple(value.shape) for name, value in w.items()} == expected
-        found = torch.func.functional_call(made, dict(w), (x,))
+        states = x[1:] if len(x) < 3 else [tuple(x[1:])]
+        found = torch.func.functional_call(made, dict(w), (x[0], *states))
         return found[0] if isinstance(found, tuple) else found
 
     return theirs
 
 
+def started(module: Any) -> Callable[..., Any]:
+    """Return PyTorch's recurrence with the states before the first step, an axis of layers less."""
+
+    def theirs(*given: Any) -> Any:
+        *(x, *states), w = given
+        states = [state[None] for state in states]
+        whole = tuple(states) if len(states) > 1 else states[0]
+        return torch.func.functional_call(module.double(), dict(w), (x, whole))[0]
+
+    return theirs
+
+
 def attention(heads: int, width: int, bias: bool, causal: bool) -> Callable[..., Any]:
-    def theirs(x: Any, w: Weights) -> Any:
+    """Return PyTorch's attention of one source, or of three and what isn't to be seen."""
+
+    def theirs(*given: Any) -> Any:
+        *sources, w = given
         made = torch.nn.MultiheadAttention(width, heads, bias=bias, batch_first=True).double()
         assert set(w) == set(made.state_dict())
-        steps = x.shape[1]
+        unseen = sources[3] != 0 if len(sources) > 3 else None
+        q, k, v = sources[:3] if len(sources) > 1 else sources * 3
+        steps = q.shape[1]
         hidden = torch.triu(torch.ones(steps, steps, dtype=torch.bool), 1) if causal else None
-        ready = {"need_weights": False, "attn_mask": hidden}
-        return torch.func.functional_call(made, dict(w), (x, x, x), ready)[0]
+        ready = {"need_weights": False, "attn_mask": hidden, "key_padding_mask": unseen}
+        return torch.func.functional_call(made, dict(w), (q, k, v), ready)[0]
 
     return theirs
 
@@ -368,6 +387,19 @@ CASES = [
         padding=[1, 0],
         stride=[2, 1],
     ),
+    case("dropout1d", (2, 3), loaded(nn.Dropout1d()), p=0.5),
+    case("dropout2d", (2, 3, 2), loaded(nn.Dropout2d()), p=0.5),
+    case("dropout3d", (2, 1, 3, 2), loaded(nn.Dropout3d()), p=0.5),
+    case("alpha_dropout", (2, 3), loaded(nn.AlphaDropout())),
+    case("feature_alpha_dropout", (2, 3), loaded(nn.FeatureAlphaDropout())),
+    *(
+        case(name, (2, 3, 4), loaded(cls(dim)), dim=dim)
+        for name, cls, dims in (
+            ("softmax", nn.Softmax, (1, 2, -3)),
+            ("log_softmax", nn.LogSoftmax, (-2, 3, -1)),
+        )
+        for dim in dims
+    ),
     # norms
     case("layer_norm", (3, 5), loaded(nn.LayerNorm(5))),
     case("layer_norm", (5,), loaded(nn.LayerNorm(5, eps=0.01, bias=False)), eps=0.01, bias=False),
@@ -422,6 +454,32 @@ CASES = [
         num_heads=3,
         bias=False,
         causal=True,
+    ),
+    case(
+        "multihead_attention",
+        ((3, 4), (2, 4), (2, 4)),
+        attention(2, 4, True, False),
+        num_heads=2,
+        dropout=0.3,
+    ),
+    *(
+        case(
+            "transformer_encoder_layer",
+            (3, 4),
+            loaded(
+                nn.TransformerEncoderLayer(
+                    4, 2, 5, 0.2, bend, 0.01, batch_first=True, norm_first=first, bias=bias
+                )
+            ),
+            num_heads=2,
+            dim_feedforward=5,
+            dropout=0.2,
+            activation=bend,
+            layer_norm_eps=0.01,
+            norm_first=first,
+            bias=bias,
+        )
+        for bend, first, bias in (("relu", False, True), ("gelu", True, False))
     ),
     case("embedding", (4,), loaded(nn.Embedding(5, 3)), classes=5, embedding_dim=3),
     case(
@@ -485,6 +543,37 @@ CASES = [
         )
         for layer, cls in (("rnn", nn.RNN), ("gru", nn.GRU), ("lstm", nn.LSTM))
     ),
+    *(
+        case(
+            layer,
+            (3, 2),
+            loaded(cls(2, 3, num_layers=2, bidirectional=both, batch_first=True)),
+            hidden_size=3,
+            num_layers=2,
+            bidirectional=both,
+        )
+        for layer, cls, both in (
+            ("rnn", nn.RNN, True),
+            ("gru", nn.GRU, False),
+            ("lstm", nn.LSTM, True),
+        )
+    ),
+    *(
+        case(layer, ((4, 2), (3,)), started(cls(2, 3, batch_first=True)), hidden_size=3)
+        for layer, cls in (("rnn", nn.RNN), ("gru", nn.GRU))
+    ),
+    case("lstm", ((4, 2), (3,), (3,)), started(nn.LSTM(2, 3, batch_first=True)), hidden_size=3),
+    case("rnn_cell", ((2,), (3,)), loaded(nn.RNNCell(2, 3)), hidden_size=3),
+    case(
+        "rnn_cell",
+        ((2,), (1,)),
+        loaded(nn.RNNCell(2, 1, bias=False, nonlinearity="relu")),
+        hidden_size=1,
+        bias=False,
+        nonlinearity="relu",
+    ),
+    case("gru_cell", ((2,), (3,)), loaded(nn.GRUCell(2, 3)), hidden_size=3),
+    case("lstm_cell", ((2,), (3,), (3,)), loaded(nn.LSTMCell(2, 3)), hidden_size=3),
     case("last_step", (5, 3), lambda x, w: x[:, -1]),
     # others
     case(
@@ -502,6 +591,8 @@ CASES = [
     case("swiglu", (3, 5), swiglu, hidden=7),
     case("prelu", (5,), loaded(nn.PReLU())),
     case("prelu", (3, 4), loaded(nn.PReLU(3)), num_parameters=3),
+    case("rrelu", (5,), lambda x, w: F.rrelu(x, training=False)),
+    case("rrelu", (3,), lambda x, w: F.rrelu(x, 0.2, 0.4), lower=0.2, upper=0.4),
     case("cosine_similarity", ((4,), (4,)), lambda a, b, w: F.cosine_similarity(a, b, -1)),
     case(
         "cosine_similarity",

@@ -30,7 +30,14 @@ COMBINED: Mapping[str, Sequence[Settings]] = {
 }
 # What a loss compares with, where its facts don't say: drawn by the function of that name below.
 WANTED: Mapping[str, str] = {"poisson_nll": "counts", "kl_div": "probabilities"}
+MEANS: Mapping[str, Sequence[str]] = {"kl_div": ("batchmean",)}  # PyTorch has it for this alone
 FACTS = ("signs", "unit")
+PROBABILITIES = ("bce",)  # losses whose output is one
+
+
+def on_target(entry: Entry) -> bool:
+    """Tell whether a loss compares the network's output with a target, and nothing else."""
+    return {operand.key for operand in entry.operands} == {"output", "target", "sample_weight"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +77,19 @@ def wanted(entry: Entry, chosen: Settings) -> Iterator[str]:
     if "t[...] == k" in text:
         yield "labels"
     if "t[..., k]" in text and "ignore_index" not in chosen:  # there is no such class to ignore
-        yield "probabilities"
-    if "k" not in text.replace(" k", "[k").split("[") and "t[...] == k" not in text:
+        yield "marks" if "unit" in facts else "probabilities"
+    elif "t[...] == k" not in text:
         yield facts[0] if facts else WANTED.get(entry.name, "numbers")
 
 
 def cases() -> list[Case]:
     """Return the cases: all weights with a mean; none and all of them with the others."""
     found = []
-    for entry in entries(Kind.LOSS):
+    for entry in filter(on_target, entries(Kind.LOSS)):
         by_class = (False, True) if "w[k]" in " ".join(entry.formulas) else (False,)
         for chosen in option_sets(entry, COMBINED, {}):
             for kind in wanted(entry, chosen):
-                for reduction in ("mean", "sum", "none"):
+                for reduction in ("mean", "sum", "none", *MEANS.get(entry.name, ())):
                     weights = [(c, s) for c in by_class for s in (False, True)]
                     if reduction != "mean":
                         weights = [weights[0], weights[-1]]
@@ -127,6 +134,8 @@ def targets(case: Case, rng: np.random.Generator) -> Array:
             return np.log(drawn + 0.01) if case.chosen.get("log_target") else drawn
         case "signs":
             return np.where(rng.random(shape) < 0.5, -1.0, 1.0)
+        case "marks":
+            return rng.integers(0, 2, shape).astype(np.float64)
         case "unit":
             return np.clip(rng.uniform(-0.5, 1.5, shape), 0, 1)
         case "counts":
@@ -141,7 +150,10 @@ def ordinary(case: Case) -> Arrays:
     e = rng.normal(0, 2, (ROWS, CLASSES))
     if case.chosen.get("log_input") is False:
         e = 4 + np.abs(e)
-    data = {"x": rng.normal(0, 0.5, (ROWS, 3)), "e": e, "t": targets(case, rng)}
+    x = rng.normal(0, 0.5, (ROWS, 3))
+    if case.entry.name in PROBABILITIES:
+        x, e = x / 50, rng.uniform(0.1, 0.9, e.shape)
+    data = {"x": x, "e": e, "t": targets(case, rng)}
     if case.sample_weights:
         data["s"] = rng.uniform(0, 2, (ROWS,) if case.over_classes else (ROWS, CLASSES))
     return data
@@ -151,6 +163,8 @@ def at_kinks(case: Case) -> Arrays:
     """Return examples whose outputs lie on kinks: x is zero, so that the output is e."""
     data = ordinary(case)
     places = [0.0, 1.0, -1.0, 0.15, -0.15, 3.0, -3.0, 0.5, -0.5, 2.0, -2.0]
+    if case.entry.name in PROBABILITIES:
+        places = [1e-9, 1 - 1e-9, 0.5, 0.25]
     e = np.resize(np.array(places), (ROWS, CLASSES))
     if case.wanted == "numbers":  # y − t at the places themselves
         data["t"] = np.where(e == 2, e, 0.0)
@@ -165,5 +179,7 @@ def far_out(case: Case) -> Arrays:
     places = [0.0, 800.0, -800.0, 40.0, -40.0, 20.0, -20.0, 1.0]
     if case.entry.name == "poisson_nll":  # exp is the loss there
         places = [4.0, 20.0, 40.0]
+    if case.entry.name in PROBABILITIES:
+        places = [1e-11, 0.5, 1 - 2**-36]
     e = np.resize(np.array(places), (ROWS, CLASSES))
     return data | {"x": np.zeros((ROWS, 3)), "e": e}

@@ -48,11 +48,15 @@ ACTIVATIONS: Mapping[str, Callable[..., Tensor]] = {
     "log_sigmoid": F.logsigmoid,
     "softmax": lambda x: F.softmax(x, -1),
     "log_softmax": lambda x: F.log_softmax(x, -1),
+    "softmin": lambda x: F.softmin(x, -1),
+    "softmax2d": torch.nn.Softmax2d(),
     "softsign": F.softsign,
     "hardtanh": F.hardtanh,
     "relu6": F.relu6,
     "hardsigmoid": hardsigmoid,
     "hardswish": F.hardswish,
+    "tanhshrink": F.tanhshrink,
+    "threshold": F.threshold,
     "softshrink": F.softshrink,
     "hardshrink": F.hardshrink,
 }
@@ -85,6 +89,8 @@ def reduced(elements: Tensor, reduction: str, divisor: Tensor | None = None) -> 
         return elements
     if reduction == "sum":
         return elements.sum()
+    if reduction == "batchmean":
+        return elements.sum() / len(elements)
     return elements.mean() if divisor is None else elements.sum() / divisor
 
 
@@ -195,6 +201,27 @@ def kl_div(y: Tensor, t: Tensor, log_target: bool, reduction: str) -> Tensor:
     return reduced(F.kl_div(y, t, log_target=log_target, reduction="none"), reduction)
 
 
+def multilabel_margin(
+    y: Tensor, t: Tensor, reduction: str, sample: Tensor | None, classes: None
+) -> Tensor:
+    """PyTorch's, of the labels in a list that ends with -1."""
+    rows = y.reshape(-1, y.shape[-1])
+    listed = torch.full(rows.shape, -1)
+    for row, marks in enumerate(t.reshape(rows.shape)):
+        labels = marks.nonzero().flatten()
+        listed[row, : len(labels)] = labels
+    elements = F.multilabel_margin_loss(rows, listed, reduction="none").reshape(y.shape[:-1])
+    return reduced(elements if sample is None else elements * sample, reduction)
+
+
+def multilabel_soft_margin(
+    y: Tensor, t: Tensor, reduction: str, sample: Tensor | None, classes: list[float] | None
+) -> Tensor:
+    weight = class_weights(classes)
+    elements = F.multilabel_soft_margin_loss(y, t, weight=weight, reduction="none")
+    return reduced(elements if sample is None else elements * sample, reduction)
+
+
 LOSSES: Mapping[str, Callable[..., Tensor]] = {
     "mse": weighted(F.mse_loss),
     "l1": weighted(F.l1_loss),
@@ -209,6 +236,33 @@ LOSSES: Mapping[str, Callable[..., Tensor]] = {
     "hinge_embedding": plain(F.hinge_embedding_loss),
     "poisson_nll": plain(F.poisson_nll_loss),
     "kl_div": plain(kl_div),
+    "bce": weighted(F.binary_cross_entropy),
+    "multilabel_margin": multilabel_margin,
+    "multilabel_soft_margin": multilabel_soft_margin,
+}
+
+
+def gaussian_nll(output: Tensor, target: Tensor, var: Tensor, **options: Any) -> Tensor:
+    return F.gaussian_nll_loss(output, target, var, reduction="none", **options)
+
+
+def margin_ranking(x1: Tensor, x2: Tensor, target: Tensor, margin: float) -> Tensor:
+    return F.margin_ranking_loss(x1, x2, target, margin, reduction="none")
+
+
+def cosine_embedding(x1: Tensor, x2: Tensor, target: Tensor, margin: float) -> Tensor:
+    return F.cosine_embedding_loss(x1, x2, target, margin, reduction="none")
+
+
+def triplet_margin(anchor: Tensor, positive: Tensor, negative: Tensor, **options: Any) -> Tensor:
+    return F.triplet_margin_loss(anchor, positive, negative, reduction="none", **options)
+
+
+COMPARISONS: Mapping[str, Callable[..., Tensor]] = {  # the elements of losses of their own operands
+    "gaussian_nll": gaussian_nll,
+    "margin_ranking": margin_ranking,
+    "cosine_embedding": cosine_embedding,
+    "triplet_margin": triplet_margin,
 }
 
 TORCH = Library(ACTIVATIONS, LAYERS, LOSSES)

@@ -8,6 +8,7 @@ from symback.targets import names
 
 Settings = Mapping[str, Any]
 TARGETS = names()
+OF_IMAGES = ("softmax2d", "dirac")  # entries that want images or kernels
 IN_PYTHON = tuple(name for name in TARGETS if name != "c")  # what compiling wouldn't change
 
 
@@ -22,7 +23,7 @@ def others(option: Option) -> Sequence[Any]:
     if option.whole:
         least = 1 if option.least is None else int(option.least)
         return [least, least + 3]
-    if option.above == 1:
+    if 1 in {option.above, option.least}:
         return [1.5]
     return [0.6] if 1 in {option.below, option.most} else [0.15]
 
@@ -48,3 +49,18 @@ def shown(value: object) -> str:
     if isinstance(value, Mapping):
         return ",".join(f"{name}={value[name]}" for name in value) or "defaults"
     return str(value)
+
+
+def of_images() -> dict[str, Any]:
+    """Return a spec that uses the entries that want images or kernels."""
+    convolution = {"out_channels": 3, "kernel_size": 2}
+    return {
+        "model": "images",
+        "inputs": {"x": ["n", 2, 4, 4], "t": ["n", 3, 3, 3]},
+        "layers": [
+            {"f1": {"conv2d": convolution, "init": {"weight": {"dirac": {}}}}},
+            {"f2": {"activation": {"softmax2d": {}}}},
+        ],
+        "loss": {"mse": "t"},
+        "optimizer": "sgd",
+    }

@@ -14,15 +14,16 @@ from symback.program import Assumption
 ENTRIES = catalog.entries()
 PLAIN = {"size", "flat", "delta"}  # they have indices alone
 CALLED = {*ELEMENTWISE, *REDUCTIONS, *PLAIN, "mean"}
-DRAWS = {"uniform", "normal", "constant", "keep"}
+DRAWS = {"uniform", "normal", "constant", "keep", "truncated", "orthogonal", "sparse"}
+DRAWS |= {"identity", "dirac"}
 GIVEN = {
-    Kind.LAYER: {"x", "x1", "x2", "x3", "classes", "training"},
+    Kind.LAYER: {"x", "x1", "x2", "x3", "x4", "classes", "training", "sources", "round"},
     Kind.ACTIVATION: {"x"},
-    Kind.LOSS: {"y", "t", "s", "w", "labels", "weighted", "sampled"},
+    Kind.LOSS: {"w", "labels", "weighted", "sampled"},
     Kind.OPTIMIZER: {"w", "g", "lr", "step"},
     Kind.SCHEDULE: {"base", "lr", "epoch", "step", "metric"},
     Kind.INITIALIZER: {"fan_in", "fan_out"},
-    Kind.METRIC: {"y", "t", "labels"},
+    Kind.METRIC: {"y", "t", "labels", "ignored", "ignored_given"},
 }
 
 
@@ -53,7 +54,7 @@ def texts(entry: Entry) -> Iterator[str]:
         yield from (case.where, *case.formulas)
     yield from (text for _, text in (*entry.numbers, *entry.sizes))
     yield from (start for _, start in entry.states)
-    yield from (draw for _, draw in entry.random)
+    yield from (each.draw for each in entry.random)
     yield from (tensor.init for tensor in entry.held)
     for each in entry.running:
         yield from (text for text in (each.where, each.next) if text)
@@ -98,15 +99,16 @@ def test_entry_is_described(entry: Entry) -> None:
     assert entry.doc.endswith((".", ")"))
     assert entry.doc.startswith(("x", "exp", "log")) or not entry.doc[0].islower()
     assert entry.source
-    for option in entry.options:
-        assert option.doc, option.name
-        assert not option.doc.endswith("."), option.name
+    docs = [(each.name, each.doc) for each in entry.options]
+    for name, doc in [*docs, *((each.key, each.doc) for each in entry.operands)]:
+        assert doc, name
+        assert not doc.endswith("."), name
 
 
 @every_entry
 def test_names_are_identifiers(entry: Entry) -> None:
     letters = [tensor.letter for tensor in entry.held]
-    letters += [name for name, _ in (*entry.states, *entry.random)]
+    letters += [name for name, _ in entry.states] + [each.letter for each in entry.random]
     for name in (entry.name, *entry.aliases, *(o.name for o in entry.options), *letters):
         assert name.isidentifier()
         assert name.isascii()
@@ -128,7 +130,7 @@ def test_names_are_unique_within_a_kind(kind: Kind) -> None:
 def test_options_are_consistent(entry: Entry) -> None:
     names = list(option_names(entry))
     assert len(set(names)) == len(names)
-    taken = {*GIVEN[entry.kind], *targets(entry)} - {"lr"}
+    taken = {*GIVEN[entry.kind], *targets(entry), *(o.letter for o in entry.operands)} - {"lr"}
     assert not taken & set(names)
     assert not entry.main or entry.main in {option.name for option in entry.options}
     for option in entry.options:
@@ -158,7 +160,10 @@ def test_formulas_name_only_what_there_is(entry: Entry) -> None:
     known = GIVEN[entry.kind] | set(option_names(entry)) | set(targets(entry)) | {"pi"}
     known |= {tensor.letter for tensor in entry.held}
     known |= {"fan_in", "fan_out"}
-    known |= {name for name, _ in (*entry.states, *entry.random, *entry.numbers)}
+    for operand in entry.operands:
+        known |= {operand.letter, f"{operand.letter}_short", f"{operand.letter}_narrow"}
+    known |= {name for name, _ in (*entry.states, *entry.numbers)}
+    known |= {each.letter for each in entry.random}
     known |= {e.name for e in ENTRIES if e.kind is Kind.INITIALIZER}
     for text in texts(entry):
         calls, indices, others = words(text)
@@ -177,10 +182,12 @@ def test_every_option_state_and_letter_is_read(entry: Entry) -> None:
         names = {option.name, *(f"{option.name}_{choice}" for choice in option.choices)}
         names |= {f"{option.name}_{axis}" for axis in range(option.axes)}
         assert names & (read | shapes), option.name
-    for name, _ in (*entry.states, *entry.random):
+    for name in (*(name for name, _ in entry.states), *(each.letter for each in entry.random)):
         assert name in read
     for parameter in entry.parameters:
         assert parameter.letter in read
+    for operand in entry.operands:
+        assert operand.letter in read
 
 
 @every_entry

@@ -9,11 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import operand_cases
 import pytest
 from loss_cases import cases
 from loss_cases import spec as loss_spec
 from oracle import SpecMapping, entries
-from settings import TARGETS
+from settings import OF_IMAGES, TARGETS, of_images
 
 from symback import generate
 from symback.catalog.entry import Entry, Kind, Option
@@ -53,10 +54,13 @@ def written(entry: Entry) -> dict[str, dict[str, Any]]:
 def swept() -> list[SpecMapping]:
     """Return specs that between them use every entry of these kinds."""
     losses = list({(case.entry.name, case.wanted): case for case in cases()}.values())
-    activations, optimizers = entries(Kind.ACTIVATION), entries(Kind.OPTIMIZER)
-    schedules, initializers = entries(Kind.SCHEDULE), entries(Kind.INITIALIZER)
+    activations, initializers = (
+        [entry for entry in entries(kind) if entry.name not in OF_IMAGES]
+        for kind in (Kind.ACTIVATION, Kind.INITIALIZER)
+    )
+    schedules, optimizers = entries(Kind.SCHEDULE), entries(Kind.OPTIMIZER)
     lists = (losses, activations, optimizers, schedules, initializers)
-    found = []
+    found = [of_images(), *(operand_cases.spec(case) for case in operand_cases.PLAINEST)]
     for k in range(max(len(listed) for listed in lists)):
         spec = loss_spec(losses[k % len(losses)])
         spec["layers"][0]["f1"] |= {

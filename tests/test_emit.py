@@ -16,9 +16,11 @@ from typing import Any
 
 import loss_cases
 import numpy as np
+import operand_cases
 import pytest
 from hand_made import SGD, digits, put, read, times
 from oracle import entries
+from settings import OF_IMAGES, of_images
 
 from symback import derivation, pipeline
 from symback.catalog.entry import Kind
@@ -127,7 +129,10 @@ NEEDED: dict[str, Any] = {  # values of the options that must be given
     "gamma": 0.9,
     "max_lr": 0.7,
     "milestones": [5, 20],
+    "sparsity": 0.5,
     "step_size": 7,
+    "swa_lr": 0.05,
+    "threshold": 0.1,
     "total_steps": 51,
     "value": 0.5,
 }
@@ -135,7 +140,8 @@ NEEDED: dict[str, Any] = {  # values of the options that must be given
 
 def choice(kind: Kind, number: int) -> dict[str, Any]:
     """Return an entry of a kind with what it needs, all of them in turn."""
-    entry = entries(kind)[number % len(entries(kind))]
+    listed = [entry for entry in entries(kind) if entry.name not in OF_IMAGES]
+    entry = listed[number % len(listed)]
     return {entry.name: {o.name: NEEDED[o.name] for o in entry.options if o.required}}
 
 
@@ -143,7 +149,7 @@ def sweep() -> Iterator[dict[str, Any]]:
     """Yield specs that hold every entry of the catalogue, and the losses in many ways."""
     for number, case in enumerate(loss_cases.cases()[::11]):
         spec = loss_cases.spec(case)
-        figures = [entry.name for entry in entries(Kind.METRIC)]
+        figures = entries(Kind.METRIC)
         by_labels = case.wanted == "labels"
         first = {"dense": 5, "activation": choice(Kind.ACTIVATION, number)}
         first["init"] = choice(Kind.INITIALIZER, number)
@@ -154,9 +160,12 @@ def sweep() -> Iterator[dict[str, Any]]:
             "layers": [{"f0": first}, {"e0": second}, {"drop": {"dropout": 0.5}}, *spec["layers"]],
             "optimizer": choice(Kind.OPTIMIZER, number),
             "schedule": schedule | {"per": "step" if number % 3 == 1 else "epoch"},
-            "metrics": [name for name in figures if (name == "accuracy") == by_labels],
+            "metrics": [e.name for e in figures if ("labels" in "".join(e.formulas)) == by_labels],
             "train": {"accumulate": 1 + number % 2, "validation": 0.2 * (number % 3 == 0)},
         }
+    yield of_images()
+    for number, compared in enumerate(operand_cases.PLAINEST):
+        yield operand_cases.spec(compared) | {"model": f"operands{number}"}
     for number, among in enumerate(([], [{"drop": {"dropout": 0.5}}])):
         state = {"shape": [], "init": "zeros", "next": "k = k + where(training, 1, 0)"}
         yield {

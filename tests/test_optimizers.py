@@ -50,6 +50,10 @@ COMBINED: Mapping[str, list[Settings]] = {
         {"beta2": 0.8, "eps": 0.1},
         {"decoupled_weight_decay": True, "weight_decay": 0.3},
     ],
+    "asgd": [
+        {"t0": 10.0, "lr": 0.1, "lambd": 0.1, "weight_decay": 0.1},
+        {"t0": 0.0, "maximize": True, "alpha": 0.5},
+    ],
     "rprop": [{"lr": 0.1, "eta_minus": 0.3, "eta_plus": 2.0, "size_min": 1e-3, "size_max": 0.3}],
 }
 PAIRS = {  # two options of ours that are one of PyTorch's
@@ -200,3 +204,21 @@ def test_what_has_no_gradient_stays_and_counts_for_nothing(
     assert np.array_equal(params["f1.weight"], start["f1.weight"])
     found = [row.gradient_norm for row in history]
     np.testing.assert_allclose(found, np.reshape(norms, (4, 2)).mean(axis=1), rtol=1e-10)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_mean_of_the_parameters_is_kept(target: str) -> None:
+    [entry] = [entry for entry in OPTIMIZERS if entry.name == "asgd"]
+    module = symback.compile(spec(entry, {"t0": 10.0, "lr": 0.1}), target)
+    params = module.init()
+    state = module.init_state(params)
+    weights = []
+    for step in range(30):
+        now = {key: np.array(w, np.float64) for key, w in params.items()}
+        grads = gradients(now, step)
+        given = grads if target == "numpy" else {key: g.tolist() for key, g in grads.items()}
+        module.update(params, given, state)
+        weights.append(np.concatenate([np.ravel(w) for w in params.values()]))
+    held = state.ax.values() if isinstance(state.ax, dict) else [state.ax]
+    mean = np.concatenate([np.ravel(part) for part in held])
+    np.testing.assert_allclose(mean, np.mean(weights[11:], axis=0), rtol=1e-10)

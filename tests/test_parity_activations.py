@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import pytorch
 from oracle import Result, SpecMapping, assert_close, assert_same, compiled, entries, evaluated
+from pytorch import torch
 from settings import TARGETS, Settings, option_sets, shown
 
 from symback.catalog.entry import Entry, Kind
@@ -24,13 +25,18 @@ COMBINED: Mapping[str, Sequence[Settings]] = {
     "hardtanh": [{"min_val": -3.0, "max_val": 6.0}, {"max_val": 0.0}],
     "softshrink": [{"lambd": 0.0}, {"lambd": 3.0}],
     "hardshrink": [{"lambd": 0.0}, {"lambd": 3.0}],
+    "threshold": [{"threshold": -1.0, "value": 20.0}],
 }
+NEEDED: Mapping[str, Settings] = {"threshold": {"threshold": 0.5, "value": 0.0}}
+OF_IMAGES = ("softmax2d",)
+SCALE: Settings = {"shape": [3], "init": "constant(0.7)"}
 LOSS = "sum(c[n, k] * y[n, k], n, k)"
 OWN = {LOSS: lambda y, c: (c * y).sum()}
 CASES = [
     (entry, chosen)
     for entry in entries(Kind.ACTIVATION)
-    for chosen in option_sets(entry, COMBINED, {})
+    if entry.name not in OF_IMAGES
+    for chosen in option_sets(entry, COMBINED, NEEDED)
 ]
 
 
@@ -92,3 +98,27 @@ def test_at_kinks_and_far_out(entry: Entry, chosen: Settings, target: str) -> No
             assert abs(got - want) <= 1e-12 * scale, f"{what}: {got}, not {want}"
     for name in ("f1.weight", "f1.bias"):
         assert_close(ours.grads[name], theirs.grads[name], name)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_softmax_over_channels(target: str) -> None:
+    shape = ["n", 3, 2, 4]
+    written: SpecMapping = {
+        "inputs": {"x": shape, "c": shape},
+        "layers": [
+            {"f1": {"formula": "v[n, j, ...] = s[j] * x[n, j, ...]", "parameters": {"s": SCALE}}},
+            {"f2": {"activation": "softmax2d"}},
+        ],
+        "loss": {"formula": "sum(c[...] * y[...], ...)"},
+        "optimizer": "sgd",
+    }
+    rng = np.random.default_rng(3)
+    data = {name: rng.normal(size=(5, 3, 2, 4)) for name in ("x", "c")}
+    start = rng.normal(size=3)
+    ours = evaluated(compiled(written, target, wrt=("x",)), {"f1.s": start}, data)
+    s, x, c = (torch.tensor(a, requires_grad=True) for a in (start, data["x"], data["c"]))
+    y = torch.softmax(s[:, None, None] * x, 1)
+    loss = (c * y).sum()
+    by_x, by_s = torch.autograd.grad(loss, (x, s))
+    found = {"x": by_x.numpy(), "f1.s": by_s.numpy()}
+    assert_same(ours, Result(y.detach().numpy(), loss.detach().numpy(), found), target, 1e-11)

@@ -279,3 +279,24 @@ def test_the_output_of_predict_is_the_forward_pass(target: str) -> None:
     x = net.data["x"] if target == "numpy" else net.data["x"].tolist()
     output, _ = module.forward(params, x)
     assert_close(np.array(module.predict(params, x)), np.array(output), "predict")
+
+
+@targets
+def test_rrelu_draws_its_slopes_in_training(target: str) -> None:
+    """The slopes lie evenly between lower and upper, and the gradient is taken with them."""
+    rrelu = Net(({"f1": {"rrelu": {"lower": 0.2, "upper": 0.5}}}, {"f2": {"dense": 3}}), (3,))
+    module = compiled(rrelu.spec, target, ("x",))
+    params, x = drawn_params(module), -np.ones((400, 4))
+    data = {"x": x, "t": np.zeros((400, 3))}
+    given: Any = data if hasattr(module, "np") else {key: a.tolist() for key, a in data.items()}
+    held: Any = params if hasattr(module, "np") else {k: w.tolist() for k, w in params.items()}
+    _, cache = module.forward(held, given["x"], generator(module, 1))
+    slopes = 0.35 * np.array(cache.r1)
+    assert 0.2 <= slopes.min() < 0.21
+    assert 0.49 < slopes.max() <= 0.5
+    assert abs(slopes.mean() - 0.35) < 5 * 0.3 / np.sqrt(12 * slopes.size)
+    leaves = {key: torch.tensor(w) for key, w in params.items()}
+    at = torch.tensor(x, requires_grad=True)
+    y = at * torch.tensor(slopes) @ leaves["f2.weight"].T + leaves["f2.bias"]
+    (by_x,) = torch.autograd.grad((y**2).mean(), at)
+    assert_close(evaluated(module, params, data, seed=1).grads["x"], by_x.numpy(), "x", 1e-11)

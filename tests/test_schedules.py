@@ -11,6 +11,7 @@ from settings import IN_PYTHON, Settings, option_sets, shown
 import symback
 from symback import catalog
 from symback.catalog.entry import Entry, Kind
+from symback.errors import UserError
 
 torch = pytest.importorskip("torch")
 
@@ -27,6 +28,7 @@ NEEDED: Mapping[str, Settings] = {
     "cosine_warm_restarts": {"T_0": 7},
     "one_cycle": {"max_lr": 0.7, "total_steps": 51},
     "cyclic": {"max_lr": 0.7, "step_size_up": 5},
+    "swa": {"swa_lr": 0.05},
 }
 COMBINED: Mapping[str, list[Settings]] = {
     "constant_factor": [{"factor": 1.0}],
@@ -35,7 +37,10 @@ COMBINED: Mapping[str, list[Settings]] = {
     "cosine_warm_restarts": [{"T_0": 3, "T_mult": 2, "eta_min": 0.01}],
     "linear": [{"start_factor": 1.0, "end_factor": 0.0, "total_iters": 10}],
     "polynomial": [{"total_iters": 40, "power": 2.0}, {"total_iters": 60, "power": 0.5}],
-    "one_cycle": [{"total_steps": 60, "pct_start": 0.45, "anneal_strategy": "linear"}],
+    "one_cycle": [
+        {"total_steps": 60, "pct_start": 0.45, "anneal_strategy": "linear"},
+        {"total_steps": 60, "pct_start": 0.4, "three_phase": True, "anneal_strategy": "linear"},
+    ],
     "cyclic": [
         {"step_size_up": 4, "step_size_down": 9, "mode": "triangular2"},
         {"mode": "exp_range", "gamma": 0.95},
@@ -81,13 +86,19 @@ def losses() -> list[float]:
     return [float(value) for value in falling]
 
 
+def counterpart(entry: Entry) -> Any:
+    """Return PyTorch's class; None where there is none."""
+    path = entry.source.split(";")[0].split(".")
+    modules = (torch.optim.lr_scheduler, torch.optim.swa_utils)
+    return next((getattr(m, path[-1]) for m in modules if hasattr(m, path[-1])), None)
+
+
 def in_torch(entry: Entry, chosen: Settings, watched: Sequence[float]) -> list[float]:
     """Return PyTorch's rate of every epoch."""
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=BASE)
-    name = entry.source.split(";")[0]
-    if not name.startswith("torch.optim.lr_scheduler."):
+    rule = counterpart(entry)
+    if rule is None:
         return [BASE] * EPOCHS
-    rule = getattr(torch.optim.lr_scheduler, name.split(".")[-1])
     scheduler = rule(optimizer, **chosen, **FIXED.get(entry.name, {}))
     rates = []
     for epoch in range(EPOCHS):
@@ -144,11 +155,10 @@ def test_a_schedule_per_step_counts_steps(entry: Entry, target: str) -> None:
 
 @pytest.mark.parametrize("entry", SCHEDULES, ids=shown)
 def test_defaults_are_pytorchs(entry: Entry) -> None:
-    name = entry.source.split(";")[0]
-    if not name.startswith("torch.optim.lr_scheduler."):
+    rule = counterpart(entry)
+    if rule is None:
         assert not entry.options
         return
-    rule = getattr(torch.optim.lr_scheduler, name.split(".")[-1])
     names = rule.__init__.__code__.co_varnames[1 : rule.__init__.__code__.co_argcount]
     theirs = dict(zip(reversed(names), reversed(rule.__init__.__defaults__ or ()), strict=False))
     for option in entry.options:
@@ -157,3 +167,123 @@ def test_defaults_are_pytorchs(entry: Entry) -> None:
             assert theirs.get(option.name) is None, option.name
         else:
             assert option.default == theirs[option.name], option.name
+
+
+# ---------------------------------------------------------------- put together
+
+Rules = torch.optim.lr_scheduler
+
+
+def rates(schedule: Any, target: str, per: str = "epoch") -> list[float]:
+    """Return our rate of every epoch (or step)."""
+    module = symback.compile(BARE | {"schedule": schedule}, target)
+    state = module.init_state(module.init())
+    found = []
+    for now in range(EPOCHS):
+        setattr(state, per, now)
+        module.schedule(state)
+        found.append(state.lr)
+    return found
+
+
+def theirs(make: Any) -> list[float]:
+    """Return PyTorch's; `make` takes the optimiser."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=BASE)
+    scheduler = make(optimizer)
+    found = []
+    for _ in range(EPOCHS):
+        found.append(float(optimizer.param_groups[0]["lr"]))
+        optimizer.step()
+        scheduler.step()
+    return found
+
+
+BARE: dict[str, Any] = {
+    "model": "rates",
+    "inputs": {"x": ["n", 1], "t": ["n", 1]},
+    "layers": [{"f1": {"dense": 1}}],
+    "loss": {"mse": "t"},
+    "optimizer": {"sgd": BASE},
+}
+IN_TURN: list[dict[str, Any]] = [
+    {"linear": {"total_iters": 5}, "until": 5},
+    {"cosine": {"T_max": 20, "eta_min": 0.01}, "until": 25},
+    {"cosine_warm_restarts": {"T_0": 4, "eta_min": 0.02}},
+]
+
+
+@pytest.mark.parametrize("target", IN_PYTHON)
+@pytest.mark.parametrize("per", ["epoch", "step"])
+def test_one_after_the_other(per: str, target: str) -> None:
+    def make(optimizer: Any) -> Any:
+        parts = [
+            Rules.LinearLR(optimizer, total_iters=5),
+            Rules.CosineAnnealingLR(optimizer, 20, 0.01),
+            Rules.CosineAnnealingWarmRestarts(optimizer, 4, eta_min=0.02),
+        ]
+        return Rules.SequentialLR(optimizer, parts, [5, 25])
+
+    schedule = [{**part, "per": per} for part in IN_TURN]
+    np.testing.assert_allclose(rates(schedule, target, per), theirs(make), rtol=1e-10)
+
+
+@pytest.mark.parametrize("target", IN_PYTHON)
+def test_chained(target: str) -> None:
+    def make(optimizer: Any) -> Any:
+        parts = [
+            Rules.LinearLR(optimizer, total_iters=8),
+            Rules.ExponentialLR(optimizer, 0.95),
+            Rules.MultiStepLR(optimizer, [10, 30]),
+        ]
+        return Rules.ChainedScheduler(parts, optimizer)
+
+    parts = [
+        {"linear": {"total_iters": 8}},
+        {"exponential": 0.95},
+        {"multi_step": {"milestones": [10, 30]}},
+    ]
+    np.testing.assert_allclose(rates({"chained": parts}, target), theirs(make), rtol=1e-10)
+
+
+@pytest.mark.parametrize("target", IN_PYTHON)
+def test_formulas_of_ones_own_and_chains_take_turns(target: str) -> None:
+    warm = {"formula": "lr = base * (epoch + 1) / k", "constants": {"k": 4}, "until": 4}
+    then = {"chained": [{"polynomial": {"total_iters": 20}}, {"exponential": 0.9}]}
+    found = rates([warm, then], target)
+    down = [BASE * max(0.0, 1 - t / 20) * 0.9**t for t in range(EPOCHS - 4)]
+    np.testing.assert_allclose(found, [0.125, 0.25, 0.375, 0.5, *down], rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("target", IN_PYTHON)
+def test_a_plateau_goes_on_from_the_rate_it_finds(target: str) -> None:
+    schedule = [{"constant_factor": {"factor": 0.5}, "until": 3}, {"reduce_on_plateau": None}]
+    assert rates(schedule, target)[:4] == [BASE / 2] * 4
+
+
+@pytest.mark.parametrize(
+    ("schedule", "words"),
+    [
+        ([{"cosine": 3}, {"cosine": 5}], "add `until: 5`"),
+        ([{"cosine": 3, "until": 4}], "runs to the end"),
+        ([{"cosine": 3, "until": 4}, {"cosine": 3, "until": 4}, {"cosine": 2}], "no later than"),
+        ([{"cosine": 3, "until": 0}, {"cosine": 3}], "from 1 to"),
+        ([{"cosine": 3, "until": 4}, {"cosine": 3, "per": "step"}], "all run per epoch"),
+        ({"chained": [{"cosine": 3}, {"cosin": 3}]}, "did you mean `cosine`"),
+        ({"chained": [{"cosine": 3}], "cosine": 3}, "another stands beside it"),
+        ({"chained": [{"reduce_on_plateau": None}, {"cosine": 3}]}, "goes on from the rate"),
+        ({"chained": []}, "one or more"),
+        ({"chained": [{"cosine": 3, "until": 3}]}, "unknown"),
+    ],
+)
+def test_mistakes_are_told(schedule: Any, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        symback.derive(BARE | {"schedule": schedule})
+
+
+def test_constants_of_one_name_keep_their_values() -> None:
+    """The optimiser's eps and the schedule's are two numbers."""
+    model = BARE | {"optimizer": {"adam": {"eps": 0.5}}}
+    model["schedule"] = {"reduce_on_plateau": {"eps": 0.25, "patience": 0}}
+    text = symback.generate(model, target="python").text
+    assert "> 0.25" in text
+    assert "0.5" in text

@@ -77,7 +77,9 @@ def test_plain_spec_is_read() -> None:
     assert [layer.name for layer in spec.layers] == ["f1", "f2"]
     assert spec.layers[0].kind == Choice("dense", (("units", 128),))
     assert spec.layers[0].activation == Choice("tanh")
-    assert (spec.loss.choice, spec.loss.target) == (Choice("cross_entropy"), "t")
+    assert [(term.choice, term.operands) for term in spec.loss] == [
+        (Choice("cross_entropy"), (("target", "t"),))
+    ]
     assert spec.optimizer.choice == Choice("adam", (("lr", 0.001),))
     assert spec.training == Training(clip_norm=1.0, tolerance=1e-6)
     assert spec.data is not None
@@ -95,8 +97,8 @@ def test_formulas_of_ones_own_are_read() -> None:
     )
     assert layer.constants == (("w0", 30.0),)
     assert layer.activation == Choice("bend")
-    assert spec.loss.formula == "mean((y[n, k] - t[n, k])**2, n, k)"
-    assert spec.loss.l2 == 1e-4
+    assert spec.loss[0].formula == "mean((y[n, k] - t[n, k])**2, n, k)"
+    assert spec.loss[0].l2 == 1e-4
     assert spec.optimizer == Rule(
         None,
         ("m = beta*m + g", "w = w - lr*m"),
@@ -104,7 +106,7 @@ def test_formulas_of_ones_own_are_read() -> None:
         (("lr", 0.1), ("beta", 0.9)),
         "step",
     )
-    assert spec.schedule == Rule(None, ("lr = base * (1 - 0.9*epoch/100)",), per="step")
+    assert spec.schedule == (Rule(None, ("lr = base * (1 - 0.9*epoch/100)",), per="step"),)
 
 
 @pytest.mark.parametrize(
@@ -402,9 +404,10 @@ def with_entry(entry: Entry, name: str, options: object) -> dict[str, Any]:
             return MAPPING | {"layers": [{"f1": {"dense": 2, "init": {"weight": {name: options}}}}]}
         case Kind.LOSS:
             given = options if isinstance(options, dict) else {}
-            return MAPPING | {"loss": {name: {"target": "t", **given}}}
+            compared = {each.key: "t" for each in entry.operands if not each.optional}
+            return MAPPING | {"loss": {name: {**compared, **given}}}
         case Kind.METRIC:
-            return MAPPING | {"metrics": [name]}
+            return MAPPING | {"metrics": [{name: options} if options else name]}
         case _:
             return MAPPING | {entry.kind.value: {name: options}}
 
@@ -418,10 +421,10 @@ def test_every_entry_is_read_with_all_its_options_and_by_each_name(entry: Entry)
             Kind.LAYER: spec.layers[0].kind,
             Kind.ACTIVATION: spec.layers[0].activation,
             Kind.INITIALIZER: dict(spec.layers[0].init).get("weight"),
-            Kind.LOSS: spec.loss.choice,
+            Kind.LOSS: spec.loss[0].choice,
             Kind.OPTIMIZER: spec.optimizer.choice,
-            Kind.SCHEDULE: spec.schedule.choice if spec.schedule else None,
-            Kind.METRIC: Choice(spec.metrics[0]) if spec.metrics else None,
+            Kind.SCHEDULE: spec.schedule[0].choice if spec.schedule else None,
+            Kind.METRIC: spec.metrics[0] if spec.metrics else None,
         }[entry.kind]
         assert isinstance(found, Choice)
         assert found.name == entry.name

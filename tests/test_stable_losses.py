@@ -14,6 +14,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
+from loss_cases import on_target
 from mpmath import mpf
 from oracle import compiled, entries
 
@@ -43,6 +44,15 @@ def multi_margin(y: Row, t: Row) -> list[Any]:
     right = list(t).index(1)
     gaps = [max(mpf(0), 1 - y[right] + y_k) for k, y_k in enumerate(y) if k != right]
     return [sum(gaps) / CLASSES]
+
+
+def multilabel_margin(y: Row, t: Row) -> list[Any]:
+    pairs = [(a, b) for a, held in zip(y, t, strict=True) if held for b in others(y, t)]
+    return [sum((max(mpf(0), 1 - a + b) for a, b in pairs), mpf(0)) / CLASSES]
+
+
+def others(y: Row, t: Row) -> list[Any]:
+    return [y_k for y_k, t_k in zip(y, t, strict=True) if not t_k]
 
 
 def each(of: Callable[[Any, Any], Any]) -> Callable[[Row, Row], list[Any]]:
@@ -94,12 +104,24 @@ LOSSES = {
         "hinge_embedding", each(lambda y, t: y if t == 1 else max(mpf(0), 1 - y)), "signs"
     ),
     "poisson_nll": Loss("poisson_nll", each(lambda y, t: mpmath.exp(y) - t * y), "counts"),
+    "bce": Loss("bce", each(lambda y, t: -t * mpmath.log(y) - (1 - t) * mpmath.log(1 - y)), "unit"),
+    "multilabel_margin": Loss("multilabel_margin", multilabel_margin, "marks", whole=True),
+    "multilabel_soft_margin": Loss(
+        "multilabel_soft_margin",
+        lambda y, t: [
+            sum(softplus(y_k) - t_k * y_k for y_k, t_k in zip(y, t, strict=True)) / CLASSES
+        ],
+        "marks",
+        whole=True,
+    ),
     "kl_div": Loss("kl_div", each(lambda y, t: t * (mpmath.log(t) - y) if t else mpf(0)), "shares"),
 }
 
 
 def test_every_loss_has_its_definition() -> None:
-    assert {loss.name for loss in LOSSES.values()} == {e.name for e in entries(Kind.LOSS)}
+    assert {loss.name for loss in LOSSES.values()} == {
+        entry.name for entry in entries(Kind.LOSS) if on_target(entry)
+    }
 
 
 def rows(loss: Loss, dtype: str) -> tuple[Any, Any, Any]:
@@ -110,11 +132,15 @@ def rows(loss: Loss, dtype: str) -> tuple[Any, Any, Any]:
     y = y.astype(dtype).astype(np.float64)
     if loss.name == "poisson_nll":  # exp is the loss there
         y = np.minimum(y, 60.0)
+    if loss.name == "bce":  # a probability
+        y = np.where(y > 0, 1 / (2 + np.abs(y)), 1 - 1 / (2 + np.abs(y)))
+        y = y.astype(dtype).astype(np.float64)
     n = len(y)
     t = {
         "numbers": rng.normal(size=y.shape),
         "unit": rng.choice([0.0, 1.0, 0.25, 0.875], y.shape),
         "signs": rng.choice([-1.0, 1.0], y.shape),
+        "marks": rng.choice([0.0, 1.0], y.shape),
         "counts": rng.integers(0, 5, y.shape).astype(np.float64),
         "shares": np.array([[0.25, 0.25, 0.5], [1.0, 0.0, 0.0], [0.0, 0.125, 0.875]])[
             np.arange(n) % 3

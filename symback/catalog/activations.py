@@ -133,6 +133,18 @@ ENTRIES = (
         "torch.nn.LogSoftmax(dim=-1)",
     ),
     _activation(
+        "softmin",
+        "a[..., k] = softmax(-x[..., k], k)",
+        "exp(-x) divided by its sum over the last axis: the softmax of -x.",
+        "torch.nn.Softmin(dim=-1)",
+    ),
+    _activation(
+        "softmax2d",
+        "a[..., k, i, j] = softmax(x[..., k, i, j], k)",
+        "The softmax over the channels of images [n, channels, rows, columns].",
+        "torch.nn.Softmax2d",
+    ),
+    _activation(
         "softsign",
         "x / (1 + abs(x))",
         "From -1 to 1, slower than tanh.",
@@ -167,6 +179,21 @@ ENTRIES = (
         "x times its hardsigmoid.",
         "torch.nn.Hardswish; Howard et al. 2019, arXiv:1905.02244",
         kinks="slope 0 at x = -3, 1 at x = 3",
+    ),
+    _activation(
+        "tanhshrink",
+        "x - tanh(x)",
+        "What is left of x without its hyperbolic tangent.",
+        "torch.nn.Tanhshrink",
+    ),
+    _activation(
+        "threshold",
+        "where(x > threshold, x, value)",
+        "x where it is above the threshold, else a value.",
+        "torch.nn.Threshold",
+        Option("threshold", doc="above what x stays", required=True),
+        Option("value", doc="what stands elsewhere", required=True),
+        kinks="slope 0 at x = threshold, where it may jump",
     ),
     _activation(
         "softshrink",

@@ -79,6 +79,33 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
+class Operand:
+    """A tensor that a loss reads: its letter in the formulas, and its key in the spec.
+
+    A spec names an input or a layer. One that is `optional` may be left out: `y` is the last
+    layer's output then, any other letter isn't there.
+    """
+
+    letter: str
+    key: str
+    doc: str
+    optional: bool = False
+    holds: str = ""  # what is assumed of an input there: a kind of program.Assumption
+
+
+@dataclass(frozen=True, slots=True)
+class Random:
+    """A tensor drawn anew in training: `keep(1 - p)`. It is 1 outside of training.
+
+    It has the shape of the first source, or the axes named by these letters.
+    """
+
+    letter: str
+    draw: str
+    axes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Fact:
     """What the derivation of a loss may take for granted of a tensor.
 
@@ -93,7 +120,10 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Formulas that a layer has instead where `where`, a formula over options, isn't zero."""
+    """Formulas that a layer has instead where `where`, over options and sources, isn't zero.
+
+    Without formulas there is no such layer.
+    """
 
     where: str
     formulas: tuple[str, ...]
@@ -107,7 +137,9 @@ class Entry:
     target (`g = g`) or to another tensor (`S = T`), or an intermediate or state that no other
     formula reads. Such a one is left out.
 
-    A layer's formulas may read `training`: 1 in training and 0 elsewhere.
+    A layer's formulas may read `training`, 1 in training and 0 elsewhere, and ask for `sources`, of
+    which it has so many. Where it follows on itself, each `round`, from 0, reads the output of the
+    one before, and a parameter's name has the round's number for {}.
 
     What `numbers` and `sizes` hold are formulas over options, earlier numbers, and `size(h)` of an
     axis named in `axes`; the source has just these axes then.
@@ -125,9 +157,13 @@ class Entry:
     numbers: tuple[tuple[str, str], ...] = ()  # layer: more names for its formulas
     sizes: tuple[tuple[str, str], ...] = ()  # layer: how many values an index takes
     states: tuple[tuple[str, str], ...] = ()  # optimiser, schedule: name, start (a formula)
-    random: tuple[tuple[str, str], ...] = ()  # layer: local letter, draw ("keep(1 - p)")
+    kept: tuple[str, ...] = ()  # optimiser: states for people, which w doesn't depend on
+    random: tuple[Random, ...] = ()  # layer
     running: tuple[Running, ...] = ()  # layer
-    assumes: tuple[Fact, ...] = ()  # loss
+    outputs: tuple[tuple[str, str], ...] = ()  # layer: beside its output, name and letter
+    rounds: str = ""  # layer: the option that says how often it follows on itself
+    operands: tuple[Operand, ...] = ()  # loss: what it compares, the first one's axes leading
+    assumes: tuple[Fact, ...] = ()  # loss: of what comes from outside
     divisor: str = ""  # loss: what the mean divides by, where it isn't the number of elements
     main: str = ""  # the option that stands alone: `dense: 128` is units
     aliases: tuple[str, ...] = ()

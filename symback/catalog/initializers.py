@@ -85,6 +85,80 @@ ENTRIES = (
     ),
     Entry(
         kind=Kind.INITIALIZER,
+        name="trunc_normal",
+        formulas=("truncated(mean, std, a, b)",),
+        doc="Normally distributed between two bounds; what falls outside is drawn again.",
+        source="torch.nn.init.trunc_normal_",
+        options=(
+            Option("mean", default=0.0, doc="the mean"),
+            Option("std", default=1.0, doc="the standard deviation", least=0),
+            Option("a", default=-2.0, doc="the least value"),
+            Option("b", default=2.0, doc="the largest value"),
+        ),
+        aliases=("truncated_normal",),
+    ),
+    Entry(
+        kind=Kind.INITIALIZER,
+        name="orthogonal",
+        formulas=("orthogonal(gain)",),
+        doc=(
+            "Unit vectors at right angles to each other: the rows, all further axes taken "
+            "together, or the columns where there are more rows."
+        ),
+        source="torch.nn.init.orthogonal_; Saxe et al. 2013, arXiv:1312.6120",
+        options=(_GAIN,),
+        main="gain",
+    ),
+    Entry(
+        kind=Kind.INITIALIZER,
+        name="sparse",
+        formulas=("sparse(sparsity, std)",),
+        doc="Normally distributed, a part of each column of the matrix being zero.",
+        source="torch.nn.init.sparse_; Martens 2010",
+        options=(
+            Option("sparsity", doc="the part of zeros", required=True, least=0, most=1),
+            Option("std", default=0.01, doc="the standard deviation of the others", least=0),
+        ),
+        main="sparsity",
+    ),
+    Entry(
+        kind=Kind.INITIALIZER,
+        name="eye",
+        formulas=("identity()",),
+        doc="A matrix of ones on the diagonal: a layer that passes its inputs on.",
+        source="torch.nn.init.eye_",
+        aliases=("identity",),
+    ),
+    Entry(
+        kind=Kind.INITIALIZER,
+        name="dirac",
+        formulas=("dirac(groups)",),
+        doc="Kernels of a convolution that pass as many channels on as they can.",
+        source="torch.nn.init.dirac_",
+        options=(
+            Option("groups", default=1, doc="groups of the convolution", whole=True, least=1),
+        ),
+        main="groups",
+    ),
+    Entry(
+        kind=Kind.INITIALIZER,
+        name="lecun_uniform",
+        formulas=("uniform(-sqrt(3 / fan_in), sqrt(3 / fan_in))",),
+        doc="Evenly, with the variance 1 over the number of inputs, as selu wants it.",
+        source="jax.nn.initializers.lecun_uniform; LeCun et al. 1998",
+    ),
+    Entry(
+        kind=Kind.INITIALIZER,
+        name="lecun_normal",
+        formulas=("normal(0, 1 / sqrt(fan_in))",),
+        doc=(
+            "Normally, with the variance 1 over the number of inputs, as selu wants it. (JAX cuts "
+            "it off at two standard deviations.)"
+        ),
+        source="jax.nn.initializers.lecun_normal; Klambauer et al. 2017, arXiv:1706.02515",
+    ),
+    Entry(
+        kind=Kind.INITIALIZER,
         name="xavier_uniform",
         formulas=(f"uniform(-{_XAVIER_BOUND}, {_XAVIER_BOUND})",),
         doc="Evenly, so that the variance stays about equal forward and backward.",

@@ -4,7 +4,60 @@ The axes `...` stands for are those of a source that the formula doesn't name. M
 two are joined pairwise, from the left.
 """
 
-from symback.catalog.entry import Entry, Kind, Option, Parameter
+from symback.catalog.entry import Case, Entry, Kind, Option, Parameter, Random
+
+_P = Option("p", default=0.5, doc="the probability of a zero", least=0, below=1)
+_SATURATED = "-1.7580993408473766"  # what SELU tends to, far left
+_ALPHA = (
+    f"a[{{0}}] = where(r[{{1}}] > 0, x[{{0}}], {_SATURATED})",
+    (
+        f"y[{{0}}] = where(training, (a[{{0}}] - {_SATURATED}*p)"
+        f" / sqrt((1 - p)*(1 + p*({_SATURATED})**2)), x[{{0}}])"
+    ),
+)
+
+
+def _dropout(rank: int) -> Entry:
+    places = {1: ("l",), 2: ("h", "w"), 3: ("d", "h", "w")}[rank]
+    at = ", ".join(("n", "c", *places))
+    return Entry(
+        kind=Kind.LAYER,
+        name=f"dropout{rank}d",
+        formulas=(f"y[{at}] = r[n, c] * x[{at}]",),
+        doc="A dropout that sets whole channels to zero.",
+        source=f"torch.nn.Dropout{rank}d; Tompson et al. 2014, arXiv:1411.4280",
+        options=(_P,),
+        axes=("n", "c", *places),
+        random=(Random("r", "keep(1 - p)", ("n", "c")),),
+        main="p",
+    )
+
+
+def _softmax(name: str, doc: str, source: str) -> Entry:
+    """Return a softmax over a chosen axis; without a choice over the last."""
+
+    def over(*axes: str) -> tuple[str, ...]:
+        at = ", ".join(axes)
+        (along,) = [axis for axis in axes if axis == "k"]
+        return (f"y[{at}] = {name}(x[{at}], {along})",)
+
+    return Entry(
+        kind=Kind.LAYER,
+        name=name,
+        formulas=over("...", "k"),
+        cases=(
+            Case("dim == 1", over("n", "k", "...")),
+            Case("dim == 2", over("n", "a", "k", "...")),
+            Case("dim == 3", over("n", "a", "b", "k", "...")),
+            Case("dim == -2", over("...", "k", "a")),
+            Case("dim == -3", over("...", "k", "a", "b")),
+        ),
+        doc=doc,
+        source=source,
+        options=(Option("dim", default=-1, doc="the axis", whole=True, least=-3, most=3),),
+        main="dim",
+    )
+
 
 ENTRIES = (
     Entry(
@@ -48,9 +101,33 @@ ENTRIES = (
         ),
         source="torch.nn.Dropout",
         options=(Option("p", default=0.5, doc="the probability of a zero", least=0, below=1),),
-        random=(("r", "keep(1 - p)"),),
+        random=(Random("r", "keep(1 - p)"),),
         main="p",
     ),
+    *(_dropout(rank) for rank in (1, 2, 3)),
+    Entry(
+        kind=Kind.LAYER,
+        name="alpha_dropout",
+        formulas=tuple(text.format("...", "...") for text in _ALPHA),
+        doc="A dropout for SELU: values become what it tends to; mean and variance are kept.",
+        source="torch.nn.AlphaDropout; Klambauer et al. 2017, arXiv:1706.02515",
+        options=(_P,),
+        random=(Random("r", "keep(1 - p)"),),
+        main="p",
+    ),
+    Entry(
+        kind=Kind.LAYER,
+        name="feature_alpha_dropout",
+        formulas=tuple(text.format("n, c, ...", "n, c") for text in _ALPHA),
+        doc="An alpha_dropout of whole channels.",
+        source="torch.nn.FeatureAlphaDropout",
+        options=(_P,),
+        axes=("n", "c", "..."),
+        random=(Random("r", "keep(1 - p)", ("n", "c")),),
+        main="p",
+    ),
+    _softmax("softmax", "Positive numbers that sum to 1 along an axis.", "torch.nn.Softmax"),
+    _softmax("log_softmax", "The logarithm of a softmax along an axis.", "torch.nn.LogSoftmax"),
     Entry(
         kind=Kind.LAYER,
         name="add",
@@ -197,6 +274,22 @@ ENTRIES = (
         parameters=(Parameter("a", "weight", ("num_parameters",), "constant(0.25)"),),
         kinks="the slope left of 0 at x = 0",
         main="num_parameters",
+    ),
+    Entry(
+        kind=Kind.LAYER,
+        name="rrelu",
+        formulas=("y[...] = where(x[...] > 0, x[...], (lower + upper) / 2 * r[...] * x[...])",),
+        doc=(
+            "A leaky_relu whose slope is drawn in training, for each value, between lower and "
+            "upper; elsewhere it is the mean of both."
+        ),
+        source="torch.nn.RReLU; Xu et al. 2015, arXiv:1505.00853",
+        options=(
+            Option("lower", default=1 / 8, doc="the least slope", above=0),
+            Option("upper", default=1 / 3, doc="the largest slope", above=0),
+        ),
+        random=(Random("r", "uniform(2 * lower / (lower + upper), 2 * upper / (lower + upper))"),),
+        kinks="the slope left of 0 at x = 0",
     ),
     Entry(
         kind=Kind.LAYER,

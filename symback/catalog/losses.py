@@ -1,13 +1,22 @@
-"""Losses. The formulas read the output `y`, the target `t`, and where they are given the sample
-weights `s` and the class weights `w[k]`; the last one is the loss of each element, `l`.
+"""Losses. The formulas read what the operands name, the output `y` and the target `t` mostly, and
+where they are given the sample weights `s` and the class weights `w[k]`; the last one is the loss
+of each element, `l`.
 
 `reduction` (mean, sum, none) is applied to l. A mean divides by the number of elements of l, or by
 `divisor`. `labels` is 1 where t holds class labels, `weighted` where there are class weights,
 `sampled` where there are sample weights.
 """
 
-from symback.catalog.entry import Entry, Fact, Kind, Option
+from symback.catalog.entry import Entry, Fact, Kind, Operand, Option
 
+_TARGET = Operand("t", "target", "the input that holds what is wanted: `target: t`")
+_WEIGHTS = Operand("s", "sample_weight", "how much each counts", optional=True, holds="weights")
+_COMPARED = (
+    Operand("y", "output", "a layer (or an input); else the last layer", optional=True),
+    _TARGET,
+    _WEIGHTS,
+)
+_PAIR = (Operand("u", "x1", "the one"), Operand("v", "x2", "the other"))
 _SAMPLE = "where(sampled, s[...], 1)"
 _CHOSEN = "where(weighted, sum(w[k] * (t[...] == k), k), 1)"
 _KEPT = "where(ignore_index_given, t[...] != ignore_index, 1)"
@@ -17,6 +26,23 @@ _IGNORE = Option(
     whole=True,
 )
 _LABELS = Fact("t", "classes", "labels and not ignore_index_given")
+_MARGIN = Option("margin", default=0.0, doc="how far apart is far enough")
+
+
+def _distance(letter: str, a: str, b: str) -> tuple[str, str]:
+    """Return the formulas of the distance of two letters along their last axis.
+
+    The difference is taken first, so that eps isn't lost beside large values.
+    """
+    away = f"{a}{b}[..., i]"
+    return (
+        f"{away} = {a}[..., i] - {b}[..., i]",
+        (
+            f"{letter}[...] = where(p == 2, sqrt(sum(({away} + eps)**2, i)), where(p == 1,"
+            f" sum(abs({away} + eps), i), sum(abs({away} + eps)**p, i)**(1 / p)))"
+        ),
+    )
+
 
 ENTRIES = (
     Entry(
@@ -28,6 +54,7 @@ ENTRIES = (
             "it divides by the sum of the weights."
         ),
         source="torch.nn.MSELoss; torch.nn.functional.mse_loss(weight=…)",
+        operands=_COMPARED,
         divisor="where(sampled, sum(s[...], ...), size(...))",
         aliases=("mean_squared_error",),
     ),
@@ -40,6 +67,7 @@ ENTRIES = (
             "the sum of the weights."
         ),
         source="torch.nn.L1Loss; torch.nn.functional.l1_loss(weight=…)",
+        operands=_COMPARED,
         divisor="where(sampled, sum(s[...], ...), size(...))",
         aliases=("mae", "mean_absolute_error"),
         kinks="slope 0 where y = t",
@@ -59,6 +87,7 @@ ENTRIES = (
             "of elements, with sample weights too, as PyTorch's does."
         ),
         source="torch.nn.HuberLoss; torch.nn.functional.huber_loss(weight=…)",
+        operands=_COMPARED,
         options=(Option("delta", default=1.0, doc="where it becomes straight", above=0),),
     ),
     Entry(
@@ -73,6 +102,7 @@ ENTRIES = (
         ),
         doc="The absolute error, rounded off within beta of zero: huber divided by beta.",
         source="torch.nn.SmoothL1Loss",
+        operands=_COMPARED,
         options=(Option("beta", default=1.0, doc="how far the rounding reaches", least=0),),
         kinks="slope 0 where y = t",
     ),
@@ -91,6 +121,7 @@ ENTRIES = (
             "elements, with weights too."
         ),
         source="torch.nn.BCEWithLogitsLoss",
+        operands=_COMPARED,
         options=(Option("pos_weight", doc="how many times a positive target counts", least=0),),
         assumes=(Fact("t", "unit"),),
         aliases=("binary_cross_entropy_with_logits",),
@@ -118,6 +149,7 @@ ENTRIES = (
             "leave the number of examples."
         ),
         source="torch.nn.CrossEntropyLoss",
+        operands=_COMPARED,
         options=(
             Option(
                 "label_smoothing",
@@ -153,6 +185,7 @@ ENTRIES = (
             "the sum of the weights of the examples that count."
         ),
         source="torch.nn.NLLLoss",
+        operands=_COMPARED,
         options=(_IGNORE,),
         assumes=(_LABELS,),
         divisor=(
@@ -176,6 +209,7 @@ ENTRIES = (
             "class that the label t names. The mean divides by the number of examples."
         ),
         source="torch.nn.MultiMarginLoss",
+        operands=_COMPARED,
         options=(
             Option("margin", default=1.0, doc="how far the true class should be ahead"),
             Option("squared", default=False, doc="square each shortfall (PyTorch's p=2)"),
@@ -189,6 +223,7 @@ ENTRIES = (
         formulas=(f"l[...] = {_SAMPLE} * relu(margin - t[...] * y[...])",),
         doc="The max-margin loss of targets -1 and +1.",
         source="Cortes and Vapnik 1995, doi:10.1007/BF00994018",
+        operands=_COMPARED,
         options=(Option("margin", default=1.0, doc="from where an output costs nothing"),),
         assumes=(Fact("t", "signs"),),
         aliases=("max_margin",),
@@ -200,6 +235,7 @@ ENTRIES = (
         formulas=(f"l[...] = {_SAMPLE} * softplus(-t[...] * y[...])",),
         doc="The logistic loss log(1 + exp(-t y)) of targets -1 and +1.",
         source="torch.nn.SoftMarginLoss",
+        operands=_COMPARED,
         assumes=(Fact("t", "signs"),),
     ),
     Entry(
@@ -213,6 +249,7 @@ ENTRIES = (
         ),
         doc="A distance y where the target is +1, the lack of it up to a margin where it is -1.",
         source="torch.nn.HingeEmbeddingLoss",
+        operands=_COMPARED,
         options=(Option("margin", default=1.0, doc="the distance wanted of unlike pairs"),),
         assumes=(Fact("t", "signs"),),
         kinks="slope -1 where y = margin and t = -1",
@@ -235,6 +272,7 @@ ENTRIES = (
             "log t! unless `full` adds Stirling's formula for it."
         ),
         source="torch.nn.PoissonNLLLoss",
+        operands=_COMPARED,
         options=(
             Option("log_input", default=True, doc="y is the logarithm of the rate"),
             Option("full", default=False, doc="add Stirling's approximation of log t!"),
@@ -256,6 +294,160 @@ ENTRIES = (
             "PyTorch's does; the divergence itself is the sum divided by the number of examples."
         ),
         source="torch.nn.KLDivLoss",
+        operands=_COMPARED,
         options=(Option("log_target", default=False, doc="t holds log-probabilities"),),
+    ),
+    Entry(
+        kind=Kind.LOSS,
+        name="bce",
+        formulas=(
+            "P[...] = where(y[...] > exp(-100), log(where(y[...] > exp(-100), y[...], 1)), -100)",
+            "Q[...] = where(y[...] < 1, log1p(-where(y[...] < 1, y[...], 0)), -100)",
+            f"l[...] = -{_SAMPLE} * (t[...] * P[...] + (1 - t[...]) * Q[...])",
+        ),
+        doc=(
+            "Binary cross-entropy of probabilities y, their logarithms cut off at -100 as "
+            "PyTorch's are. On logits, `bce_with_logits` is exact where this loses all digits. The "
+            "mean divides by the number of elements, with weights too."
+        ),
+        source="torch.nn.BCELoss",
+        operands=_COMPARED,
+        assumes=(Fact("t", "unit"),),
+        aliases=("binary_cross_entropy",),
+        kinks="slope 0 where a logarithm is cut off",
+    ),
+    Entry(
+        kind=Kind.LOSS,
+        name="gaussian_nll",
+        formulas=(
+            ("u[..., k] = where(v_short, v[...], where(v_narrow, v[..., 0], v[..., k]))"),
+            "V[..., k] = where(u[..., k] > eps, u[..., k], eps)",
+            (
+                f"l[..., k] = {_SAMPLE.replace('...', '..., k')}"
+                " * (log(V[..., k]) + (y[..., k] - t[..., k])**2 / V[..., k]"
+                " + where(full, log(2 * pi), 0)) / 2"
+            ),
+        ),
+        doc=(
+            "The negative log-likelihood of a normal distribution with mean y and variance v, "
+            "which may be one for the whole of an example: of shape [n, 1] or [n] beside [n, k]."
+        ),
+        source="torch.nn.GaussianNLLLoss",
+        operands=(
+            *_COMPARED[:2],
+            Operand(
+                "v", "var", "the variance: a layer or an input, never negative", holds="weights"
+            ),
+            _WEIGHTS,
+        ),
+        options=(
+            Option("full", default=False, doc="add the constant log(2 pi) / 2"),
+            Option("eps", default=1e-6, doc="the least variance", above=0),
+        ),
+        divisor="size(...) * size(k)",
+        kinks="slope 0 by a variance of eps or less (PyTorch's is that of the variance eps)",
+    ),
+    Entry(
+        kind=Kind.LOSS,
+        name="margin_ranking",
+        formulas=(
+            "m[...] = margin - t[...] * (u[...] - v[...])",
+            f"l[...] = {_SAMPLE} * where(m[...] >= 0, m[...], 0)",
+        ),
+        doc="How far x1 falls short of ranking above x2 where t is 1, below where it is -1.",
+        source="torch.nn.MarginRankingLoss",
+        operands=(*_PAIR, _TARGET, _WEIGHTS),
+        options=(_MARGIN,),
+        assumes=(Fact("t", "signs"),),
+        kinks="the slope of what is short, where nothing is",
+    ),
+    Entry(
+        kind=Kind.LOSS,
+        name="cosine_embedding",
+        formulas=(
+            "U[...] = sum(u[..., i]**2, i) + 1e-12",
+            "V[...] = sum(v[..., i]**2, i) + 1e-12",
+            "c[...] = sum(u[..., i] * v[..., i], i) / sqrt(U[...] * V[...])",
+            (
+                f"l[...] = {_SAMPLE}"
+                " * where(t[...] > 0, 1 - c[...], where(c[...] >= margin, c[...] - margin, 0))"
+            ),
+        ),
+        doc=(
+            "One minus the cosine of the angle between x1 and x2 where t is 1; where it is -1, the "
+            "cosine as far as it is above a margin."
+        ),
+        source="torch.nn.CosineEmbeddingLoss",
+        operands=(*_PAIR, _TARGET, _WEIGHTS),
+        options=(
+            Option("margin", default=0.0, doc="a cosine that costs nothing", least=-1, most=1),
+        ),
+        assumes=(Fact("t", "signs"),),
+        kinks="slope 1 by the cosine at the margin",
+    ),
+    Entry(
+        kind=Kind.LOSS,
+        name="triplet_margin",
+        formulas=(
+            *_distance("near", "a", "b"),
+            *_distance("far", "a", "c"),
+            *_distance("across", "b", "c"),
+            "m[...] = margin + near[...] - where(swap, minimum(far[...], across[...]), far[...])",
+            f"l[...] = {_SAMPLE} * where(m[...] >= 0, m[...], 0)",
+        ),
+        doc=(
+            "How far the anchor is from being nearer, by a margin, to the positive example than to "
+            "the negative one, in the distance of the p-norm."
+        ),
+        source="torch.nn.TripletMarginLoss; Balntas et al. 2016, doi:10.5244/C.30.119",
+        operands=(
+            Operand("a", "anchor", "what is compared"),
+            Operand("b", "positive", "what it should be like"),
+            Operand("c", "negative", "what it should be unlike"),
+            _WEIGHTS,
+        ),
+        options=(
+            Option("margin", default=1.0, doc="how much nearer it should be", above=0),
+            Option("p", default=2.0, doc="the norm's exponent", least=1, most=64),
+            Option("eps", default=1e-6, doc="added to each difference", least=0),
+            Option("swap", default=False, doc="take the positive example for the anchor if nearer"),
+        ),
+        aliases=("triplet",),
+        kinks="the slope of what is short, where nothing is; half to each distance at a tie",
+    ),
+    Entry(
+        kind=Kind.LOSS,
+        name="multilabel_margin",
+        formulas=(
+            "m[..., k, j] = t[..., k] * (1 - t[..., j]) * relu(1 - y[..., k] + y[..., j])",
+            f"l[...] = {_SAMPLE} * sum(m[..., k, j], k, j) / size(k)",
+        ),
+        doc=(
+            "How far the scores y of the classes with t = 0 come within 1 of the scores of those "
+            "with t = 1. The target holds 0 or 1 for each class (PyTorch's lists the labels). The "
+            "mean divides by the number of examples."
+        ),
+        source="torch.nn.MultiLabelMarginLoss",
+        operands=_COMPARED,
+        assumes=(Fact("t", "unit"),),
+        kinks="slope 0 where a score is just 1 behind",
+    ),
+    Entry(
+        kind=Kind.LOSS,
+        name="multilabel_soft_margin",
+        formulas=(
+            (
+                f"l[...] = -{_SAMPLE} * sum(where(weighted, w[k], 1) * (t[..., k]"
+                " * log_sigmoid(y[..., k]) + (1 - t[..., k]) * log_sigmoid(-y[..., k])), k)"
+                " / size(k)"
+            ),
+        ),
+        doc=(
+            "Binary cross-entropy of the logits y of each class, its mean over the classes. The "
+            "mean divides by the number of examples."
+        ),
+        source="torch.nn.MultiLabelSoftMarginLoss",
+        operands=_COMPARED,
+        assumes=(Fact("t", "unit"),),
     ),
 )

@@ -246,6 +246,35 @@ ENTRIES = (
     ),
     Entry(
         kind=Kind.OPTIMIZER,
+        name="asgd",
+        formulas=(
+            _DESCENT,
+            _PENALTY,
+            "eta = lr / (1 + lambd * lr * (step - 1))**alpha",
+            "mu = 1 / maximum(step - 1 - t0, 1)",
+            "w = w - lambd * eta * w",
+            "w = w - eta * g",
+            "ax = ax + mu * (w - ax)",
+        ),
+        doc=(
+            "Gradient descent with a falling rate, which keeps the mean of the parameters since "
+            "step t0 + 2 beside them, in the state's ax, as PyTorch does."
+        ),
+        source="torch.optim.ASGD; Polyak and Juditsky 1992, doi:10.1137/0330046",
+        options=(
+            _lr(0.01),
+            Option("lambd", default=1e-4, doc="how fast w shrinks and the rate falls", least=0),
+            Option("alpha", default=0.75, doc="the power by which the rate falls", least=0),
+            Option("t0", default=1e6, doc="the step from which on the mean is taken", least=0),
+            _decay(),
+            _MAXIMIZE,
+        ),
+        states=(("ax", "0"),),
+        kept=("ax",),
+        main="lr",
+    ),
+    Entry(
+        kind=Kind.OPTIMIZER,
         name="rprop",
         formulas=(
             _DESCENT,

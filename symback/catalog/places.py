@@ -60,7 +60,7 @@ def _constant_pad(rank: int, name: str, options: tuple[Option, ...], doc: str) -
     lands = " * ".join(f"delta({i}, {axis} + {before[k]})" for k, axis, i in _along(rank))
     value = f"sum(x[n, c, {axes}] * {lands}, {axes})"
     inside = " and ".join(
-        f"{before[k]} <= {i} and {i} < length_{k} + {before[k]}" for k, _, i in _along(rank)
+        f"{i} >= {before[k]} and {i} < length_{k} + {before[k]}" for k, _, i in _along(rank)
     )
     value += f" + where({inside}, 0, value)" if options else ""
     return Entry(
@@ -131,7 +131,7 @@ def _upsample(rank: int) -> Entry:
     The place of i in the source is i·r, or with the middle of a value at ½: (i + ½)·r − ½.
     """
     linear, along = _LINEAR[rank], _along(rank)
-    ratio = "where(scale_factor_given, 1/scale_factor_{k}, length_{k}/size_{k})"
+    ratio = "where(size_given, length_{k}/size_{k}, 1/scale_factor_{k})"
     centred = f"minimum(maximum(({{i}} + 1/2)*{ratio} - 1/2, 0), length_{{k}} - 1)"
     ends = "{i}*(length_{k} - 1)/maximum(out_{k} - 1, 1)"
     weight = f"maximum(1 - abs(where(align_corners, {ends}, {centred}) - {{axis}}), 0)"
@@ -139,7 +139,7 @@ def _upsample(rank: int) -> Entry:
     repeated = ", ".join(
         f"flat({axis}, {copy})" for (_, axis, _), copy in zip(along, "abe", strict=False)
     )
-    times = f"where(scale_factor_given and mode_nearest, where({whole}, scale_factor_{{0}}, 1), 1)"
+    times = f"where(mode_nearest, where({whole}, scale_factor_{{0}}, 1), 1)"
     return Entry(
         kind=Kind.LAYER,
         name=f"upsample{rank}d",
@@ -147,15 +147,15 @@ def _upsample(rank: int) -> Entry:
         cases=(
             Case(f"mode_{linear}", _axis_by_axis(rank, "x", f"{weight}*{{x}}")),
             Case(
-                f"where(scale_factor_given, {whole}, 0)",
+                f"not size_given and {whole}",
                 (f"y[n, c, {repeated}] = x[n, c, {', '.join(_AXES[rank])}]",),
             ),
         ),
         doc="More places along each axis, or fewer: the nearest value, or a mean of those beside.",
         source="torch.nn.Upsample",
         options=(
-            Option("scale_factor", doc="how many times as many places", above=0, axes=rank),
-            Option("size", doc="how many places", whole=True, least=1, axes=rank),
+            Option("scale_factor", default=2, doc="how many times as many", above=0, axes=rank),
+            Option("size", doc="how many, instead", whole=True, least=1, axes=rank),
             Option("mode", default="nearest", doc="what is read", choices=("nearest", linear)),
             Option("align_corners", default=False, doc="the first and the last value stay there"),
         ),
@@ -165,7 +165,7 @@ def _upsample(rank: int) -> Entry:
             *(
                 (
                     f"out_{k}",
-                    f"where(scale_factor_given, floor(length_{k}*scale_factor_{k}), size_{k})",
+                    f"where(size_given, size_{k}, floor(length_{k}*scale_factor_{k}))",
                 )
                 for k, _, _ in along
             ),

@@ -4,23 +4,55 @@ What is before the first step is zero. The gates of one step lie one behind the 
 order; the input's part of all of them is one product before the loop.
 """
 
-from symback.catalog.entry import Case, Entry, Kind, Option, Parameter
+from collections.abc import Callable
+
+from symback.catalog.entry import Case, Entry, Kind, Option, Parameter, Random
 
 _START = "uniform(-1/sqrt(size(k)), 1/sqrt(size(k)))"
-_OPTIONS = (
-    Option(
-        "hidden_size", doc="how many values a step puts out", required=True, whole=True, least=1
-    ),
-    Option("bias", default=True, doc="add learned biases"),
-    Option("bidirectional", default=False, doc="run from the end too, and put out both"),
+_SIZE = Option(
+    "hidden_size", doc="how many values a step puts out", required=True, whole=True, least=1
 )
+_BIAS = Option("bias", default=True, doc="add learned biases")
+_NONLINEARITY = Option(
+    "nonlinearity", default="tanh", doc="the function applied", choices=("tanh", "relu")
+)
+_OPTIONS = (
+    _SIZE,
+    _BIAS,
+    Option("bidirectional", default=False, doc="run from the end too, and put out both"),
+    Option("num_layers", default=1, doc="how many, one on another", whole=True, least=1, most=100),
+    Option("dropout", default=0.0, doc="the probability of a zero between them", least=0, below=1),
+)
+_MASK = (Random("e", "keep(1 - dropout)", ("n", "t", "u")),)
+_WIDTH = ("u", "hidden_size*(1 + bidirectional)")
+_ALONE = Case("sources > 1 and (bidirectional or num_layers > 1)", ())
+
+
+def _of_cell(gates: int) -> tuple[Parameter, ...]:
+    """Return the parameters of one step."""
+    rows = "hidden_size" if gates == 1 else f"{gates}*hidden_size"
+    return (
+        Parameter("W", "weight_ih", (rows, "i"), _START),
+        Parameter("U", "weight_hh", (rows, "hidden_size"), _START),
+        Parameter("b", "bias_ih", (rows,), _START),
+        Parameter("c", "bias_hh", (rows,), _START),
+    )
+
+
+def _cell_gates(made: str, weight: str, index: str, source: str, bias: str) -> tuple[str, ...]:
+    return (
+        (
+            f"{made}[n, g, k] = sum({weight}[hidden_size*g + k, {index}] * {source}[n, {index}],"
+            f" {index}) + where(bias, {bias}[hidden_size*g + k], 0)"
+        ),
+    )
 
 
 def _parameters(gates: int) -> tuple[Parameter, ...]:
     """Return the parameters of both directions; letters of the way back end on b."""
     rows = "hidden_size" if gates == 1 else f"{gates}*hidden_size"
     return tuple(
-        Parameter(f"{letter}{back}", f"{name}_l0{'_reverse' if back else ''}", shape, _START)
+        Parameter(f"{letter}{back}", f"{name}_l{{}}{'_reverse' if back else ''}", shape, _START)
         for back in ("", "b")
         for letter, name, shape in (
             ("W", "weight_ih", (rows, "i")),
@@ -31,26 +63,34 @@ def _parameters(gates: int) -> tuple[Parameter, ...]:
     )
 
 
-def _input(back: str) -> str:
+def _before(letter: str, index: str, back: str, start: str) -> str:
+    """Return a value of the step before, behind on the way back; `start`: what the first reads."""
+    read = f"{letter}{back}[n, t{'+' if back else '-'}1, {index}]"
+    return f"where(t > 0, {read}, {start}[n, {index}])" if start else read
+
+
+def _input(back: str, source: str) -> str:
     return (
-        f"p{back}[n, t, g, k] = sum(W{back}[hidden_size*g + k, i] * x[n, t, i], i)"
+        f"p{back}[n, t, g, k] = sum(W{back}[hidden_size*g + k, i] * {source}[n, t, i], i)"
         f" + where(bias, b{back}[hidden_size*g + k], 0)"
     )
 
 
-def _hidden(back: str) -> str:
-    """Return the product with the step before: behind, on the way back."""
-    before = f"h{back}[n, t{'+' if back else '-'}1, l]"
+def _hidden(back: str, start: str) -> str:
+    """Return the product with the step before."""
     return (
-        f"sum(U{back}[hidden_size*g + k, l] * {before}, l)"
+        f"sum(U{back}[hidden_size*g + k, l] * {_before('h', 'l', back, start)}, l)"
         f" + where(bias, c{back}[hidden_size*g + k], 0)"
     )
 
 
-def _rnn(back: str) -> tuple[str, ...]:
-    before = f"h{back}[n, t{'+' if back else '-'}1, l]"
+def _rnn(back: str, source: str = "x", starts: tuple[str, ...] = ("",)) -> tuple[str, ...]:
+    before = _before("h", "l", back, starts[0])
     return (
-        f"p{back}[n, t, k] = sum(W{back}[k, i] * x[n, t, i], i) + where(bias, b{back}[k], 0)",
+        (
+            f"p{back}[n, t, k] = sum(W{back}[k, i] * {source}[n, t, i], i)"
+            f" + where(bias, b{back}[k], 0)"
+        ),
         (
             f"a{back}[n, t, k] = p{back}[n, t, k] + sum(U{back}[k, l] * {before}, l)"
             f" + where(bias, c{back}[k], 0)"
@@ -62,88 +102,173 @@ def _rnn(back: str) -> tuple[str, ...]:
     )
 
 
-def _lstm(back: str) -> tuple[str, ...]:
+def _lstm(back: str, source: str = "x", starts: tuple[str, ...] = ("", "")) -> tuple[str, ...]:
     at = f"{back}[n, t, k]"
     gates = (("u", "sigmoid"), ("f", "sigmoid"), ("m", "tanh"), ("o", "sigmoid"))
     return (
-        _input(back),
-        f"a{back}[n, t, g, k] = p{back}[n, t, g, k] + {_hidden(back)}",
+        _input(back, source),
+        f"a{back}[n, t, g, k] = p{back}[n, t, g, k] + {_hidden(back, starts[0])}",
         *(f"{gate}{at} = {bend}(a{back}[n, t, {k}, k])" for k, (gate, bend) in enumerate(gates)),
-        f"s{at} = f{at} * s{back}[n, t{'+' if back else '-'}1, k] + u{at} * m{at}",
+        f"s{at} = f{at} * {_before('s', 'k', back, starts[1])} + u{at} * m{at}",
         f"h{at} = o{at} * tanh(s{at})",
     )
 
 
-def _gru(back: str) -> tuple[str, ...]:
+def _gru(back: str, source: str = "x", starts: tuple[str, ...] = ("",)) -> tuple[str, ...]:
     p, q = ([f"{a}{back}[n, t, {gate}, k]" for gate in range(3)] for a in "pq")
-    step = "+" if back else "-"
     return (
-        _input(back),
-        f"q{back}[n, t, g, k] = {_hidden(back)}",
+        _input(back, source),
+        f"q{back}[n, t, g, k] = {_hidden(back, starts[0])}",
         f"r{back}[n, t, k] = sigmoid({p[0]} + {q[0]})",
         f"z{back}[n, t, k] = sigmoid({p[1]} + {q[1]})",
         f"m{back}[n, t, k] = tanh({p[2]} + r{back}[n, t, k] * {q[2]})",
         (
             f"h{back}[n, t, k] = (1 - z{back}[n, t, k]) * m{back}[n, t, k]"
-            f" + z{back}[n, t, k] * h{back}[n, t{step}1, k]"
+            f" + z{back}[n, t, k] * {_before('h', 'k', back, starts[0])}"
         ),
     )
 
 
-def _both(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[Case, ...]:
-    joined = ("y[n, t, k] = h[n, t, k]", "y[n, t, size(k) + k] = hb[n, t, k]")
-    return (Case("bidirectional", (*one, *other, *joined)),)
+_Way = Callable[..., tuple[str, ...]]
+
+
+def _out(at: str, value: str) -> str:
+    """Return a formula of the output: with zeros in it, if another layer follows."""
+    dropped = f"e[n, t, {at}] * {value}"
+    return f"y[n, t, {at}] = where(dropout > 0 and round + 1 < num_layers, {dropped}, {value})"
+
+
+def _forward(way: _Way) -> tuple[str, ...]:
+    return (*way(""), _out("k", "h[n, t, k]"))
+
+
+def _cases(way: _Way, starts: tuple[str, ...]) -> tuple[Case, ...]:
+    """Return the other forms: from a given state, and in both directions."""
+    joined = (_out("k", "h[n, t, k]"), _out("size(k) + k", "hb[n, t, k]"))
+    return (
+        _ALONE,
+        Case("sources > 1", (*way("", "x1", starts), "y[n, t, k] = h[n, t, k]")),
+        Case("bidirectional", (*way(""), *way("b"), *joined)),
+    )
 
 
 ENTRIES = (
     Entry(
         kind=Kind.LAYER,
         name="rnn",
-        formulas=_rnn(""),
-        cases=_both(_rnn(""), _rnn("b")),
-        doc="Each step puts out a function of its input and of what the step before put out.",
-        source="torch.nn.RNN(batch_first=True); Elman 1990, doi:10.1207/s15516709cog1402_1",
-        options=(
-            *_OPTIONS,
-            Option(
-                "nonlinearity",
-                default="tanh",
-                doc="the function applied",
-                choices=("tanh", "relu"),
-            ),
+        formulas=_forward(_rnn),
+        cases=_cases(_rnn, ("x2",)),
+        doc=(
+            "Each step puts out a function of its input and of what the step before put out. A "
+            "second source is what the first step reads."
         ),
+        source="torch.nn.RNN(batch_first=True); Elman 1990, doi:10.1207/s15516709cog1402_1",
+        options=(*_OPTIONS, _NONLINEARITY),
         axes=("n", "t", "i"),
-        sizes=(("k", "hidden_size"), ("l", "hidden_size")),
+        sizes=(("k", "hidden_size"), ("l", "hidden_size"), _WIDTH),
         parameters=_parameters(1),
+        random=_MASK,
+        rounds="num_layers",
         main="hidden_size",
     ),
     Entry(
         kind=Kind.LAYER,
         name="gru",
-        formulas=_gru(""),
-        cases=_both(_gru(""), _gru("b")),
-        doc="A gate mixes what the step before put out with something new.",
+        formulas=_forward(_gru),
+        cases=_cases(_gru, ("x2",)),
+        doc=(
+            "A gate mixes what the step before put out with something new. A second source is what "
+            "the first step reads."
+        ),
         source="torch.nn.GRU(batch_first=True); Cho et al. 2014, arXiv:1406.1078",
         options=_OPTIONS,
         axes=("n", "t", "i"),
-        sizes=(("k", "hidden_size"), ("l", "hidden_size"), ("g", "3")),
+        sizes=(("k", "hidden_size"), ("l", "hidden_size"), ("g", "3"), _WIDTH),
         parameters=_parameters(3),
+        random=_MASK,
+        rounds="num_layers",
         main="hidden_size",
     ),
     Entry(
         kind=Kind.LAYER,
         name="lstm",
-        formulas=_lstm(""),
-        cases=_both(_lstm(""), _lstm("b")),
-        doc="Gates decide what a state keeps, what it takes in and what it shows.",
+        formulas=_forward(_lstm),
+        cases=_cases(_lstm, ("x2", "x3")),
+        doc=(
+            "Gates decide what a state keeps, what it takes in and what it shows. A second and a "
+            "third source are the output and the state that the first step reads; the states can "
+            "be read as `name.cell`."
+        ),
         source=(
             "torch.nn.LSTM(batch_first=True); Hochreiter and Schmidhuber 1997, "
             "doi:10.1162/neco.1997.9.8.1735"
         ),
         options=_OPTIONS,
         axes=("n", "t", "i"),
-        sizes=(("k", "hidden_size"), ("l", "hidden_size"), ("g", "4")),
+        sizes=(("k", "hidden_size"), ("l", "hidden_size"), ("g", "4"), _WIDTH),
         parameters=_parameters(4),
+        outputs=(("cell", "s"), ("cell_reverse", "sb")),
+        random=_MASK,
+        rounds="num_layers",
+        main="hidden_size",
+    ),
+    Entry(
+        kind=Kind.LAYER,
+        name="rnn_cell",
+        formulas=(
+            (
+                "a[n, k] = sum(W[k, i] * x1[n, i], i) + where(bias, b[k], 0)"
+                " + sum(U[k, l] * x2[n, l], l) + where(bias, c[k], 0)"
+            ),
+            "h[n, k] = where(nonlinearity_tanh, tanh(a[n, k]), relu(a[n, k]))",
+        ),
+        doc="One step of an rnn, of an input and of what the step before put out.",
+        source="torch.nn.RNNCell",
+        options=(_SIZE, _BIAS, _NONLINEARITY),
+        axes=("n", "i"),
+        sizes=(("k", "hidden_size"), ("l", "hidden_size")),
+        parameters=_of_cell(1),
+        main="hidden_size",
+    ),
+    Entry(
+        kind=Kind.LAYER,
+        name="gru_cell",
+        formulas=(
+            *_cell_gates("p", "W", "i", "x1", "b"),
+            *_cell_gates("q", "U", "l", "x2", "c"),
+            "r[n, k] = sigmoid(p[n, 0, k] + q[n, 0, k])",
+            "z[n, k] = sigmoid(p[n, 1, k] + q[n, 1, k])",
+            "m[n, k] = tanh(p[n, 2, k] + r[n, k] * q[n, 2, k])",
+            "h[n, k] = (1 - z[n, k]) * m[n, k] + z[n, k] * x2[n, k]",
+        ),
+        doc="One step of a gru, of an input and of what the step before put out.",
+        source="torch.nn.GRUCell",
+        options=(_SIZE, _BIAS),
+        axes=("n", "i"),
+        sizes=(("k", "hidden_size"), ("l", "hidden_size"), ("g", "3")),
+        parameters=_of_cell(3),
+        main="hidden_size",
+    ),
+    Entry(
+        kind=Kind.LAYER,
+        name="lstm_cell",
+        formulas=(
+            *_cell_gates("p", "W", "i", "x1", "b"),
+            *_cell_gates("q", "U", "l", "x2", "c"),
+            "a[n, g, k] = p[n, g, k] + q[n, g, k]",
+            "s[n, k] = sigmoid(a[n, 1, k]) * x3[n, k] + sigmoid(a[n, 0, k]) * tanh(a[n, 2, k])",
+            "h[n, k] = sigmoid(a[n, 3, k]) * tanh(s[n, k])",
+        ),
+        doc=(
+            "One step of an lstm, of an input and of output and state before it; its state can be "
+            "read as `name.cell`."
+        ),
+        source="torch.nn.LSTMCell",
+        options=(_SIZE, _BIAS),
+        axes=("n", "i"),
+        sizes=(("k", "hidden_size"), ("l", "hidden_size"), ("g", "4")),
+        parameters=_of_cell(4),
+        outputs=(("cell", "s"),),
         main="hidden_size",
     ),
     Entry(

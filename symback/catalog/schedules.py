@@ -180,15 +180,46 @@ ENTRIES = (
     ),
     Entry(
         kind=Kind.SCHEDULE,
+        name="swa",
+        formulas=(
+            "part = minimum(epoch, anneal_epochs) / anneal_epochs",
+            "part = where(anneal_strategy_cos, (1 - cos(pi * part)) / 2, part)",
+            "lr = part * swa_lr + (1 - part) * base",
+        ),
+        doc="From the optimiser's rate to another, which stays: for averaging weights.",
+        source="torch.optim.swa_utils.SWALR; Izmailov et al. 2018, arXiv:1803.05407",
+        options=(
+            Option("swa_lr", doc="the rate at last", required=True, least=0),
+            _count("anneal_epochs", "how many epochs it takes", 10),
+            Option(
+                "anneal_strategy",
+                default="cos",
+                doc="along a cosine or a line",
+                choices=("cos", "linear"),
+            ),
+        ),
+        main="swa_lr",
+        aliases=("SWALR",),
+    ),
+    Entry(
+        kind=Kind.SCHEDULE,
         name="one_cycle",
         formulas=(
             "low = max_lr / div_factor",
             "peak = pct_start * total_steps - 1",
+            "turn = where(three_phase, 2 * pct_start * total_steps - 2, total_steps - 1)",
             "now = minimum(epoch, total_steps - 1)",
             "rises = now <= peak",
-            "part = where(rises, now, now - peak) / where(rises, peak, total_steps - 1 - peak)",
-            "first = where(rises, low, max_lr)",
-            "last = where(rises, max_lr, low / final_div_factor)",
+            "falls = now <= turn",
+            (
+                "part = where(rises, now, where(falls, now - peak, now - turn))"
+                " / where(rises, peak, where(falls, turn - peak, total_steps - 1 - turn))"
+            ),
+            "first = where(rises, low, where(falls, max_lr, low))",
+            (
+                "last = where(rises, max_lr,"
+                " where(three_phase and falls, low, low / final_div_factor))"
+            ),
             (
                 "lr = first + (last - first)"
                 " * where(anneal_strategy_cos, (1 - cos(pi * part)) / 2, part)"
@@ -208,6 +239,11 @@ ENTRIES = (
                 default="cos",
                 doc="along a cosine or a line",
                 choices=("cos", "linear"),
+            ),
+            Option(
+                "three_phase",
+                default=False,
+                doc="fall to the first rate as it rose, and only then to the last",
             ),
             Option("div_factor", default=25.0, doc="max_lr over the first rate", above=0),
             Option("final_div_factor", default=1e4, doc="the first rate over the last", above=0),

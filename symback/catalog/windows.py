@@ -250,7 +250,7 @@ def _largest(rank: int) -> tuple[str, ...]:
         at = ", ".join(["n", "c", *(place if letter == axis else letter for letter in spread)])
         spread[k] = i
         to = ", ".join(["n", "c", *spread])
-        inside = f"where(padding_{k} or ceil_mode, 0 <= {place} and {place} < length_{k}, 1)"
+        inside = f"where(padding_{k} or ceil_mode, {place} >= 0 and {place} < length_{k}, 1)"
         first, made = f"a{k}", "y" if k == 0 else f"u{k}"
         formulas += [
             f"{first}[{to}] = argmax(where({inside}, {source}[{at}], {_LOWEST}), {p})",
@@ -290,7 +290,7 @@ def _avg_pool(rank: int) -> Entry:
     places = [f"step_{k}*{i} + {p} - padding_{k}" for k, (_, i, p) in enumerate(letters)]
     count = " * ".join(
         f"sum(where(count_include_pad, {place} < length_{k} + padding_{k},"
-        f" 0 <= {place} and {place} < length_{k}), {letters[k][2]})"
+        f" {place} >= 0 and {place} < length_{k}), {letters[k][2]})"
         for k, place in enumerate(places)
     )
     all_ = "*".join(f"kernel_size_{k}" for k in range(rank))

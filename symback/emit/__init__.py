@@ -21,11 +21,13 @@ from symback.emit.reading import live
 from symback.emit.target import Boxes, printer
 from symback.emit.templates import environment
 from symback.emit.text import safe
-from symback.program import Program, Statement
+from symback.errors import Mistake, UserError
+from symback.program import Program, Role, Statement
 from symback.shown import Shown
 from symback.targets import names
 from symback.targets._alone import Alone
 
+SIMPLE_DRAWS = ("constant", "values", "uniform", "normal")  # number by number
 CODE = 72  # columns of a statement's code beside its formula
 
 
@@ -86,6 +88,7 @@ def standalone(program: Program, target: str) -> tuple[Module, ...]:
     about = printer(target).ABOUT
     if about.standalone is None:
         return ()
+    _require_drawable(program)
     program = with_constants(live(program))
     view = viewed(program, target)
     native, around = about.standalone(program)
@@ -100,6 +103,15 @@ def standalone(program: Program, target: str) -> tuple[Module, ...]:
         for suffix in ("h", "c")
     }
     return tuple(Module(program.model, suffix, text) for suffix, text in texts.items())
+
+
+def _require_drawable(program: Program) -> None:
+    """Refuse starts that take more than one random number at a time."""
+    for tensor in program.with_role(Role.PARAMETER):
+        if tensor.draw is not None and tensor.draw.kind not in SIMPLE_DRAWS:
+            message = f"a library of its own can't draw {tensor.key} by {tensor.draw.because}"
+            hint = "take uniform, normal, constant or the numbers themselves"
+            raise UserError(Mistake(message, hint=hint))
 
 
 def viewed(program: Program, name: str) -> View:

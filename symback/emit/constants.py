@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from symback.emit.reading import reads
 from symback.emit.text import safe
-from symback.program import Number, Program, Read, Statement
+from symback.program import Constant, Number, Program, Read, Statement
 
 # Upper-case names of a module, which no constant may take.
 TAKEN = {
@@ -31,14 +31,16 @@ def with_constants(program: Program) -> Program:
     values: dict[str, set[float]] = {}
     for constant in listed:
         values.setdefault(constant.name.upper(), set()).add(constant.value)
-    swap: dict[str, Any] = {}
-    for constant in listed:
+
+    def named(constant: Constant) -> Any:
         name = constant.name.upper()
         clear = len(values[name]) == 1 and name not in TAKEN
-        swap[constant.name] = Read(name, ()) if clear else Number(constant.value)
+        return Read(name, ()) if clear else Number(constant.value)
+
+    swap: dict[str, Any] = {each.name: named(each) for each in update.constants}
     rate = next((c for c in update.constants if c.name == "lr"), None)
     swap.pop("lr", None)
-    in_schedule = dict(swap)
+    in_schedule = {each.name: named(each) for each in (schedule.constants if schedule else ())}
     made = {buffer.name for buffer in update.buffers}
     in_arrays = {name: read for name, read in swap.items() if name not in made}
     if rate is not None:

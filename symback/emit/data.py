@@ -45,6 +45,9 @@ def examples(program: Program, target: Target, name: str) -> Examples:
     tensors = (*inputs, *program.with_role(Role.TARGET))
     data = program.data or Data("", "", ())
     checks = (*map(shape_check, tensors), *assumption_checks(program))
+    starts = tuple(
+        target.initial(t, program) for t in program.with_role(Role.PARAMETER) if t.draw is not None
+    )
     samples = tuple(f"{t.name} = {sampled(t, program, target)}" for t in tensors)
     return Examples(
         checks=checks,
@@ -52,7 +55,7 @@ def examples(program: Program, target: Target, name: str) -> Examples:
         label_checks=tuple(shape_check(t) for t in tensors if t.classes is not None),
         checking=sources(checks, name),
         samples=samples,
-        drawing=sources(samples, name),
+        drawing=sources((*samples, *starts), name),
         path=quoted(data.path) if data.path else "",
         format=data.format,
         columns=tuple(
@@ -67,10 +70,9 @@ def examples(program: Program, target: Target, name: str) -> Examples:
 
 def sources(lines: Iterable[str], name: str) -> tuple[str, ...]:
     """Return the source of the functions, of those in a target's folder, that lines call first."""
-    calls = (
-        re.match(r"(?:\w+ = )?((?:drawn|require)_\w+|labels(?:_or)?)\(", line) for line in lines
-    )
-    called = sorted({call[1] for call in calls if call})
+    pattern = r"^(?:\w+ = )?((?:drawn|require)_\w+|labels(?:_or)?)\(|\b(drawn_\w+)\(rng, "
+    calls = (call for line in lines for call in re.finditer(pattern, line))
+    called = sorted({call[1] or call[2] for call in calls})
     return tuple(source(f"{name}/functions/{function}.py") for function in called)
 
 

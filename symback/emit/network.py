@@ -59,7 +59,7 @@ class Network:
     weight_name: str  # "n" for a mean over the examples, "" for a sum
     backward: tuple[str, ...]
     adjoints: tuple[str, ...]  # fast form: 'dW1 = grads["f1.weight"]', what backward writes into
-    written: tuple[str, ...]  # fast form: 'grads["f.scale"][...] = dscale', for single numbers
+    written: tuple[str, ...]  # fast form: 'grads["f.scale"][...] = dscale', of what is made anew
     gradients: tuple[str, ...]  # '"f1.weight": dW1,'
     beyond: tuple[str, ...]  # '"x": x', the inputs that there are gradients by
     inert: tuple[str, ...]  # the keys of what has no gradient
@@ -126,6 +126,7 @@ def network(block: Block) -> Network:
     states = (tensor.key for tensor in program.with_role(Role.STATE))
     fixed = {*program.frozen, *program.detached, *states}
     compared = tuple(given(tensor, f"len(cache.{inputs[0].name})") for tensor in targets)
+    assigned = {s.target.name for s in program.backward if not s.in_place}
     inert = [key for key in known if key not in dict(program.gradients)]
     gradients = tuple((key, program.tensor(name)) for key, name in program.gradients)
     return Network(
@@ -191,12 +192,12 @@ def network(block: Block) -> Network:
             if key in known
             else f"{tensor.name} = np.empty_like(cache.{tensor.name.removeprefix('d')})"
             for key, tensor in gradients
-            if tensor.shape
+            if tensor.name not in assigned
         ),
         written=tuple(
             f"grads[{quoted(key)}][...] = {tensor.name}"
             for key, tensor in gradients
-            if not tensor.shape
+            if tensor.name in assigned and key in known
         ),
         gradients=tuple(
             f"{quoted(key)}: {boxes.boxed(tensor, tensor.name)}," for key, tensor in gradients
@@ -215,7 +216,7 @@ def network(block: Block) -> Network:
         metric_lines=block.metrics(),
         metric_inputs=tuple(
             name
-            for name in names(targets)
+            for name in names((*inputs, *targets))
             if any(name in reads(metric.statements) for metric in program.metrics)
         ),
     )

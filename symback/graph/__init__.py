@@ -10,7 +10,7 @@ from symback.errors import Mistake, UserError
 from symback.graph.layers import add_layer
 from symback.graph.loss import add_loss, metric_nodes
 from symback.graph.network import Network
-from symback.graph.recipe import recipe
+from symback.graph.recipe import plan, recipe
 from symback.graph.types import (
     Equation,
     Graph,
@@ -72,7 +72,7 @@ def _built(spec: Spec) -> Graph:
         raise UserError(Mistake("no layer reads an input", ("layers",), hint=hint))
     objective, divisor = add_loss(network, spec.loss, output)
     loss = network.taken_nodes()
-    metrics = tuple((name, metric_nodes(network, name, output)) for name in spec.metrics)
+    metrics = metric_nodes(network, spec.metrics, output)
     used = {name for node in (*layers, *loss, *renewal) for _, name in node.names}
     tensors = tuple(
         item
@@ -88,9 +88,6 @@ def _built(spec: Spec) -> Graph:
         if item.classes is not None and item.name not in network.open_labels
     ]
     frozen = {layer.name for layer in spec.layers if layer.frozen}
-    schedule = None
-    if spec.schedule is not None:
-        schedule = recipe(Kind.SCHEDULE, spec.schedule, "schedule", network.functions)
     return Graph(
         model=spec.model,
         source=spec.source,
@@ -104,8 +101,8 @@ def _built(spec: Spec) -> Graph:
         renewal=renewal,
         metrics=metrics,
         facts=tuple(dict.fromkeys([*network.facts, *labels])),
-        optimizer=recipe(Kind.OPTIMIZER, spec.optimizer, "optimizer", network.functions),
-        schedule=schedule,
+        optimizer=recipe(Kind.OPTIMIZER, spec.optimizer, ("optimizer",), network.functions),
+        schedule=plan(spec.schedule, network.functions),
         training=spec.training,
         data=spec.data,
         frozen=frozenset(

@@ -44,11 +44,23 @@ def _folded(
     network: Network, layer: Layer, entry: Entry, number: int, sources: Sequence[str], path: Path
 ) -> str:
     """Apply a catalogue layer; one that only joins two sources takes more by pairs."""
-    letters = _sources(entry)
+    assert layer.kind is not None
+    numbers = option_numbers(entry, dict(layer.kind.options))
+    numbers |= {"sources": Integer(len(sources)), "round": Integer(0)}
+    formulas = _formulas(entry, numbers, path)
+    letters = _sources(formulas)
     pairs = len(letters) == 2 and not entry.parameters
+
+    def applied(*read: str) -> str:
+        names = dict(zip(letters, read, strict=True))
+        return _entry_layer(network, layer, entry, number, formulas, dict(numbers), names, path)
+
     if len(sources) == len(letters):
-        names = dict(zip(letters, sources, strict=True))
-        return _entry_layer(network, layer, entry, number, names, path)
+        output = applied(*sources)
+        for again in range(1, int(numbers.get(entry.rounds, 1))):
+            numbers["round"] = Integer(again)
+            output = applied(output)
+        return output
     if not pairs or len(sources) < 2:
         wanted = ("one source", "two sources", "three sources")[len(letters) - 1]
         message = f"`{entry.name}` reads {wanted}{' or more' * pairs}"
@@ -57,14 +69,13 @@ def _folded(
         raise UserError(Mistake(message, at, hint=hint))
     output = sources[0]
     for other in sources[1:]:
-        names = dict(zip(letters, (output, other), strict=True))
-        output = _entry_layer(network, layer, entry, number, names, path)
+        output = applied(output, other)
     return output
 
 
-def _sources(entry: Entry) -> tuple[str, ...]:
-    """Return what an entry calls its sources: x, or x1, x2, …"""
-    read = {name for text in entry.formulas for name in formula.tensors(text)}
+def _sources(formulas: Sequence[str]) -> tuple[str, ...]:
+    """Return what formulas call their sources: x, or x1, x2, …"""
+    read = {name for text in formulas for name in formula.tensors(text)}
     numbered = tuple(sorted(name for name in read if name[0] == "x" and name[1:].isdigit()))
     return numbered or ("x",)
 
@@ -74,12 +85,12 @@ def _entry_layer(
     layer: Layer,
     entry: Entry,
     number: int,
+    formulas: Sequence[str],
+    numbers: dict[str, Expr],
     names: Mapping[str, str],
     path: Path,
 ) -> str:
     """Add a catalogue layer's formulas, its parameters and its random tensors."""
-    assert layer.kind is not None
-    numbers = option_numbers(entry, dict(layer.kind.options))
     reading = Reading(layer.name, path, number, numbers, dict(names))
     first = next(iter(names))
     axes = _axes(network, reading, entry, names[first])
@@ -95,19 +106,16 @@ def _entry_layer(
             )
             raise UserError(Mistake(message, path, hint=f"see `symback catalog {entry.name}`"))
         reading.known[letter] = (letter, size)
-    formulas = _formulas(entry, numbers)
     running = [each for each in entry.running if _holds(each.where, numbers)]
     texts = (*formulas, *(each.next for each in running if each.next))
     if _read_in_training(texts):
         reading.names[TRAINING] = network.training()
     reading.ellipsis = network.dots(formulas, first, names[first])
-    for letter, text in entry.random:
-        _random(network, reading, letter, draw(text, numbers, {}, path), names[first])
     targets = [formula.target_name(text) for text in formulas]
     reading.parts = frozenset(name for name in targets if targets.count(name) > 1)
     reading.loose = frozenset(name for text in formulas for name in formula.tensors(text))
     accesses = [a for text in formulas for a in network.read(text, reading).reads]
-    _known_starts(layer, entry, path)
+    _known_starts(layer, entry, int(numbers.get(entry.rounds, 1)), path)
     for parameter in entry.parameters:
         access = next((a for a in accesses if a.name == parameter.letter), None)
         if access is not None:
@@ -115,9 +123,20 @@ def _entry_layer(
     for each in running:
         _entry_tensor(network, reading, layer, each, Role.STATE)
     reading.loose = frozenset()
-    made = add_formulas(network, reading, formulas, lambda k: network.read(formulas[k], reading))
+
+    def read(place: int) -> Formula:
+        for each in entry.random:
+            if each.letter not in reading.names and each.letter in formula.tensors(formulas[place]):
+                keep = draw(each.draw, numbers, {}, path)
+                _random(network, reading, each, keep, axes, names[first])
+        return network.read(formulas[place], reading)
+
+    made = add_formulas(network, reading, formulas, read)
     for each in (each for each in running if each.next):
         network.renewed(network.read(each.next, reading), reading)
+    for name, letter in entry.outputs:
+        if letter in reading.names:
+            network.outputs[f"{layer.name}.{name}"] = reading.names[letter]
     return made
 
 
@@ -126,10 +145,13 @@ def _holds(condition: str, numbers: Mapping[str, Expr]) -> bool:
     return bool(formula.numeric(formula.parse(condition, Scope({}, numbers)).rhs))
 
 
-def _formulas(entry: Entry, numbers: Mapping[str, Expr]) -> tuple[str, ...]:
+def _formulas(entry: Entry, numbers: Mapping[str, Expr], path: Path) -> tuple[str, ...]:
     """Return the formulas that the options choose."""
     for case in entry.cases:
         if _holds(case.where, numbers):
+            if not case.formulas:
+                message = f"there is no `{entry.name}` where {case.where}"
+                raise UserError(Mistake(message, path))
             return case.formulas
     return entry.formulas
 
@@ -167,17 +189,34 @@ def _whole(text: str, numbers: Mapping[str, Expr], sizes: Mapping[str, Dim], pat
     return Integer(int(value))
 
 
-def _random(network: Network, reading: Reading, letter: str, keep: Draw, like: str) -> None:
-    """Add a random tensor, of the shape of another."""
-    name = network.namer.of(letter, reading.number)
-    shape = network.tensors[like].shape
-    mask = Tensor(name, f"{reading.layer}.{letter}", Role.RANDOM, shape, draw=keep)
-    reading.names[letter] = network.add(mask, network.letters[like])
+def _random(
+    network: Network,
+    reading: Reading,
+    random: entries.Random,
+    keep: Draw,
+    axes: Mapping[str, Dim],
+    like: str,
+) -> None:
+    """Add a random tensor, of the axes that it names or the shape of another."""
+    name = network.namer.of(random.letter, reading.number)
+    sizes = {letter: size for letter, (_, size) in reading.known.items()}
+    shape = tuple(axes.get(axis) or sizes[axis] for axis in random.axes)
+    made = Tensor(
+        name,
+        f"{reading.layer}.{random.letter}",
+        Role.RANDOM,
+        shape or network.tensors[like].shape,
+        draw=keep,
+    )
+    reading.names[random.letter] = network.add(made, random.axes or network.letters[like])
 
 
-def _known_starts(layer: Layer, entry: Entry, path: Path) -> None:
+def _known_starts(layer: Layer, entry: Entry, rounds: int, path: Path) -> None:
     """Refuse a start for a parameter that the entry hasn't."""
-    known = [parameter.name for parameter in entry.parameters]
+    named = [
+        parameter.name.format(each) for each in range(rounds) for parameter in entry.parameters
+    ]
+    known = list(dict.fromkeys(named))
     for name, _ in layer.init:
         if name and name not in known:
             hint = near_miss(name, known) or f"it has {', '.join(f'`{one}`' for one in known)}"
@@ -200,14 +239,15 @@ def _entry_tensor(
     )
     starts = dict(layer.init)
     init: Start = parameter.init
-    if parameter.name in starts:
-        init = starts[parameter.name]
+    name = parameter.name.format(reading.numbers["round"])
+    if name in starts:
+        init = starts[name]
     elif "" in starts and len(shape) > 1:
         init = starts[""]
     sizes = {letter: size for letter, size in known.items() if isinstance(size, int)}
-    path = (*reading.path, "init", parameter.name)
+    path = (*reading.path, "init", name)
     start = start_of(init, shape, sizes, path)
-    made = Tensor("", f"{layer.name}.{parameter.name}", role, shape, draw=start)
+    made = Tensor("", f"{layer.name}.{name}", role, shape, draw=start)
     _add(network, reading, parameter.letter, made, path)
 
 
@@ -283,6 +323,8 @@ def _own_layer(
             message = f"this says what `{state.name}` becomes: it stands left of `=`"
             raise UserError(Mistake(message, where, hint=hint))
         network.renewed(found, reading)
+    for name in map(formula.target_name, layer.formulas):
+        network.outputs[f"{layer.name}.{name}"] = reading.names[name]
     return output
 
 

@@ -12,6 +12,7 @@ from symback.catalog.entry import Entry, Kind
 from symback.errors import Mistake, UserError
 from symback.formula import Scope
 from symback.graph.network import formula_paths, target_of
+from symback.graph.plan import chained, in_turn
 from symback.graph.start import Functions, Path, option_numbers
 from symback.graph.types import Equation, Recipe, name_of, reads
 from symback.program import Constant, State
@@ -35,11 +36,32 @@ class _Text:
     constants: Mapping[str, float]
     numbers: Mapping[str, Expr] = field(default_factory=dict)  # switches
     lists: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()  # states that nothing else needs
 
 
-def recipe(kind: Kind, rule: Rule, key: str, functions: Functions) -> Recipe:
-    """Read an optimiser or a schedule. `key` is where it stands in the spec."""
-    text = _own(rule, key) if rule.choice is None else _of_catalog(kind, rule, key)
+def plan(rules: Sequence[Rule], functions: Functions) -> Recipe | None:
+    """Read the schedules that run one after the other; None where there are none."""
+    parts = [_scheduled(rule, ("schedule", k), functions) for k, rule in enumerate(rules)]
+    if len(parts) <= 1:
+        return parts[0] if parts else None
+    ends = [rule.until for rule in rules if rule.until is not None]
+    return in_turn(parts, ends)
+
+
+def _scheduled(rule: Rule, path: Path, functions: Functions) -> Recipe:
+    """Read a schedule, or those that are chained."""
+    if not rule.chained:
+        return recipe(Kind.SCHEDULE, rule, path, functions)
+    path = (*path, "chained")
+    parts = [
+        recipe(Kind.SCHEDULE, each, (*path, k), functions) for k, each in enumerate(rule.chained)
+    ]
+    return chained(parts, path)
+
+
+def recipe(kind: Kind, rule: Rule, at: Path, functions: Functions) -> Recipe:
+    """Read an optimiser or a schedule. `at` is where it stands in the spec."""
+    text = _own(rule, at) if rule.choice is None else _of_catalog(kind, rule, at)
     given, goal = GIVEN[kind]
     constants = {name: value for name, value in text.constants.items() if name not in given}
     ranks: dict[str, int | None] = dict.fromkeys((*given, *text.states), 0)
@@ -60,10 +82,10 @@ def recipe(kind: Kind, rule: Rule, key: str, functions: Functions) -> Recipe:
             rhs = rhs.xreplace({formula.tensor("epoch"): formula.tensor("step")})
         if rhs != read.target.value:
             equations.append(Equation(target_of(read), rhs))
-    kept = _alive(equations, goal)
+    kept = _alive(equations, {goal, *text.kept})
     if not any(equation.name == goal for equation in kept):
-        raise UserError(Mistake(f"nothing sets {goal}", (key,), hint=f"end with `{goal} = …`"))
-    used = {name_of(read) for equation in kept for read in reads(equation.rhs)}
+        raise UserError(Mistake(f"nothing sets {goal}", at, hint=f"end with `{goal} = …`"))
+    used = {name_of(read) for equation in kept for read in reads(equation.rhs)} | {*text.kept}
     named = [Constant(name, value) for name, value in constants.items() if name in used]
     if kind is Kind.OPTIMIZER:
         rate = text.constants.get("lr", DEFAULT_RATE)
@@ -72,13 +94,13 @@ def recipe(kind: Kind, rule: Rule, key: str, functions: Functions) -> Recipe:
     return Recipe(text.name, tuple(named), states, tuple(kept), rule.per)
 
 
-def _own(rule: Rule, key: str) -> _Text:
+def _own(rule: Rule, at: Path) -> _Text:
     """Return a rule that the spec gives by formulas."""
-    paths = formula_paths(rule.formulas, (key,))
+    paths = formula_paths(rule.formulas, at)
     return _Text("own", rule.formulas, paths, dict(rule.states), dict(rule.constants))
 
 
-def _of_catalog(kind: Kind, rule: Rule, key: str) -> _Text:
+def _of_catalog(kind: Kind, rule: Rule, at: Path) -> _Text:
     """Return a rule of the catalogue with its options."""
     assert rule.choice is not None
     entry = catalog.find(kind, rule.choice.name)
@@ -89,8 +111,8 @@ def _of_catalog(kind: Kind, rule: Rule, key: str) -> _Text:
         name: formula.numeric(formula.parse(start, scope).rhs, constants) or 0.0
         for name, start in entry.states
     }
-    paths = [(key, entry.name)] * len(entry.formulas)
-    return _Text(entry.name, entry.formulas, paths, states, constants, numbers, lists)
+    paths = [(*at, entry.name)] * len(entry.formulas)
+    return _Text(entry.name, entry.formulas, paths, states, constants, numbers, lists, entry.kept)
 
 
 def _sorted_options(
@@ -121,9 +143,9 @@ def _unrolled(expr: Expr, lists: Mapping[str, Sequence[float]]) -> Expr:
     return expr
 
 
-def _alive(equations: Sequence[Equation], goal: str) -> list[Equation]:
-    """Drop the equations whose result the goal doesn't depend on."""
-    needed = {goal}
+def _alive(equations: Sequence[Equation], goals: set[str]) -> list[Equation]:
+    """Drop the equations whose results the goals don't depend on."""
+    needed = goals
     while True:
         more = {name_of(r) for e in equations if e.name in needed for r in reads(e.rhs)}
         if more <= needed:

@@ -2,7 +2,7 @@
 
 import ast
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -20,7 +20,19 @@ from symback.spec import Choice, Start
 Path = tuple[str | int, ...]
 Functions = tuple[tuple[str, Definition], ...]
 
-DRAWS = {"uniform": 2, "normal": 2, "constant": 1, "keep": 1}  # and their numbers of arguments
+DRAWS = {  # and their numbers of arguments
+    "uniform": 2,
+    "normal": 2,
+    "constant": 1,
+    "keep": 1,
+    "truncated": 4,
+    "orthogonal": 1,
+    "sparse": 2,
+    "identity": 0,
+    "dirac": 1,
+}
+AXES = {"orthogonal": (2, 9), "sparse": (2, 2), "identity": (2, 2), "dirac": (3, 5)}  # they need
+LEAST_WITHIN = 1e-3  # the part of a normal distribution that bounds must leave
 
 
 @lru_cache(maxsize=4096)
@@ -88,7 +100,13 @@ def start_of(
     fan_in = math.prod(shape[1:]) if len(shape) > 1 else shape[0] if shape else 1
     fan_out = shape[0] * receptive if shape else 1
     numbers = numbers | {"fan_in": Integer(fan_in), "fan_out": Integer(fan_out)}
-    return draw(str(text), numbers, sizes, path)
+    found = draw(str(text), numbers, sizes, path)
+    least, most = AXES.get(found.kind, (0, len(shape)))
+    if not least <= len(shape) <= most:
+        wanted = f"{least}" if least == most else f"{least} or more"
+        message = f"`{found.kind}` wants {wanted} axes; the parameter's shape is {shape}"
+        raise UserError(Mistake(message, path))
+    return found
 
 
 def draw(text: str, numbers: Mapping[str, Expr], sizes: Mapping[str, int], path: Path) -> Draw:
@@ -117,8 +135,8 @@ def _drawn(
         and DRAWS.get(node.func.id) == len(node.args)
     ):
         hint = (
-            "write uniform(low, high), normal(mean, std), constant(value), zeros, ones "
-            "or an initialiser's name"
+            "write uniform(low, high), normal(mean, std), constant(value), zeros, ones, "
+            "truncated(mean, std, low, high) or an initialiser's name"
         )
         raise UserError(Mistake(f"`{text}` draws nothing", hint=hint))
     values: list[float] = []
@@ -133,13 +151,33 @@ def _drawn(
         values.append(found)
         shown.append(notation.text(value, {}))
     kind = node.func.id
-    wrong = {
-        "uniform": values[0] > values[-1] or math.isinf(values[-1] - values[0]),
-        "normal": values[-1] < 0,
-    }
-    if wrong.get(kind, False):
-        hint = "uniform(low, high) wants low ≤ high, normal(mean, std) wants std ≥ 0"
-        raise UserError(Mistake(f"`{text}` draws nothing", hint=hint))
+    wrong = _unfit(kind, values)
+    if wrong:
+        raise UserError(Mistake(f"`{text}` draws nothing", hint=wrong))
     if kind == "uniform" and values[0] == -values[1]:
         return Draw(kind, tuple(values), because=f"uniform in ±{shown[1]}")
     return Draw(kind, tuple(values), because=f"{kind}({', '.join(shown)})")
+
+
+def _unfit(kind: str, values: Sequence[float]) -> str:
+    """Return what is wrong with the numbers of a start."""
+    match kind, values:
+        case "uniform", [low, high] if low > high or math.isinf(high - low):
+            return "uniform(low, high) wants low ≤ high"
+        case "normal", [_, std] if std < 0:
+            return "normal(mean, std) wants std ≥ 0"
+        case "truncated", [mean, std, low, high] if not _within(mean, std, low, high):
+            return f"the bounds hold less than {LEAST_WITHIN:g} of that normal distribution"
+        case "sparse", [zeros, std] if not 0 <= zeros <= 1 or std < 0:
+            return "sparse(zeros, std) wants a part of zeros from 0 to 1, and std ≥ 0"
+        case "dirac", [groups] if groups < 1 or groups % 1:
+            return "dirac(groups) wants a whole number"
+    return ""
+
+
+def _within(mean: float, std: float, low: float, high: float) -> bool:
+    """Say whether a normal distribution is often enough within bounds to be drawn from."""
+    if std <= 0:
+        return std == 0 and low <= mean <= high
+    below, above = ((bound - mean) / (std * math.sqrt(2)) for bound in (low, high))
+    return (math.erf(above) - math.erf(below)) / 2 >= LEAST_WITHIN

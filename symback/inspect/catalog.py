@@ -25,7 +25,7 @@ TITLES = {
     Kind.METRIC: "Metrics",
 }
 LABELS = {"shape": ["n"], "classes": 4}
-TARGETS: tuple[Any, ...] = (["n", 4], LABELS)  # the kinds of target that a loss is tried on
+TARGETS: tuple[Any, ...] = (["n", 4], LABELS, ["n"])  # the kinds of target that a loss is tried on
 
 
 def overview(width: int) -> str:
@@ -77,6 +77,12 @@ def _entry(entry: Entry, width: int) -> Iterator[str]:
     if equations:
         yield f"{INDENT}Derived, at the defaults"
         yield from equations
+    if entry.operands:
+        yield f"{INDENT}Compares"
+        for operand in entry.operands:
+            may = "may be left out" if operand.optional else "required"
+            told = f"{operand.key}, {operand.letter} above ({may}): {operand.doc}"
+            yield from _wrapped(told, width, INDENT * 2)
     if entry.options:
         yield f"{INDENT}Options"
         for option in entry.options:
@@ -200,10 +206,14 @@ def _required(entry: Entry) -> dict[str, Any]:
 
 def _of_loss(entry: Entry) -> Story:
     """Derive a loss on the first kind of target that it can be used with."""
-    layers = [{"f": {"dense": 4}}]
+    needed = [operand.key for operand in entry.operands if not operand.optional]
+    made = [key for key in needed if key != "target"]
+    output = ["f"] if any(operand.key == "output" for operand in entry.operands) else []
+    layers = [{name: {"dense": 4, "from": "x"}} for name in (*made, *output)]
+    compared = {key: key for key in made} | ({"target": "t"} if "target" in needed else {})
     refused: list[UserError] = []
     for target in TARGETS:
-        spec = _spec(layers, {entry.name: {"target": "t", **_required(entry)}}, target)
+        spec = _spec(layers, {entry.name: {**compared, **_required(entry)}}, target)
         try:
             return story(pipeline.derive(spec))
         except UserError as error:

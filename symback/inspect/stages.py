@@ -52,11 +52,15 @@ def _spec(spec: Spec) -> Iterator[str]:
         yield f"input {item.name} {_shape(item.shape)}{labels}"
     for layer in spec.layers:
         yield f"layer {layer.name}: {_layer(layer)}"
-    loss = spec.loss
-    yield f"loss {_choice(loss.choice) if loss.choice else loss.formula}"
+    for term in spec.loss:
+        compared = "".join(f", {key} {name}" for key, name in term.operands)
+        scaled = "" if term.scale == 1 else f"{term.scale:g} times "
+        yield f"loss {scaled}{_choice(term.choice) or term.formula or 'penalties'}{compared}"
     yield f"optimizer {_rule(spec.optimizer)}"
-    if spec.schedule is not None:
-        yield f"schedule {_rule(spec.schedule)}"
+    for rule in spec.schedule:
+        until = "" if rule.until is None else f" until {rule.until}"
+        parts = " times ".join(_rule(part) for part in rule.chained or (rule,))
+        yield f"schedule {parts}{until}"
 
 
 def _layer(layer: Layer) -> str:

@@ -16,7 +16,6 @@ from symback.spec.types import (
     Choice,
     Input,
     Layer,
-    Loss,
     Numbers,
     OwnFunction,
     OwnParameter,
@@ -25,13 +24,13 @@ from symback.spec.types import (
     Setting,
     Spec,
     Start,
+    Term,
 )
 
 __all__ = [
     "Choice",
     "Input",
     "Layer",
-    "Loss",
     "Numbers",
     "OwnFunction",
     "OwnParameter",
@@ -40,6 +39,7 @@ __all__ = [
     "Setting",
     "Spec",
     "Start",
+    "Term",
     "from_mapping",
     "load",
     "parse",
@@ -93,9 +93,9 @@ def _spec(document: Document, source: str, folder: Path) -> Spec:
             for name, each in form.functions.items()
         ),
         layers=tuple(_layer(name, each) for item in form.layers for name, each in item.items()),
-        loss=_loss(form.loss),
+        loss=tuple(map(_term, form.loss)),
         optimizer=_rule(form.optimizer),
-        schedule=_rule(form.schedule) if form.schedule else None,
+        schedule=tuple(map(_schedule, form.schedule)),
         metrics=tuple(form.metrics),
         training=Training(**form.train.model_dump()),
         data=_data(form.data) if form.data else None,
@@ -149,38 +149,43 @@ def _layer(name: str, form: written.LayerForm) -> Layer:
     )
 
 
-def _ignored(name: str, classes: int | None, loss: written.LossForm) -> int | None:
+def _ignored(name: str, classes: int | None, loss: list[written.LossForm]) -> int | None:
     """Return the label of an input, beside those of its classes, that the loss leaves out."""
-    compared = loss.weighing is not None and loss.weighing.target == name
-    options = dict(loss.chosen.options) if loss.chosen and compared else {}
-    ignored = options.get("ignore_index")
-    return int(ignored) if isinstance(ignored, int | float) and classes is not None else None
+    for term in loss if classes is not None else ():
+        ignored = dict(term.chosen.options).get("ignore_index") if term.chosen else None
+        if term.operands.get("target") == name and isinstance(ignored, int | float):
+            return int(ignored)
+    return None
 
 
-def _loss(form: written.LossForm) -> Loss:
-    beside = form.weighing
-    return Loss(
+def _term(form: written.LossForm) -> Term:
+    return Term(
         choice=form.chosen,
-        target=beside.target if beside else "",
-        sample_weight=beside.sample_weight if beside else None,
-        weights=tuple(beside.weight) if beside else (),
-        reduction=beside.reduction if beside else "mean",
+        operands=tuple(form.operands.items()),
+        weights=tuple(form.weighing.weight),
+        reduction=form.weighing.reduction,
         formula=form.formula,
         constants=tuple(form.constants.items()),
+        scale=form.scale,
         l1=form.l1,
         l2=form.l2,
         penalise=tuple(form.penalise),
     )
 
 
-def _rule(form: written.OptimizerForm | written.ScheduleForm) -> Rule:
+def _rule(form: written.OptimizerForm | written.FactorForm) -> Rule:
     return Rule(
         choice=form.chosen,
         formulas=tuple(form.formula),
         states=tuple(form.state.items()),
         constants=tuple(form.constants.items()),
-        per=form.per if isinstance(form, written.ScheduleForm) else "step",
+        per=form.per if isinstance(form, written.FactorForm) else "step",
     )
+
+
+def _schedule(form: written.ScheduleForm) -> Rule:
+    chained = tuple(map(_rule, form.chained))
+    return replace(_rule(form), per=form.clock, until=form.until, chained=chained)
 
 
 def _data(form: written.DataForm) -> Data:

@@ -4,6 +4,7 @@ They read the values as written and skip what has not the form it should have, w
 report; so both kinds of mistakes are shown at once.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,11 +24,18 @@ def mapping(value: Any, key: str) -> dict[str, Any]:
     return inner if isinstance(inner, dict) else {}
 
 
+def listed(value: Any, key: str) -> list[tuple[Keys, dict[str, Any]]]:
+    """Return path and settings of each mapping in the list under a key, or of the one there."""
+    held = value.get(key) if isinstance(value, dict) else None
+    parts = held if isinstance(held, list) else [held]
+    return [((key, place), part) for place, part in enumerate(parts) if isinstance(part, dict)]
+
+
 def layers(value: Any) -> list[tuple[Keys, str, dict[str, Any]]]:
     """Return path, name and settings of each layer that has a name."""
-    listed = value.get("layers") if isinstance(value, dict) else None
+    held = value.get("layers") if isinstance(value, dict) else None
     found: list[tuple[Keys, str, dict[str, Any]]] = []
-    for number, item in enumerate(listed if isinstance(listed, list) else ()):
+    for number, item in enumerate(held if isinstance(held, list) else ()):
         if isinstance(item, dict) and len(item) == 1:
             [(name, settings)] = item.items()
             body = settings if isinstance(settings, dict) else {}
@@ -63,7 +71,8 @@ def _unique(value: Any) -> Iterator[Wrong]:
             yield Wrong(path, told, "give each layer its own name", key=True)
         taken.setdefault(name, "a layer")
     owners = [(path, body) for path, _, body in layers(value)]
-    owners += [((key,), mapping(value, key)) for key in ("loss", "optimizer", "schedule")]
+    owners += [(("optimizer",), mapping(value, "optimizer"))]
+    owners += [*listed(value, "loss"), *listed(value, "schedule")]
     for path, body in owners:
         own: dict[str, str] = {}
         for kind in ("parameters", "constants", "state"):
@@ -104,27 +113,47 @@ def _sources(value: Any) -> Iterator[Wrong]:
                 told = f"`{source}` comes later; a layer reads what is above it"
                 hint = f"move `{source}` up, before `{name}`"
             yield Wrong((*path, "from", number), told, hint or f"there are: {', '.join(above)}")
-        above.append(name)
+        above += [name, *(f"{name}.{each}" for each in _beside(body))]
+
+
+def _beside(body: dict[str, Any]) -> Iterator[str]:
+    """Yield what a layer can be asked for beside its output."""
+    for key in body:
+        entry = find(Kind.LAYER, key)
+        yield from (name for name, _ in (entry.outputs if entry else ()))
+    written = body.get("formula")
+    for text in written if isinstance(written, list) else [written]:
+        named = (
+            re.match(r"\s*([a-zA-Z]\w*)\s*(\[[^\]]*\])?\s*=(?!=)", text)
+            if isinstance(text, str)
+            else None
+        )
+        if named:
+            yield named[1]
 
 
 def _loss(value: Any) -> Iterator[Wrong]:
-    """A loss of the catalogue compares with an input; penalties name parameters."""
+    """A loss of the catalogue compares inputs and layers; penalties name parameters."""
     inputs = mapping(value, "inputs")
-    for key, part in mapping(value, "loss").items():
-        if find(Kind.LOSS, key) is None or isinstance(part, int | float):
-            continue
-        named = {"target": part} if isinstance(part, str) else part
-        for role in ("target", "sample_weight"):
-            name = named.get(role) if isinstance(named, dict) else None
-            if isinstance(name, str) and name not in inputs:
-                hint = near_miss(name, inputs) or f"the inputs are: {', '.join(inputs)}"
-                yield Wrong(("loss", key, role), f"there is no input `{name}`", hint)
-    named = mapping(value, "loss").get("penalise", [])
+    every = [*inputs, *(name for _, name, _ in layers(value))]
     known = list(_parameters(value))
-    for number, name in enumerate(named if isinstance(named, list) else [named]):
-        if isinstance(name, str) and name not in known:
-            hint = near_miss(name, known) or f"there are: {', '.join(known)}"
-            yield Wrong(("loss", "penalise", number), f"there is no parameter `{name}`", hint)
+    for path, term in listed(value, "loss"):
+        for key, part in term.items():
+            entry = find(Kind.LOSS, key)
+            needed = [each.key for each in entry.operands if not each.optional] if entry else []
+            given = {needed[0]: part} if len(needed) == 1 and isinstance(part, str) else part
+            for operand in entry.operands if entry and isinstance(given, dict) else ():
+                name = given.get(operand.key)
+                if isinstance(name, str) and name not in every:
+                    told = f"there is no input or layer `{name}`"
+                    hint = near_miss(name, every) or f"there are: {', '.join(every)}"
+                    yield Wrong((*path, key, operand.key), told, hint)
+        named = term.get("penalise", [])
+        for number, name in enumerate(named if isinstance(named, list) else [named]):
+            if isinstance(name, str) and name not in known:
+                hint = near_miss(name, known) or f"there are: {', '.join(known)}"
+                told = f"there is no parameter `{name}`"
+                yield Wrong((*path, "penalise", number), told, hint)
 
 
 def _parameters(value: Any) -> Iterator[str]:

@@ -197,14 +197,16 @@ def formula(text: str) -> tuple[str, tuple[str, str] | None]:
 # ---------------------------------------------------------------- for editors
 
 
-def entry_schema(entry: Entry, beside: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def entry_schema(
+    entry: Entry, beside: Mapping[str, Any] | None = None, wanted: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return the JSON Schema of what stands after an entry's name.
 
-    `beside` are settings that entries of its kind have in common; the first must be given.
+    `beside` are settings that stand beside its options; those `wanted` must be given.
     """
     common = dict(beside or {})
     properties = common | {option.name: _option_schema(option) for option in entry.options}
-    required = [*common][:1] + [option.name for option in entry.options if option.required]
+    required = [*wanted, *(option.name for option in entry.options if option.required)]
     full: dict[str, Any] = {
         "type": "object",
         "properties": properties,

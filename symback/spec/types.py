@@ -75,16 +75,19 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
-    """What is made small, with its penalties l1·Σ|w| + l2·Σw² over `penalise` (none: over all)."""
+class Term:
+    """A term of the loss: `scale` times an entry of the catalogue or a formula of one's own.
+
+    Beside it stand the penalties l1·Σ|w| + l2·Σw² over `penalise` (none: over all), or alone.
+    """
 
     choice: Choice | None = None
-    target: str = ""
-    sample_weight: str | None = None
+    operands: tuple[tuple[str, str], ...] = ()  # its keys (target, …) → an input or a layer
     weights: tuple[float, ...] = ()  # of the classes
     reduction: str = "mean"
     formula: str | None = None
     constants: tuple[tuple[str, float], ...] = ()
+    scale: float = 1.0
     l1: float = 0.0
     l2: float = 0.0
     penalise: tuple[str, ...] = ()
@@ -99,6 +102,8 @@ class Rule:
     states: tuple[tuple[str, float], ...] = ()
     constants: tuple[tuple[str, float], ...] = ()
     per: str = "epoch"  # or "step": when a schedule runs
+    until: int | None = None  # the epoch (or step) from which the schedule after it runs
+    chained: tuple["Rule", ...] = ()  # instead: schedules whose factors multiply
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +114,10 @@ class Spec:
     inputs: tuple[Input, ...]
     functions: tuple[OwnFunction, ...]
     layers: tuple[Layer, ...]
-    loss: Loss
+    loss: tuple[Term, ...]  # added up
     optimizer: Rule
-    schedule: Rule | None
-    metrics: tuple[str, ...]
+    schedule: tuple[Rule, ...]  # one after the other; none: the rate stays
+    metrics: tuple[Choice, ...]
     training: Training
     data: Data | None
     source: str  # the spec's file name, "" without one

@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from symback.catalog import find, names
-from symback.catalog.entry import Entry, Kind
+from symback.catalog.entry import Entry, Kind, Operand
 from symback.errors import near_miss
 from symback.naming import MODULE_NAMES
 from symback.spec.choice import (
@@ -117,6 +117,11 @@ def _word(text: str) -> str:
     return text
 
 
+def _if_any(value: Any) -> Any:
+    """Take a single thing for a list of one, and nothing for a list of none."""
+    return [] if value is None else _alone(value)
+
+
 def _alone(value: Any) -> Any:
     """Take a single thing for a list of one."""
     return value if isinstance(value, list) else [value]
@@ -154,6 +159,12 @@ def _activation(value: Any, info: ValidationInfo) -> Choice:
     return found
 
 
+def _scale(number: float) -> float:
+    if not number:
+        raise refuse("a scale of 0 takes the term away", "leave the term out")
+    return number
+
+
 def _start(value: Any) -> Start:
     found, wrongs = start(value)
     if wrongs:
@@ -177,12 +188,19 @@ def _starts(value: Any) -> dict[str, Start]:
     return found
 
 
-def _metric(text: str) -> str:
-    entry = find(Kind.METRIC, text)
-    if entry is None:
-        wrong = unknown(text, every_name(Kind.METRIC), "metric")
-        raise refuse(wrong.message, wrong.hint)
-    return entry.name
+def _metrics(value: Any) -> list[Choice]:
+    found: list[Choice] = []
+    wrongs: list[Wrong] = []
+    for place, part in enumerate(_alone(value)):
+        read, wrong = choice(Kind.METRIC, part)
+        wrongs += [each.below(place) for each in wrong]
+        if read.name in [other.name for other in found]:
+            told = f"`{read.name}` stands here twice; each metric has one column"
+            wrongs.append(Wrong((place,), told, "leave one out"))
+        found.append(read)
+    if wrongs:
+        raise refusal(wrongs)
+    return found
 
 
 def _one_key(value: Any) -> Any:
@@ -210,6 +228,12 @@ def _or_shape(schema: dict[str, Any]) -> None:
     form = dict(schema)
     schema.clear()
     schema["anyOf"] = [form["properties"]["shape"], form]
+
+
+def _or_alone(schema: dict[str, Any]) -> None:
+    """Let one term stand for a list of one."""
+    several = {key: schema.pop(key) for key in ("items", "minItems", "type") if key in schema}
+    schema["anyOf"] = [several["items"], several]
 
 
 def _with_columns(schema: dict[str, Any]) -> None:
@@ -279,8 +303,6 @@ class KindForm(Form):
 
     kind: ClassVar[Kind]
     of_formula: ClassVar[tuple[str, ...]] = ()  # keys that only a formula has
-    beside: ClassVar[tuple[str, ...]] = ()  # settings that entries of the kind have in common
-    main: ClassVar[str] = ""  # the setting that stands alone, where the kind has one for all
     chosen: Choice | None = None
 
     @classmethod
@@ -343,14 +365,24 @@ class KindForm(Form):
     def misplaced_option(cls, key: str, entries: Mapping[str, Entry]) -> Wrong | None:
         """Return the mistake of an option beside its entry instead of within it."""
         for name, entry in entries.items():
-            options = [option.name for option in entry.options] + list(cls.beside)
+            options = [option.name for option in entry.options] + list(cls.beside(entry))
             if key in options or near_miss(key, options):
                 option = key if key in options else near_miss(key, options).split("`")[1]
                 told = f"`{key}` stands beside `{name}`; it is an option within it"
-                main = cls.main or entry.main
-                first = f"{main}: …, " if main else ""
+                main = cls.main(entry)
+                first = f"{main}: …, " if main and main != option else ""
                 return Wrong((key,), told, f"{name}: {{{first}{option}: …}}", key=True)
         return None
+
+    @classmethod
+    def beside(cls, entry: Entry) -> tuple[str, ...]:
+        """Return the keys that an entry has beside its options."""
+        return ()
+
+    @classmethod
+    def main(cls, entry: Entry) -> str:
+        """Return the key of what may stand alone after an entry's name."""
+        return entry.main
 
     @classmethod
     def enough(cls, value: dict[str, Any]) -> bool:
@@ -380,15 +412,34 @@ def _with_entries(kind: Kind) -> ConfigDict:
 
 
 def _loss_schema(schema: dict[str, Any]) -> None:
-    """Put the losses into the form's JSON Schema: a target, alone or with the settings."""
+    """Put the losses into the form's JSON Schema: what they compare, with the settings."""
     own = schema["properties"]
-    general = Weighing.model_json_schema()["properties"]
-    del own["chosen"], own["weighing"]
+    del own["chosen"], own["operands"], own["weighing"]
     for name in every_name(Kind.LOSS):
         entry = find(Kind.LOSS, name)
-        options = entry_schema(entry, {"target": general["target"]} | general) if entry else {}
-        forms = [{"type": "string", "description": "the target"}, options]
-        own[name] = {"anyOf": [*([own[name]] if name in own else []), *forms]}
+        forms = [own[name]] if name in own else []
+        if entry is not None:
+            forms += [_alone_schema(entry)] if LossForm.main(entry) else []
+            forms.append(_compared_schema(entry))
+        own[name] = forms[0] if len(forms) == 1 else {"anyOf": forms}
+
+
+def _alone_schema(entry: Entry) -> dict[str, Any]:
+    """Return the JSON Schema of the one operand that a loss can't do without."""
+    return {"type": "string", "description": needed(entry)[0].doc}
+
+
+def _compared_schema(entry: Entry) -> dict[str, Any]:
+    """Return the JSON Schema of a loss with its operands and settings."""
+    settings = Weighing.model_json_schema()["properties"]
+    beside = {each.key: {"type": "string", "description": each.doc} for each in entry.operands}
+    beside |= {key: settings[key] for key in LossForm.weighing_keys(entry)}
+    return entry_schema(entry, beside, [each.key for each in needed(entry)])
+
+
+def needed(entry: Entry) -> list[Operand]:
+    """Return the operands that a loss can't do without."""
+    return [each for each in entry.operands if not each.optional]
 
 
 class LayerForm(KindForm):
@@ -428,10 +479,11 @@ class LayerForm(KindForm):
         learned = [parameter.name for parameter in entry.parameters] if entry else []
         if self.init and entry and not learned:
             raise refusal([Wrong(("init",), f"`{entry.name}` learns nothing", key=True)])
+        patterns = [re.escape(name).replace(r"\{\}", r"\d+") for name in learned]
         wrongs = [
             unknown(key, learned, "parameter").below("init")
             for key in self.init
-            if key and key not in learned
+            if key and not any(re.fullmatch(pattern, key) for pattern in patterns)
         ]
         if wrongs:
             raise refusal(wrongs)
@@ -439,37 +491,56 @@ class LayerForm(KindForm):
 
 
 class Weighing(Form):
-    """What every loss of the catalogue has beside its options."""
+    """What losses of the catalogue have beside their options and operands."""
 
-    target: str = Field(description="the input that holds what is wanted: `target: t`")
-    reduction: Literal["mean", "sum", "none"] = "mean"
-    weight: list[Annotated[float, Field(ge=0)]] = Field(default_factory=list)
-    sample_weight: str | None = None
+    reduction: Literal["mean", "sum", "none", "batchmean"] = "mean"
+    weight: list[Annotated[float, Field(ge=0)]] = Field(
+        default_factory=list, description="of the classes"
+    )
 
 
 class LossForm(KindForm):
-    """The loss."""
+    """The loss, or a term of it."""
 
     model_config = ConfigDict(json_schema_extra=_loss_schema)
     kind = Kind.LOSS
-    beside = ("target", "reduction", "weight", "sample_weight")
-    main = "target"
     of_formula = ("constants",)
     formula: Text | None = None
     constants: Constants = Field(default_factory=dict)
+    scale: Annotated[float, AfterValidator(_scale)] = 1.0
     l1: float = Field(0.0, ge=0)
     l2: float = Field(0.0, ge=0)
     penalise: Words = Field(default_factory=list)
-    weighing: Weighing | None = None
+    operands: dict[str, str] = Field(default_factory=dict)
+    weighing: Weighing = Weighing()
 
     @classmethod
     def found(cls) -> tuple[str, ...]:
-        return ("chosen", "weighing")
+        return ("chosen", "operands", "weighing")
+
+    @classmethod
+    def weighing_keys(cls, entry: Entry) -> tuple[str, ...]:
+        """Return the keys of a loss that are neither operands nor options."""
+        weighs = any("w[" in text for text in entry.formulas)
+        return ("reduction", "weight") if weighs else ("reduction",)
+
+    @classmethod
+    def beside(cls, entry: Entry) -> tuple[str, ...]:
+        return (*(operand.key for operand in entry.operands), *cls.weighing_keys(entry))
+
+    @classmethod
+    def main(cls, entry: Entry) -> str:
+        keys = [operand.key for operand in needed(entry)]
+        return keys[0] if len(keys) == 1 else ""
 
     @classmethod
     def spelt_out(cls, value: Any) -> Any:
-        if isinstance(value, str) and find(cls.kind, value):
-            raise refusal([Wrong((), f"`{value}` needs its target", f"write {{{value}: t}}")])
+        entry = find(cls.kind, value) if isinstance(value, str) else None
+        if entry is not None:
+            keys = [operand.key for operand in needed(entry)]
+            written = "t" if cls.main(entry) else f"{{{', '.join(f'{key}: …' for key in keys)}}}"
+            told = f"`{value}` needs its {' and '.join(keys)}"
+            raise refusal([Wrong((), told, f"write {{{value}: {written}}}")])
         return value
 
     @classmethod
@@ -481,17 +552,45 @@ class LossForm(KindForm):
     @classmethod
     def read(cls, entry: Entry, value: Any) -> tuple[dict[str, Any], list[Wrong]]:
         if not isinstance(value, dict):
-            value = {"target": value}
-        general = {key: part for key, part in value.items() if key in cls.beside}
-        found, wrongs = settings(
-            entry,
-            {key: part for key, part in value.items() if key not in general},
-            beside=cls.beside,
-        )
+            if not cls.main(entry):
+                keys = ", ".join(f"{operand.key}: …" for operand in needed(entry))
+                told, _ = must_be(entry.name, "a mapping of what it compares", value)
+                return {"chosen": Choice(entry.name)}, [Wrong((), told, f"{{{keys}}}")]
+            value = {cls.main(entry): value}
+        beside = cls.beside(entry)
+        options = {key: part for key, part in value.items() if key not in beside}
+        found, wrongs = settings(entry, options, beside=beside)
+        operands, missing = _operands(entry, value, " ".join(wrong.hint for wrong in wrongs))
+        fields: dict[str, Any] = {"chosen": found, "operands": operands}
         try:
-            return {"chosen": found, "weighing": Weighing.model_validate(general)}, wrongs
+            general = {key: value[key] for key in cls.weighing_keys(entry) if key in value}
+            fields["weighing"] = Weighing.model_validate(general)
         except ValidationError as error:
-            return {"chosen": found}, [*wrongs, *Weighing.wrongs(error)]
+            wrongs += Weighing.wrongs(error)
+        return fields, [*wrongs, *missing]
+
+    @classmethod
+    def enough(cls, value: dict[str, Any]) -> bool:
+        return bool({"l1", "l2"} & set(value))
+
+
+def _operands(
+    entry: Entry, value: Mapping[str, Any], meant: str
+) -> tuple[dict[str, str], list[Wrong]]:
+    """Read what a loss compares; `meant` are the keys that misspelt ones stood for."""
+    found: dict[str, str] = {}
+    wrongs = []
+    for operand in entry.operands:
+        named = value.get(operand.key)
+        if isinstance(named, str):
+            found[operand.key] = named
+        elif operand.key in value:
+            told, _ = must_be(operand.key, "the name of an input or a layer", named)
+            wrongs.append(Wrong((operand.key,), told, operand.doc))
+        elif not operand.optional and f"`{operand.key}`" not in meant:
+            told = f"`{entry.name}` needs `{operand.key}`"
+            wrongs.append(Wrong((operand.key,), told, operand.doc, True))
+    return found, wrongs
 
 
 class OptimizerForm(KindForm):
@@ -505,8 +604,8 @@ class OptimizerForm(KindForm):
     constants: Constants = Field(default_factory=dict)
 
 
-class ScheduleForm(KindForm):
-    """The learning-rate schedule."""
+class FactorForm(KindForm):
+    """A learning-rate schedule by itself."""
 
     model_config = _with_entries(Kind.SCHEDULE)
     kind = Kind.SCHEDULE
@@ -515,6 +614,64 @@ class ScheduleForm(KindForm):
     state: Constants = Field(default_factory=dict)
     constants: Constants = Field(default_factory=dict)
     per: Literal["epoch", "step"] = "epoch"
+
+
+class ScheduleForm(FactorForm):
+    """The learning-rate schedule, or a part of it that runs until another one does."""
+
+    until: int | None = Field(None, ge=1, le=10**9)
+    chained: list[FactorForm] = Field(default_factory=list, min_length=1)
+
+    @classmethod
+    def enough(cls, value: dict[str, Any]) -> bool:
+        return "chained" in value
+
+    @model_validator(mode="after")
+    def _factors(self) -> "ScheduleForm":
+        if self.chained and (self.chosen or self.formula):
+            told = "`chained` lists whole schedules; another stands beside it"
+            raise refusal([Wrong(("chained",), told, "put it into the list", True)])
+        wrongs = _of_one_clock([part.per for part in self.chained], "chained")
+        if wrongs:
+            raise refusal(wrongs)
+        return self
+
+    @property
+    def clock(self) -> str:
+        """Return what the schedule counts: epochs or steps."""
+        return self.chained[0].per if self.chained else self.per
+
+
+def _of_one_clock(clocks: list[str], *path: str) -> list[Wrong]:
+    """Return the mistakes of schedules that count epochs beside some that count steps."""
+    first = clocks[0] if clocks else ""
+    return [
+        Wrong((*path, place, "per"), f"schedules together all run per {first}", f"per: {first}")
+        for place, clock in enumerate(clocks)
+        if clock != first
+    ]
+
+
+def _in_turn(parts: list[ScheduleForm]) -> list[ScheduleForm]:
+    """Check that each schedule but the last says how long it runs."""
+    wrongs = _of_one_clock([part.clock for part in parts])
+    before = 0
+    for place, part in enumerate(parts):
+        last = place == len(parts) - 1
+        if last and part.until is not None:
+            told = "the last schedule runs to the end"
+            wrongs.append(Wrong((place, "until"), told, "add what comes after it", True))
+        elif not last and part.until is None:
+            told = "another schedule follows; this one has an end"
+            hint = "add `until: 5`, or put both into {chained: […]} to multiply their factors"
+            wrongs.append(Wrong((place,), told, hint, True))
+        elif part.until is not None and part.until <= before:
+            told = f"until {part.until} is no later than the end of the one before, {before}"
+            wrongs.append(Wrong((place, "until"), told))
+        before = part.until or before
+    if wrongs:
+        raise refusal(wrongs)
+    return parts
 
 
 class TrainForm(Form):
@@ -590,13 +747,17 @@ class SpecForm(Form):
         max_length=MOST_LAYERS,
         description="layers: a list such as `- f1: {dense: 10}`",
     )
-    loss: LossForm = Field(description="loss: {mse: t}")
+    loss: Annotated[list[LossForm], BeforeValidator(_alone)] = Field(
+        min_length=1, description="loss: {mse: t}", json_schema_extra=_or_alone
+    )
     optimizer: OptimizerForm = Field(description="optimizer: {adam: {lr: 0.001}}")
-    schedule: ScheduleForm | None = None
+    schedule: Annotated[list[ScheduleForm], BeforeValidator(_if_any), AfterValidator(_in_turn)] = (
+        Field(default_factory=list, json_schema_extra=_or_alone)
+    )
     metrics: Annotated[
-        list[Annotated[str, AfterValidator(_metric)]],
-        BeforeValidator(_alone),
-        WithJsonSchema({"type": "array", "items": {"enum": list(every_name(Kind.METRIC))}}),
+        list[Choice],
+        PlainValidator(_metrics),
+        WithJsonSchema({"type": "array", "items": choice_schema(Kind.METRIC)}),
     ] = Field(default_factory=list)
     train: TrainForm = TrainForm()
     data: DataForm | None = None

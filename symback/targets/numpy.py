@@ -1107,8 +1107,13 @@ def initial(tensor: Tensor, program: Program) -> str:
             keep = number(draw.arguments[0])
             mask = f"(rng.random({dims}) < {keep}) / {keep}"
             return f"({mask}){cast}" if single else mask
-    low, high = (number(argument) for argument in draw.arguments)
-    return f"rng.{draw.kind}({low}, {high}, {dims}){cast}"
+        case "identity":
+            return f"np.eye{dims[:-1]}, dtype=np.{kind})"
+        case "uniform" | "normal":
+            low, high = (number(argument) for argument in draw.arguments)
+            return f"rng.{draw.kind}({low}, {high}, {dims}){cast}"
+    arguments = ", ".join(("rng", dims, *map(number, draw.arguments)))
+    return f"drawn_{draw.kind}({arguments}){cast}"
 
 
 def values(nested: object) -> str:

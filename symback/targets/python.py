@@ -706,6 +706,10 @@ def initial(tensor: Tensor, program: Program) -> str:
             text = f"rng.gauss({arguments})"
         case "keep":
             text = f"(rng.random() < {arguments}) / {arguments}"
+        case "identity":
+            return f"[[float(i == j) for j in range({dims[1]})] for i in range({dims[0]})]"
+        case kind:
+            return f"drawn_{kind}(rng, ({', '.join(dims)}{',' * (len(dims) == 1)}), {arguments})"
     for dim in reversed(dims):
         text = f"[{text} for _ in range({dim})]"
     return text
