@@ -310,6 +310,8 @@ def in_place(target: Read, value: Expr, scope: Scope) -> str:
             return product_into(target, value, scope)
         case Reduce("argmax" | "argmin"):  # positions are integers, the array holds floats
             pass
+        case Reduce() if is_read(value):
+            pass
         case Reduce() if ordered(value.axes, printing.natural(value.body)) == axes:
             return f"{reduced(value, scope).text[:-1]}, out={name})"
         case Concatenate():
@@ -896,6 +898,8 @@ def named(name: str, args: tuple[Array, ...], scope: Scope) -> Array:
 
 def reduced(expr: Reduce, scope: Scope, *, keep: bool = False) -> Array:
     """Return a reduction of a value whose axes stand in their natural order."""
+    if is_read(expr) and not keep:
+        return read_at_places(expr, scope)
     body = shown(expr.body, printing.natural(expr.body), scope)
     axes = tuple(axis for axis in body.axes if axis not in expr.over)
     places = [str(body.axes.index(axis)) for axis in ordered(expr.over, body.axes)]
@@ -908,6 +912,28 @@ def reduced(expr: Reduce, scope: Scope, *, keep: bool = False) -> Array:
     )
     kind = Kind.INT if counted else body.kind
     return Array(text, Level.ATOM, axes, kind)
+
+
+def is_read(expr: Expr) -> bool:
+    """Tell whether a sum is only a reading of an array at one place of some axes, x[:, 0]."""
+    match expr:
+        case Reduce("sum", Slice(axes=axes), over):
+            return all(axis.startswith("_") for axis in over) and set(over) <= set(axes)
+    return False
+
+
+def read_at_places(expr: Reduce, scope: Scope) -> Array:
+    """Return an array at one place of some axes: x[:, 0]."""
+    body = expr.body
+    assert isinstance(body, Slice)
+    parts = [
+        str(part[0]) if part and axis in expr.over else f"{part[0]}:{part[1]}" if part else ":"
+        for axis, part in zip(body.axes, body.ranges, strict=True)
+    ]
+    while parts[-1] == ":":
+        parts.pop()
+    kind = array_read(Read(body.name, body.axes), scope).kind
+    return Array(body.name + index(parts), Level.ATOM, expr.axes, kind)
 
 
 def contracted(expr: Contract, order: Sequence[str], scope: Scope) -> Array:
