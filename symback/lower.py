@@ -479,7 +479,7 @@ class Lowering:
             number = Rational(number.p)
         if number != 1:
             top.insert(0, _number(number))
-        made = _times([self.value(part) for part in arrays])
+        made = _times([self.value(part) for part in _small_first(arrays)])
         scale = _times(top)
         if scale is not None and bottom:
             scale = Apply("divide", (scale, _whole(bottom)))
@@ -614,6 +614,17 @@ def _grouped(parts: Sequence[Expr]) -> list[Expr]:
         small, large = min(inside, key=lambda pair: (len(pair[1]), str(groups[pair[1]])))
         groups[large] = groups[large] * groups.pop(small)
     return list(groups.values())
+
+
+def _small_first(parts: Sequence[Expr]) -> list[Expr]:
+    """Multiply factors along the same few axes before they meet one that has more."""
+    axes = [frozenset(ix.indices(part)) for part in parts]
+    whole = frozenset[Index]().union(*axes)
+    made: dict[object, Expr] = {}
+    for place, (part, own) in enumerate(zip(parts, axes, strict=True)):
+        key: object = place if own == whole else own
+        made[key] = made[key] * part if key in made else part
+    return list(made.values())
 
 
 def _number(value: Rational) -> Number:

@@ -250,8 +250,7 @@ def test_what_cannot_be_derived_is_refused() -> None:
     with pytest.raises(UserError, match=r"by every element of `U1` can't be derived\n.*take hvp"):
         symback.generate(spec, functions=["hessian"])
     softmax = "h[n, t] = logsumexp(x[n, t, k] + h[n, t - 1], k)"
-    spec["layers"][0] = {"r": {"from": ["f0"], "formula": softmax}}
-    spec["layers"].insert(0, {"f0": {"dense": 3}})
+    spec["layers"] = [{"f0": {"dense": 3}}, {"r": {"formula": softmax}}, {"f": {"dense": 2}}]
     with pytest.raises(UserError, match="softmax in a recurrence"):
         symback.generate(spec, functions=["hvp"])
     with pytest.raises(UserError, match="all of them hold labels"):
