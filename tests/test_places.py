@@ -409,12 +409,15 @@ def test_loss_and_gradients_are_jax_s(name: str, target: str, readable: bool) ->
         np.testing.assert_allclose(found, by_hand, rtol=1e-10, atol=1e-13)
 
 
-@pytest.mark.parametrize(("target", "readable"), FORMS)
+@pytest.mark.parametrize(("target", "readable"), FORMS[:3])  # C's outputs begin with the examples
 def test_labels_pick_rows_of_columns(target: str, readable: bool) -> None:
     """As many examples as classes: what stands the wrong way round has the right shape."""
     spec = {
         "inputs": {"x": ["n", 2], "e": {"shape": ["n"], "classes": 3}},
-        "layers": [{"f1": {"dense": {"units": 3, "bias": False}}}, {"f2": {"formula": "h[k, n] = x[n, k]"}}],
+        "layers": [
+            {"f1": {"dense": {"units": 3, "bias": False}}},
+            {"f2": {"formula": "h[k, n] = x[n, k]"}},
+        ],
         "loss": {"formula": "sum(y[e[n], n]**2, n)"},
         "optimizer": "sgd",
     }

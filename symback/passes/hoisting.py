@@ -77,7 +77,9 @@ class Once:
         value = statement.value
         if not statement.in_place or not isinstance(value, Apply):
             return statement
-        return replace(statement, value=self.indicators(statement) or self.numbers(value, statement))
+        return replace(
+            statement, value=self.indicators(statement) or self.numbers(value, statement)
+        )
 
     def indicators(self, statement: Statement) -> Apply | None:
         """Return [t[n] = k], where t holds labels, as rows of an identity matrix."""
