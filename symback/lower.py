@@ -49,9 +49,9 @@ from symback.program import (
     merged,
 )
 
-TOO_CURVED = (
-    "{name} can't be computed step by step: a recurrence reads earlier steps through functions "
-    "that are finite everywhere, outside of max, min and softmax"
+COMPUTED = (
+    "{name} can't be computed step by step: a recurrence reads what it computes at plain or "
+    "shifted indices, as h[n, t-1, k+1]"
 )
 
 Shapes = Mapping[str, tuple[Dim, ...]]
@@ -187,7 +187,7 @@ def _statement(line: Line, names: Mapping[str, str], shapes: Shapes) -> Statemen
         size = dict(terms[0].sizes)[letter.range]
         loop = program.Loop(line.loop.group, line.loop.letter, int(size), line.loop.step)
     if loop and any(ix.holds_delta(term.equation.rhs) for term in terms):
-        raise UserError(Mistake(TOO_CURVED.format(name=names.get(line.target, line.target))))
+        raise UserError(Mistake(COMPUTED.format(name=names.get(line.target, line.target))))
     if loop is None:
         beside = regrouping.side_by_side(terms, shapes)
         if beside is not None:

@@ -213,14 +213,51 @@ def test_mistakes_are_told_in_words(tmp_path: Path) -> None:
         assert wanted in result.stderr
 
 
-def test_a_recurrence_is_refused_in_words(tmp_path: Path) -> None:
+def test_a_recurrence_is_explained_step_by_step(tmp_path: Path) -> None:
+    """Only the last of five steps reaches the loss: ∂L/∂h shrinks by U and tanh on the way back."""
+    recurrent = (
+        '{formula: "h[n, s, k] = tanh(sum(W[k, i]*x[n, s, i], i) + sum(U[k, j]*h[n, s-1, j], j))",'
+        ' parameters: {W: {shape: [4, 2], init: "normal(0, 0.3)"},'
+        ' U: {shape: [4, 4], init: "normal(0, 0.1)"}}}'
+    )
     path = tmp_path / "steps.yaml"
     path.write_text(
-        "model: steps\ninputs: {x: [n, 5, 2], t: [n, 5, 4]}\nlayers:\n  - r:\n"
-        '      formula: "h[n, s, k] = tanh(sum(W[k, i]*x[n, s, i], i)'
-        ' + sum(U[k, j]*h[n, s-1, j], j))"\n'
-        "      parameters: {W: {shape: [4, 2], init: ones}, U: {shape: [4, 4], init: ones}}\n"
+        "model: steps\ninputs: {x: [n, 5, 2], t: [n, 4]}\nlayers:\n"
+        f'  - r: {recurrent}\n  - last: {{formula: "p[n, k] = x[n, 4, k]"}}\n'
         "loss: {mse: t}\noptimizer: sgd\n",
         "utf-8",
     )
-    assert "is a recurrence" in invoke(path, code=1).stderr
+    module: Any = pipeline.compile(path)
+    params, (x, t) = module.init(0), module.sample(64, 0)
+    w, u = params["r.W"], params["r.U"]
+    h = np.zeros((64, 6, 4))
+    for s in range(5):
+        h[:, s] = np.tanh(x[:, s] @ w.T + h[:, s - 1] @ u.T)
+    dh = 2 * (h[:, 4] - t) / t.size
+    norms = [np.linalg.norm(dh)]
+    for s in (4, 3, 2, 1):
+        dh = dh * (1 - h[:, s] ** 2) @ u
+        norms.insert(0, np.linalg.norm(dh))
+    found = explain(path)
+    through = step(found, "h1").through
+    assert through is not None
+    assert through.letter == "s"
+    assert through.norms == pytest.approx(norms, rel=1e-12)
+    close(through.gain, (norms[0] / norms[4]) ** 0.25)
+    assert step(found, "x").through is None
+    words = "\n".join(said.findings(found))
+    assert f"shrinks {norms[4] / norms[0]:,.0f}-fold from s = 4 to s = 0 of r" in words
+    assert "s=0: " in said.page(found)
+    assert json.loads(said.document(found))["steps"][1]["through"]["norms"] == list(through.norms)
+
+
+def test_units_of_gates_are_counted_once(tmp_path: Path) -> None:
+    path = tmp_path / "gates.yaml"
+    path.write_text(
+        "model: gates\ninputs: {x: [n, 3, 2], t: [n, 3, 4]}\nlayers: [{l: {lstm: 4}}]\n"
+        "loss: {mse: t}\noptimizer: sgd\n",
+        "utf-8",
+    )
+    found = explain(path)
+    assert {each.activation.units for each in found.steps if each.activation} == {4}
+    assert not any(each.activation.dead for each in found.steps if each.activation)

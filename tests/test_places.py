@@ -409,6 +409,29 @@ def test_loss_and_gradients_are_jax_s(name: str, target: str, readable: bool) ->
         np.testing.assert_allclose(found, by_hand, rtol=1e-10, atol=1e-13)
 
 
+@pytest.mark.parametrize(("target", "readable"), FORMS[:3])  # C's outputs begin with the examples
+def test_labels_pick_rows_of_columns(target: str, readable: bool) -> None:
+    """As many examples as classes: what stands the wrong way round has the right shape."""
+    spec = {
+        "inputs": {"x": ["n", 2], "e": {"shape": ["n"], "classes": 3}},
+        "layers": [
+            {"f1": {"dense": {"units": 3, "bias": False}}},
+            {"f2": {"formula": "h[k, n] = x[n, k]"}},
+        ],
+        "loss": {"formula": "sum(y[e[n], n]**2, n)"},
+        "optimizer": "sgd",
+    }
+    rng = np.random.default_rng(0)
+    w, x, e = rng.normal(size=(3, 2)), rng.normal(size=(3, 2)), np.array([1, 1, 2])
+    module: Any = symback.compile(spec, target, readable=readable)
+    given = [w.tolist(), x.tolist(), e.tolist()] if target == "python" else [w.copy(), x, e]
+    value, grads = module.value_and_grad({"f1.weight": given[0]}, *given[1:])
+    picked = (w[e] * x).sum(axis=1)
+    np.testing.assert_allclose(value, (picked**2).sum(), rtol=1e-12)
+    wanted = (e == np.arange(3)[:, None]) * 2 * picked @ x
+    np.testing.assert_allclose(grads["f1.weight"], wanted, rtol=1e-12)
+
+
 def refusal(layer: str | Sequence[str], x: Any, **more: Any) -> str:
     """Return what is said of a layer that can't be read."""
     spec = {

@@ -692,3 +692,67 @@ def test_imports_beside_the_file(tmp_path: Path) -> None:
 )
 def test_a_ratio_gets_its_name(ratios: Any, counts: Any, shown: str) -> None:
     assert named(ratios, counts, 1e-9) == shown
+
+
+RECURRENT = {
+    "model": "steps",
+    "inputs": {"x": ["n", 5, 2], "t": ["n", 5, 4]},
+    "layers": [
+        {
+            "r": {
+                "formula": (
+                    "h[n, s, k] = tanh(sum(W[k, i]*x[n, s, i], i) + sum(U[k, j]*h[n, s-1, j], j))"
+                ),
+                "parameters": {
+                    "W": {"shape": [4, 2], "init": "normal(0, 0.3)"},
+                    "U": {"shape": [4, 4], "init": "normal(0, 0.3)"},
+                },
+            }
+        }
+    ],
+    "loss": {"mse": "t"},
+    "optimizer": "sgd",
+}
+THROUGH_TIME = """
+import numpy as np
+
+def backward(x, t, W1, U1):
+    h = np.zeros((len(x), 6, 4))
+    for s in range(5):
+        h[:, s] = np.tanh(x[:, s] @ W1.T + h[:, s - 1] @ U1.T)
+    h = h[:, :5]
+    dh = 2 * (h - t) / t.size
+    dz = np.zeros_like(h)
+    later = 0
+    for s in reversed(range(5)):
+        dz[:, s] = (dh[:, s] + later) * (1 - h[:, s] ** 2)
+        later = dz[:, s] @ U1
+    before = np.concatenate([np.zeros((len(x), 1, 4)), h[:, :-1]], axis=1)
+    return np.einsum("nsk,nsi->ki", dz, x), np.einsum("nsk,nsj->kj", dz, before)
+"""
+
+
+@cache
+def recurrent() -> Hypotheses:
+    return Hypotheses(evaluation.network(RECURRENT, ["x"]))
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "words"),
+    [
+        ("", "", ""),
+        ("later = dz[:, s] @ U1", "later = 0", "is missing, what reaches h1 through r"),
+        ("later = dz[:, s] @ U1", "later = dz[:, s] @ U1.T", "U1[k,j] is read transposed"),
+        (" * (1 - h[:, s] ** 2)", "", "the activation's derivative is missing"),
+        ("h[:, :-1]], axis=1)", "h[:, :-1]], axis=1) * 2", "dU1 equals ours times 2"),
+    ],
+    ids=["right", "truncated", "transposed", "slope", "twice"],
+)
+def test_mistakes_through_time_are_named(
+    tmp_path: Path, right: str, wrong: str, words: str
+) -> None:
+    assert right in THROUGH_TIME
+    (tmp_path / "mine.py").write_text(THROUGH_TIME.replace(right, wrong) if right else THROUGH_TIME)
+    verdict = compare(recurrent(), f"{tmp_path / 'mine.py'}:backward")
+    assert verdict.ok == (not words)
+    assert words in " ".join(finding.words for finding in verdict.findings)

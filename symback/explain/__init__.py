@@ -24,7 +24,7 @@ from symback.graph import name_of, subscripts
 from symback.program import Columns, Data, Role
 from symback.spec import Spec
 
-__all__ = ["Activation", "Explanation", "Layer", "Parameter", "Step", "explain"]
+__all__ = ["Activation", "Explanation", "Layer", "Parameter", "Step", "Through", "explain"]
 
 DRAWN = 64  # examples drawn where there are no data
 MOST = 10_000  # examples of a data file that are used
@@ -60,6 +60,28 @@ class Step:
     gain: float | None  # None where the chain begins
     formula: str
     activation: Activation | None
+    through: "Through | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Through:
+    """An adjoint's norm at each step of a recurrence, in the order of its steps."""
+
+    letter: str
+    norms: tuple[float, ...]
+    backward: bool  # the gradient runs from the last step to the first
+
+    @property
+    def way(self) -> tuple[float, ...]:
+        """The norms in the order in which the gradient passes the steps."""
+        return self.norms[::-1] if self.backward else self.norms
+
+    @property
+    def gain(self) -> float:
+        """What the norm is multiplied by at each step, on average, from end to end; nan without."""
+        first, last = self.way[0], self.way[-1]
+        steps = len(self.norms) - 1
+        return float((last / first) ** (1 / steps)) if first and steps else np.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +201,18 @@ def _steps(network: Network, values: Values) -> Iterator[Step]:
     tensors = {tensor.name: tensor for tensor in network.program.tensors}
     layers = dict(network.program.layers)
     parameters = {tensor.name for tensor in network.program.with_role(Role.PARAMETER)}
-    for lines, call in zip(network.lines, network.calls, strict=True):
+    calls = network.calls
+    for place, (lines, call) in enumerate(zip(network.lines, calls, strict=True)):
         tensor = tensors.get(call.target)
         name = call.target.removeprefix("d")
         if tensor is None or tensor.role is not Role.ADJOINT or name in parameters:
             continue
-        above = [n for n in call.reads if n in tensors and tensors[n].role is Role.ADJOINT]
+        ahead = {later.target for later in calls[place:]}  # of a recurrence: at another step
+        above = [
+            n
+            for n in call.reads
+            if n in tensors and tensors[n].role is Role.ADJOINT and n not in ahead
+        ]
         before = float(np.sqrt(sum(_norm(values[n]) ** 2 for n in above)))
         norm = _norm(values[call.target])
         yield Step(
@@ -194,7 +222,17 @@ def _steps(network: Network, values: Values) -> Iterator[Step]:
             gain=norm / before if before else None,
             formula=call.statement.because,
             activation=_activation(network, values, lines, call),
+            through=_through(values, call),
         )
+
+
+def _through(values: Values, call: Call) -> Through | None:
+    """Return the norm at each step where a recurrence computes the adjoint."""
+    loop, target = call.statement.loop, call.statement.target
+    if loop is None:
+        return None
+    steps = np.moveaxis(values[call.target], target.axes.index(loop.letter), 0)
+    return Through(loop.letter, tuple(map(_norm, steps)), backward=loop.step < 0)
 
 
 def _activation(
@@ -214,7 +252,14 @@ def _activation(
     for limit in limits:
         near |= np.abs(values[forward.target] - limit) < CLOSE
     off = slope == 0
-    units = off.reshape(len(off), -1)
+    loop, axes = call.statement.loop, call.statement.target.axes
+    steps = 0 if loop is None else axes.index(loop.letter)
+    rows = (
+        off
+        if not steps
+        else np.moveaxis(off, steps, 1).reshape(-1, *np.delete(off.shape, [0, steps]))
+    )
+    units = rows.reshape(len(rows), -1)  # a unit of a recurrence is the same one at each step
     return Activation(
         formula=forward.statement.because,
         word=_word(network, forward.target),

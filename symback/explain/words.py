@@ -5,7 +5,7 @@ import math
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from symback.explain import Activation, Explanation, Layer, Step
+from symback.explain import Activation, Explanation, Layer, Step, Through
 
 WIDEST = 60  # of a formula in a table
 
@@ -13,6 +13,8 @@ HALF = 0.5
 MUCH = 10.0  # a gain beyond this, either way, is worth a word
 LONG = 1000.0  # and beyond this over the whole chain
 CHAIN = ("layer", "adjoint", "norm", "gain", "of the step")
+TIME = ("layer", "adjoint", "norm at each step", "gain of a step")
+SHOWN = 6  # norms of a recurrence's steps in a row
 WEIGHTS = ("parameter", "‖∂L/∂w‖", "‖w‖", "ratio", "largest σ")
 
 
@@ -24,6 +26,7 @@ def findings(told: Explanation) -> list[str]:
     flat = [step for step in told.steps if _is_flat(step)]
     found = [_flat(step) for step in flat]
     found += _layers(told, {step.layer for step in flat})
+    found += _time(told)
     return [*found, *_dead(told)] or [_overall(told)]
 
 
@@ -68,6 +71,27 @@ def _layers(told: Explanation, named: Collection[str]) -> Iterator[str]:
             f"the gradient {what} {_times(size)} over {len(known)} layers, ×{each:.2g} at each; "
             f"most at {most.name}, ×{most.gain:.2g}: {_reason(told, most)}"
         )
+
+
+def _time(told: Explanation) -> Iterator[str]:
+    """Say in which recurrence the gradient's size changes tenfold on its way through the steps."""
+    met: set[str] = set()
+    for step in told.steps:
+        through = step.through
+        if through is None or step.layer in met or not math.isfinite(through.gain):
+            continue
+        met.add(step.layer)
+        first, last = through.way[0], through.way[-1]
+        ends = (len(through.norms) - 1, 0) if through.backward else (0, len(through.norms) - 1)
+        where = f"from {through.letter} = {ends[0]} to {through.letter} = {ends[1]}"
+        if last == 0:
+            yield f"no gradient by {step.name} gets {where} of {step.layer}"
+        elif not 1 / MUCH < last / first < MUCH:
+            what, size = ("grows", last / first) if last > first else ("shrinks", first / last)
+            yield (
+                f"the gradient by {step.name} {what} {_times(size)} {where} of {step.layer}, "
+                f"×{through.gain:.2g} at each step"
+            )
 
 
 def _reason(told: Explanation, layer: Layer) -> str:
@@ -139,6 +163,23 @@ def rows(told: Explanation) -> list[tuple[str, ...]]:
     ]
 
 
+def time_rows(told: Explanation) -> list[tuple[str, ...]]:
+    """Return the recurrences' rows: how large the gradient is at each step."""
+    return [
+        (step.layer, f"∂L/∂{step.name}", _series(step.through), f"×{step.through.gain:.3g}")
+        for step in told.steps
+        if step.through is not None
+    ]
+
+
+def _series(through: Through) -> str:
+    """Return norms in the order of the steps, some of them where there are many."""
+    count = len(through.norms)
+    places = sorted({round(k * (count - 1) / (SHOWN - 1)) for k in range(SHOWN)})
+    parts = (f"{through.letter}={place}: {through.norms[place]:.2g}" for place in places)
+    return "  ".join(parts)
+
+
 def weight_rows(told: Explanation) -> list[tuple[str, ...]]:
     """Return the parameters' rows, from the loss down."""
     return [
@@ -161,6 +202,8 @@ def page(told: Explanation) -> str:
     """Return the explanation as plain text."""
     lines = [_head(told), ""]
     lines += _aligned(CHAIN, rows(told), {2, 3})
+    if steps := time_rows(told):
+        lines += ["", *_aligned(TIME, steps, {3})]
     lines += ["", *_aligned(WEIGHTS, weight_rows(told), {1, 2, 3, 4}), ""]
     return "\n".join([*lines, *findings(told)]) + "\n"
 
@@ -185,6 +228,7 @@ def draw(told: Explanation) -> None:
     console.print(_head(told), markup=False)
     for head, body, right in (
         (CHAIN, rows(told), {2, 3}),
+        *([(TIME, time_rows(told), {3})] if time_rows(told) else []),
         (WEIGHTS, weight_rows(told), {1, 2, 3, 4}),
     ):
         table = Table(show_edge=False, pad_edge=False)
@@ -219,6 +263,7 @@ def document(told: Explanation) -> str:
                 "gain": _finite(step.gain),
                 "formula": step.formula,
                 "activation": None if step.activation is None else _flatness(step.activation),
+                "through": None if step.through is None else _steps(step.through),
             }
             for step in told.steps
         ],
@@ -244,6 +289,14 @@ def document(told: Explanation) -> str:
         "findings": findings(told),
     }
     return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+
+
+def _steps(through: Through) -> dict[str, Any]:
+    return {
+        "letter": through.letter,
+        "norms": [_finite(norm) for norm in through.norms],
+        "gain": _finite(through.gain),
+    }
 
 
 def _flatness(held: Activation) -> dict[str, Any]:

@@ -77,14 +77,16 @@ class Once:
         value = statement.value
         if not statement.in_place or not isinstance(value, Apply):
             return statement
-        return replace(statement, value=self.indicators(value) or self.numbers(value, statement))
+        return replace(
+            statement, value=self.indicators(statement) or self.numbers(value, statement)
+        )
 
-    def indicators(self, value: Apply) -> Apply | None:
+    def indicators(self, statement: Statement) -> Apply | None:
         """Return [t[n] = k], where t holds labels, as rows of an identity matrix."""
         certain = {a.tensor for a in self.program.assumptions if a.kind == "classes"}
-        match value:
+        match statement.value:
             case Apply("eq", (Read(name, axes) as labels, Position(letter, int(size)))):
-                if name not in certain or letter in axes:
+                if name not in certain or statement.target.axes != (*axes, letter):
                     return None
                 eye = Tensor(f"eye{size}", f"eye{size}", Role.CONSTANT, (size, size), draw=IDENTITY)
                 self.made[eye.name] = eye

@@ -305,11 +305,11 @@ class Diagnosis:
         try:
             with np.errstate(all="ignore"):
                 for answer, point in zip(self.answers, self.points, strict=True):
-                    value = variant.finish(np.asarray(call.at(point)))
-                    if call.target != first and np.shape(value) != np.shape(point[call.target]):
-                        return None
-                    effect = self.network.changed(self.calls, point, place, value)
-                    if first not in effect:
+                    effect = self.network.changed(
+                        self.calls, point, place, lambda v: variant.finish(np.asarray(call.at(v)))
+                    )
+                    shapes = np.shape(effect[call.target]), np.shape(point[call.target])
+                    if first not in effect or (call.target != first and shapes[0] != shapes[1]):
                         return None
                     fits = same(answer[first], effect[first], self.tolerance)
                     if not scaled and not fits:

@@ -58,7 +58,7 @@ class Hypotheses:
         program = replace(self.network.program, tensors=tensors)
         try:
             (statement,) = lower.statements(derivation, (variant.line,))
-            numpy.code(statement, program)
+            numpy.code(replace(statement, loop=None), program)
         except (KeyError, TypeError, ValueError, StopIteration):
             return None  # indices that no array has: nothing that anyone can have written
         return statement, program

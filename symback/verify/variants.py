@@ -109,7 +109,7 @@ class Variants:
             names=(*term.names, *change.names),
             sizes=tuple((dict(term.sizes) | dict(change.sizes)).items()),
         )
-        return Line(line.target, (*line.terms[:place], made, *line.terms[place + 1 :]))
+        return replace(line, terms=(*line.terms[:place], made, *line.terms[place + 1 :]))
 
     def _shape(self, line: Line, term: Term, change: Change) -> tuple[Dim, ...]:
         shape, swap = self._tensor(line.target).shape, dict(change.ranges)
@@ -146,7 +146,7 @@ class Variants:
             through = f"through {term.layer}" if term.layer else "through the loss"
             text = notation.text(term.equation.rhs, self._names(term))
             what = f"the term {text} is missing, what reaches {line.target[1:]} {through}"
-            yield Variant(Line(line.target, others), what, shape)
+            yield Variant(replace(line, terms=others), what, shape)
             turned = self._with(line, place, Change(-term.equation.rhs, ""))
             yield Variant(turned, f"the sign of the term {text} is wrong", shape)
 
