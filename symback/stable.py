@@ -139,9 +139,12 @@ def _log_of(expr: Expr) -> Expr | None:
 
 
 def _log_cosh(expr: Expr) -> Expr | None:
-    # log(cosh(u)) = |u| + log(1 + exp(−2|u|)) − log 2
+    # log(cosh(u)) = −log(1 − tanh(u)²)/2 = u + log(1 + exp(−2u)) − log 2
     u = _argument(_argument(expr, fn.log), fn.cosh)
-    return None if u is None else u + fn.softplus(-2 * u) - fn.log(2)
+    if u is None:
+        return None
+    near = -fn.log1p(-(fn.tanh(u) ** 2)) / 2
+    return fn.where(fn.lt(fn.abs_(u), 1), near, u + fn.softplus(-2 * u) - fn.log(2))
 
 
 def _log1p(expr: Expr) -> Expr | None:
@@ -336,7 +339,11 @@ RULES = (
     Rule("log(exp(a) + exp(b)) → log-add-exp", OVERFLOWS, _logaddexp),
     Rule("log Σ exp(u) → logsumexp(u)", "exp(u) overflows; the sum may be 0", _logsumexp),
     Rule("log(sigmoid) → log_sigmoid, log(softmax) → log_softmax", "log(0) is −inf", _log_of),
-    Rule("log(cosh(u)) → u + softplus(−2u) − log 2", "cosh(u) overflows", _log_cosh),
+    Rule(
+        "log(cosh(u)) → u + softplus(−2u) − log 2 where |u| ≥ 1, −log1p(−tanh(u)²)/2 elsewhere",
+        "cosh(u) overflows, and is 1 near u = 0",
+        _log_cosh,
+    ),
     Rule("exp(u)·exp(v) → exp(u + v), 1/exp(u) → exp(−u)", NO_NUMBER, _exp_product),
     Rule("1/(1 + exp(−u)) → sigmoid(u)", NO_NUMBER, _sigmoid),
     Rule("exp(u)/(1 + exp(u)) → sigmoid(u)", NO_NUMBER, _sigmoid_up),

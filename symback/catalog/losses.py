@@ -321,7 +321,7 @@ ENTRIES = (
         name="gaussian_nll",
         formulas=(
             ("u[..., k] = where(v_short, v[...], where(v_narrow, v[..., 0], v[..., k]))"),
-            "V[..., k] = where(u[..., k] > eps, u[..., k], eps)",
+            "V[..., k] = maximum(u[..., k], eps)",
             (
                 f"l[..., k] = {_SAMPLE.replace('...', '..., k')}"
                 " * (log(V[..., k]) + (y[..., k] - t[..., k])**2 / V[..., k]"
@@ -345,7 +345,7 @@ ENTRIES = (
             Option("eps", default=1e-6, doc="the least variance", above=0),
         ),
         divisor="size(...) * size(k)",
-        kinks="slope 0 by a variance of eps or less (PyTorch's is that of the variance eps)",
+        kinks="slope 0 by a variance below eps (PyTorch's is that of the variance eps)",
     ),
     Entry(
         kind=Kind.LOSS,

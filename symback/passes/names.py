@@ -11,6 +11,7 @@ def all_names(program: Program) -> frozenset[str]:
         *(*program.forward, *program.loss, *program.backward),
         *(*update.scalars, *update.elements),
         *(schedule.statements if schedule else ()),
+        *(statement for metric in program.metrics for statement in metric.statements),
     )
     return frozenset(
         {"w", "g", "n", "p", "lr", "step", "epoch", "metric", "norm", "clip"}
