@@ -126,6 +126,18 @@ KEPT: Spec = {  # running statistics, which lie behind what is learned
     "loss": {"mse": "t"},
     "optimizer": {"sgd": 0.1},
 }
+LARGEST: Spec = {  # where a largest value stands, among those of a window; numbers beside arrays
+    "model": "largest",
+    "inputs": {"x": ["n", 2, 7], "t": ["n", 2, 3]},
+    "layers": [
+        {"c": {"conv_transpose1d": {"out_channels": 2, "kernel_size": 3, "stride": 2}}},
+        {"m": {"max_pool1d": {"kernel_size": 3, "stride": 2, "padding": 1}}},
+        {"a": {"adaptive_max_pool1d": 4}},
+        {"b": {"adaptive_avg_pool1d": 3}},
+    ],
+    "loss": {"mse": "t"},
+    "optimizer": {"sgd": 0.1},
+}
 SPECS = {
     "images": IMAGES,
     "words": WORDS,
@@ -133,6 +145,7 @@ SPECS = {
     "scheduled": SCHEDULED,
     "large": LARGE,
     "kept": KEPT,
+    "largest": LARGEST,
 }
 
 

@@ -97,7 +97,7 @@ def compare(case: Case, target: str, readable: bool, data: Arrays) -> None:
     module = compiled(spec(case), target, wrt(case) if readable else (), readable=readable)
     params = drawn_params(module)
     ours, want = evaluated(module, params, data), theirs(case, params, data)
-    want = replace(want, grads={key: want.grads[key] for key in (*ours.grads,)})
+    want = replace(want, grads={key: want.grads[key] for key in ours.grads})
     assert set(params) <= set(ours.grads)
     assert_same(ours, want, str(case), 1e-11)
 

@@ -95,12 +95,10 @@ class Network:
 
     def training(self) -> str:
         """Return the tensor that is 1 in training and 0 elsewhere."""
-        known = next((t.name for t in self.tensors.values() if t.key == TRAINING), "")
-        if known:
-            return known
-        draw = Draw("constant", (1.0,), rest=0.0)
-        made = Tensor(self.namer.of(TRAINING), TRAINING, Role.RANDOM, (), draw=draw)
-        return self.add(made, ())
+        if TRAINING not in self.tensors:  # a name that no input has, and no tensor else gets
+            draw = Draw("constant", (1.0,), rest=0.0)
+            self.add(Tensor(TRAINING, TRAINING, Role.RANDOM, (), draw=draw), ())
+        return TRAINING
 
     def renewed(self, read: Formula, reading: Reading) -> None:
         """Let a state become what a formula says, after a pass in training."""

@@ -71,6 +71,11 @@ def _entry(entry: Entry, width: int) -> Iterator[str]:
         yield f"{INDENT}Where {case.where}"
         for formula in case.formulas:
             yield from _wrapped(formula, width, INDENT * 2)
+    kept = [each.next for each in entry.running if each.next]
+    if kept:
+        yield f"{INDENT}After each pass in training"
+        for formula in kept:
+            yield from _wrapped(formula, width, INDENT * 2)
     if entry.divisor:
         yield from _wrapped(f"a mean divides by {entry.divisor}", width, INDENT * 2)
     equations = list(_equations(entry, width))

@@ -39,6 +39,10 @@ class Lines:
                 lines += ["", *self.ladder(formula)]
         else:
             lines += ["", "Backward", *self.layers(story.backward)]
+        if program.renewal:
+            lines += ["", "After each pass in training"]
+            for statement in program.renewal:
+                lines += folded(statement.because, self.width, INDENT)
         if program.assumptions:
             lines += ["", "Taken for granted, and checked before training"]
             lines += [f"{INDENT}{each.because}" for each in program.assumptions]

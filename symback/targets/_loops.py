@@ -315,7 +315,7 @@ class Workshop:
         """
         shape = tuple(self.dims[axis] for axis in axes)
         read = [n.name for n in walk(expr) if isinstance(n, Leaf)]
-        name = self.fresh(wanted or "_".join(dict.fromkeys(["e", *read[:2]])))
+        name = self.fresh(wanted or "_".join(dict.fromkeys(["e", *(read[:2] or ["places"])])))
         because = ""
         if wanted:
             because = f"{printing.formula(Read(name, axes))} = {printing.formula(expr)}"

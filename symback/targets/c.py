@@ -412,9 +412,10 @@ def printed(node: Node, scope: Scope, margin: str) -> Iterator[str]:
         case Gain(function_name, target, expr, because):
             yield from told(gain(function_name, target, expr, scope), because, margin)
         case Best(function_name, place, best, letter, expr, _):
-            sign, more = ">" if function_name == "argmax" else "<", value(expr, scope).text
-            yield f"{margin}{place} = {more} {sign} {best} ? {scope.counter(letter)} : {place};"
-            yield f"{margin}{best} = {more} {sign} {best} ? {more} : {best};"
+            sign, found = ">" if function_name == "argmax" else "<", value(expr, scope)
+            better, more = f"{found.at(Level.COMPARE)} {sign} {best}", found.at(Level.OR)
+            yield f"{margin}{place} = {better} ? {scope.counter(letter)} : {place};"
+            yield f"{margin}{best} = {better} ? {more} : {best};"
         case Product():
             yield from told(product(node, scope), node.because, margin)
         case Call():

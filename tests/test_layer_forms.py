@@ -1,0 +1,119 @@
+"""What a layer has beside one output: masks in training, further outputs, given starts."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import pytorch
+from oracle import SpecMapping, assert_close, compiled, drawn_params, generator
+
+from symback import pipeline
+from symback.errors import UserError
+
+torch = pytorch.torch
+FORMS = (("numpy", True), ("numpy", False), ("python", True))
+SCALE = {"s": {"shape": [], "init": "constant(0.9)"}}
+LEARNED = {"f0": {"formula": "v[...] = s * x[...]", "parameters": SCALE}}
+ALPHA = -1.7580993408473766
+
+
+def spec(shape: list[int], *layers: dict[str, Any]) -> SpecMapping:
+    return {
+        "inputs": {"x": ["n", *shape]},
+        "layers": [LEARNED, *layers],
+        "loss": {"formula": "sum(sin(y[...]), ...)"},
+        "optimizer": {"sgd": 0.1},
+    }
+
+
+def as_alpha(x: Any, mask: Any, p: float) -> Any:
+    """Return torch's alpha dropout of a mask: dropped values are α', then mean 0 and variance 1."""
+    a = ((1 - p) * (1 + p * ALPHA**2)) ** -0.5
+    return a * np.where(mask > 0, x, ALPHA) - a * ALPHA * p
+
+
+@pytest.mark.parametrize(("target", "readable"), FORMS)
+@pytest.mark.parametrize(
+    ("layer", "shape", "axes"),
+    [
+        ("dropout1d", [4, 5], 2),
+        ("dropout2d", [4, 3, 2], 2),
+        ("dropout3d", [4, 2, 1, 3], 2),
+        ("alpha_dropout", [4, 5], 3),
+        ("feature_alpha_dropout", [4, 5], 2),
+    ],
+)
+def test_masks(layer: str, shape: list[int], axes: int, target: str, readable: bool) -> None:
+    """A mask has a value for each channel where channels are dropped; evaluation has none."""
+    module = compiled(spec(shape, {"f1": {layer: 0.25}}), target, readable=readable)
+    x = np.random.default_rng(2).normal(size=(6, *shape))
+    params = drawn_params(module)
+    given = x if hasattr(module, "np") else x.tolist()
+    start = params if hasattr(module, "np") else {key: w.tolist() for key, w in params.items()}
+    output, cache = module.forward(start, given, generator(module, 1))
+    mask = np.array(cache.r2)
+    assert mask.shape == x.shape[:axes]
+    assert set(np.unique(mask)) == {0.0, 1 / 0.75}
+    wide = mask.reshape(*mask.shape, *(1 for _ in x.shape[axes:]))
+    v = 0.9 * x
+    want = as_alpha(v, wide, 0.25) if "alpha" in layer else wide * v
+    assert_close(np.array(output), want, layer, 1e-12)
+    output, _ = module.forward(start, given)
+    assert_close(np.array(output), v, layer)
+    assert module.check() == []
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(("target", "readable"), FORMS)
+def test_another_output(target: str, readable: bool) -> None:
+    """The states of an lstm, by their name; PyTorch's c_n is their last step."""
+    layers = ({"f1": {"lstm": 2}}, {"f2": {"last_step": None, "from": "f1.cell"}})
+    module = compiled(spec([4, 3], *layers), target, readable=readable)
+    params = drawn_params(module)
+    x = np.random.default_rng(3).normal(size=(5, 4, 3))
+    plain = hasattr(module, "np")
+    start = params if plain else {key: w.tolist() for key, w in params.items()}
+    _, grads = module.value_and_grad(start, x if plain else x.tolist())
+    theirs = torch.nn.LSTM(3, 2, batch_first=True).double()
+    leaves = {key[3:]: torch.tensor(w) for key, w in params.items() if key.startswith("f1.")}
+    theirs.load_state_dict(leaves)
+    _, (_, states) = theirs(0.9 * torch.tensor(x))
+    torch.sin(states[0]).sum().backward()
+    for key, w in theirs.named_parameters():
+        assert w.grad is not None
+        wanted = w.grad.numpy()
+        assert np.abs(wanted).max() > 0 or "bias" not in key
+        assert_close(np.array(grads[f"f1.{key}"]), wanted, key, 1e-11)
+
+
+def test_an_own_formula_on_the_way_is_an_output() -> None:
+    own = {"formula": ["c[n, k] = sin(v[n, k])", "y[n, k] = c[n, k]**2"], "from": "f0"}
+    own["formula"] = [text.replace("v[", "x[") for text in own["formula"]]
+    module = compiled(spec([3], {"f1": own}, {"f2": {"add": None, "from": ["f1.c", "f1"]}}))
+    x = np.random.default_rng(3).normal(size=(5, 3))
+    output, _ = module.forward(module.init(0), x)
+    assert_close(np.array(output), np.sin(0.9 * x) + np.sin(0.9 * x) ** 2, "sum")
+
+
+@pytest.mark.parametrize(
+    ("layer", "told"),
+    [
+        ({"last_step": None, "from": "f0.cell"}, "no layer or input `f0.cell`"),
+        ({"lstm": 2, "from": ["f0", "f0"]}, "`lstm` reads three sources"),
+        ({"rnn": {"hidden_size": 2, "num_layers": 2}, "from": ["f0", "f0"]}, "there is no `rnn`"),
+        ({"rnn": 2, "init": {"weight_ih_l1": "zeros"}}, "no parameter `weight_ih_l1`"),
+        ({"rnn": 2, "init": {"weight_l0": "zeros"}}, "weight_l0"),
+        ({"reflection_pad1d": 4}, "would leave nothing"),
+    ],
+)
+def test_mistakes(layer: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        pipeline.generate(spec([4, 3], {"f1": layer}))
+
+
+def test_starts_by_name_in_each_layer() -> None:
+    starts = {"weight_ih_l1": "ones", "bias_hh_l0": "constant(0.5)"}
+    layer = {"rnn": {"hidden_size": 2, "num_layers": 2}, "init": starts}
+    params = compiled(spec([4, 3], {"f1": layer})).init(0)
+    assert np.array_equal(params["f1.weight_ih_l1"], np.ones((2, 2)))
+    assert np.array_equal(params["f1.bias_hh_l0"], np.full(2, 0.5))
