@@ -1,6 +1,6 @@
 """The small GPT of examples/gpt.yaml beside the same on a scalar autograd, micrograd.
 
-`python -m tests.benchmarks.spelling` prints what the loss of one name and its gradient by all 3,712
+`python -m tests.benchmarks.spelling` prints what the loss of one name and its gradient by all 3,696
 parameters take, on every target, after holding them against each other.
 """
 
