@@ -145,8 +145,8 @@ class Workspace:
             made = self.made.get(operand.name) if isinstance(operand, Read) else None
             if made is not None and made.name not in self.tensors:
                 spare = self.free.get((made.role, made.shape))
-                if spare is not None and operand.name not in spare:
-                    spare.append(operand.name)
+                if spare is not None and made.name not in spare:
+                    spare.append(made.name)
 
     # ------------------------------------------------------------ expressions
 
