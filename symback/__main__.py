@@ -81,12 +81,15 @@ stages_option = click.option(
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="symback")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """From a model spec to a trained network.
 
     SymPy derives every gradient by the chain rule; symback shows, checks and writes it as a
     module of its own, in NumPy or in plain Python.
     """
+    if context.invoked_subcommand in {"generate", "check"}:
+        _keep_to_one_thread()  # before anything imports NumPy
 
 
 @cli.command()
@@ -414,6 +417,15 @@ def _require_standalone(target: str) -> None:
             f"the target {target} has no library without Python; --target {' or '.join(able)} has"
         )
         raise click.UsageError(told)
+
+
+def _keep_to_one_thread() -> None:
+    """Have NumPy's products taken on one core: those of a check are small, and threads that wait
+    for each other take several times as long where other work keeps the cores busy.
+    """
+    import os
+
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _show_stages(plan: Any) -> None:

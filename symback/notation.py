@@ -124,11 +124,16 @@ def number(value: Rational) -> tuple[str, Binds]:
     """Return a number: decimal where that is short and exact, else a fraction."""
     sign = "−" if value < 0 else ""
     if isinstance(value, Integer):
-        return f"{sign}{abs(value)}", Binds.ATOM if value >= 0 else Binds.SUM
+        return f"{sign}{whole(abs(value))}", Binds.ATOM if value >= 0 else Binds.SUM
     decimal = repr(abs(float(value)))
     if len(decimal) <= 8 or value.q > 10_000:
         return f"{sign}{decimal}", Binds.ATOM if value >= 0 else Binds.SUM
     return f"{sign}{abs(value.p)}/{value.q}", Binds.PRODUCT if value >= 0 else Binds.SUM
+
+
+def whole(value: Integer) -> str:
+    """Return a whole number, one of many digits as a power of ten: 1e30."""
+    return str(value) if value < 10**15 else repr(float(value)).replace("e+", "e")
 
 
 def _sum(expr: Expr, names: Mapping[str, str]) -> str:

@@ -41,12 +41,13 @@ def _attended(projected: tuple[str, ...], mask: str = "") -> tuple[str, ...]:
 
     `mask`: a source that isn't 0 where a key isn't to be seen.
     """
-    seen = f"where({mask}[n, s] == 0, e[n, h, t, s], {_HIDDEN})" if mask else "e[n, h, t, s]"
+    seen = f"where({mask}[n, s] == 0, z[n, h, t, s], {_HIDDEN})" if mask else "z[n, h, t, s]"
     masked = f"where(causal, where(s <= t, {seen}, {_HIDDEN}), {seen})"
     return (
         *projected,
-        "e[n, h, t, s] = sum(q[n, h, t, d] * k[n, h, s, d], d) / sqrt(size(d))",
-        f"a[n, h, t, s] = softmax({masked}, s)",
+        "z[n, h, t, s] = sum(q[n, h, t, d] * k[n, h, s, d], d) / sqrt(size(d))",
+        f"seen[n, h, t, s] = {masked}",
+        "a[n, h, t, s] = softmax(seen[n, h, t, s], s)",
         "g[n, h, t, s] = where(dropout > 0, r[n, h, t, s] * a[n, h, t, s], a[n, h, t, s])",
         "c[n, t, flat(h, d)] = sum(g[n, h, t, s] * v[n, h, s, d], s)",
         "o[n, t, i] = sum(U[i, j] * c[n, t, j], j) + where(bias, w[i], 0)",

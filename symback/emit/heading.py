@@ -98,10 +98,10 @@ def imports(body: str) -> tuple[str, ...]:
     Modules that take long to import, and that only annotations name, stand where a type checker
     alone looks: the functions that use them import them.
     """
-    tree = ast.parse(body)
-    noted = {name for node in ast.walk(tree) for note in notes(node) for name in read(note)}
-    local = imported(tree)
-    above = {name for part in tree.body for name in run(part) - imported(part)} | noted - local
+    parts = [tuple(ast.walk(part)) for part in ast.parse(body).body]
+    noted = {name for part in parts for node in part for note in notes(node) for name in read(note)}
+    local = {name for part in parts for name in imported(part)}
+    above = {name for part in parts for name in run(part) - imported(part)} | noted - local
     checked = [line for name, line in IMPORTS.items() if name in noted - above]
     lines = [line for name, line in IMPORTS.items() if name in above]
     if checked:
@@ -113,9 +113,9 @@ def imports(body: str) -> tuple[str, ...]:
     return tuple(line for block in blocks for line in ("", *block))[1:]
 
 
-def imported(node: ast.AST) -> set[str]:
-    """Return the names that functions import for themselves."""
-    found = (n for n in ast.walk(node) if isinstance(n, ast.Import | ast.ImportFrom))
+def imported(nodes: Sequence[ast.AST]) -> set[str]:
+    """Return the names that a part of a module imports for itself."""
+    found = (node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
     return {alias.name for each in found for alias in each.names}
 
 
@@ -144,10 +144,10 @@ def notes(node: ast.AST) -> Iterator[ast.AST]:
                 yield ast.parse(part.value)
 
 
-def run(tree: ast.AST) -> set[str]:
-    """Return the names that a text reads when it runs: those in annotations aren't."""
-    noted = {id(n) for node in ast.walk(tree) for note in notes(node) for n in ast.walk(note)}
-    found = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
+def run(nodes: Sequence[ast.AST]) -> set[str]:
+    """Return the names that a part reads when it runs: those in annotations aren't."""
+    noted = {id(n) for node in nodes for note in notes(node) for n in ast.walk(note)}
+    found = (node for node in nodes if isinstance(node, ast.Name))
     return {node.id for node in found if id(node) not in noted}
 
 

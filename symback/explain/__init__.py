@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sympy import Indexed
+from sympy import Indexed, S
 
 from symback import data, evaluation, making, pipeline
 from symback import functions as fn
@@ -287,6 +287,8 @@ def _elementwise(network: Network, lines: Sequence[Line]) -> str | None:
     ]
     same = len(reads) == 1 and reads[0].indices == subscripts(term.equation.target)
     if not same or rhs.has(fn.Reduction) or not rhs.atoms(Indexed) - set(reads):
+        return None
+    if rhs.xreplace({reads[0]: S.Zero}) != 0:  # a softmax's (∂L/∂a − Σ …)·a is no such step
         return None
     return names[name_of(reads[0])]
 

@@ -1,11 +1,11 @@
 """Statements as operations that write into arrays made once, none of them made anew."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
 from symback.passes.names import all_names, names
-from symback.printing import COMPARISONS, natural, ranges, walk
+from symback.printing import COMPARISONS, arrays, natural, ranges_among, walk
 from symback.program import (
     Apply,
     Concatenate,
@@ -66,6 +66,12 @@ class Workspace:
     free: dict[tuple[Role, tuple[Dim, ...]], list[str]] = field(default_factory=dict)
     written: list[Statement] = field(default_factory=list)
     dims: dict[str, Dim] = field(default_factory=dict)  # each letter's range in the statement
+    tensors: Mapping[str, Tensor] = field(init=False)  # the program's by name
+    labels: frozenset[str] = field(init=False)  # those that hold labels
+
+    def __post_init__(self) -> None:
+        self.tensors = arrays(self.program)
+        self.labels = frozenset(t.name for t in self.program.tensors if t.classes is not None)
 
     # ------------------------------------------------------------ statements
 
@@ -77,7 +83,7 @@ class Workspace:
                 done.append(statement)
                 continue
             self.written = []
-            self.dims = dict(ranges(statement, self.program))
+            self.dims = ranges_among(statement, self.tensors)
             self.rewrite(statement)
             first, *rest = self.written
             done.append(replace(first, because=statement.because))
@@ -86,8 +92,7 @@ class Workspace:
 
     def rewrite(self, statement: Statement) -> None:
         target, value = statement.target, statement.value
-        tensors = {tensor.name: tensor for tensor in self.program.tensors}
-        tensor = tensors.get(target.name)
+        tensor = self.tensors.get(target.name)
         labels = tensor is not None and tensor.classes is not None
         gradient = target.name in {name for _, name in self.program.gradients}
         view = isinstance(value, Read | Slice | Split) and not gradient and tensor is not None
@@ -136,13 +141,12 @@ class Workspace:
 
     def release(self, *operands: Expr) -> None:
         """Give scratch arrays back."""
-        own = {tensor.name for tensor in self.program.tensors}
         for operand in operands:
-            if isinstance(operand, Read) and operand.name in self.made and operand.name not in own:
-                made = self.made[operand.name]
+            made = self.made.get(operand.name) if isinstance(operand, Read) else None
+            if made is not None and made.name not in self.tensors:
                 spare = self.free.get((made.role, made.shape))
-                if spare is not None and operand.name not in spare:
-                    spare.append(operand.name)
+                if spare is not None and made.name not in spare:
+                    spare.append(made.name)
 
     # ------------------------------------------------------------ expressions
 
@@ -193,9 +197,8 @@ class Workspace:
 
     def alike(self, args: tuple[Expr, ...], into: Read) -> bool:
         """Tell whether all arguments are floats of the axes of `into`, or numbers."""
-        labels = {tensor.name for tensor in self.program.tensors if tensor.classes is not None}
         return all(
-            not arg.axes or (set(arg.axes) == set(into.axes) and not labels & names(arg))
+            not arg.axes or (set(arg.axes) == set(into.axes) and not self.labels & names(arg))
             for arg in args
         )
 
