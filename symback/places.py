@@ -87,20 +87,3 @@ def written_out(function: str, parts: Sequence[Expr]) -> Expr:
         place = Apply("where", (Apply(better, (part, best)), Number(k), place))
         best = Apply(kept, (best, part))
     return place
-
-
-def digits(place: Affine | Read, sizes: Mapping[str, Dim], dim: Dim) -> tuple[str, ...]:
-    """Return the letters that count an axis's places as digits do, the last the fastest."""
-    if isinstance(place, Read) or place.offset or not place.terms:
-        return ()
-    if len(place.terms) == 1:
-        [(letter, step)] = place.terms
-        return (letter,) if step == 1 and sizes.get(letter) == dim else ()
-    terms = sorted(place.terms, key=lambda term: -term[1])
-    step = 1
-    for letter, coefficient in reversed(terms):
-        count = sizes.get(letter)
-        if coefficient != step or not isinstance(count, int):
-            return ()
-        step *= count
-    return tuple(letter for letter, _ in terms) if step == dim else ()

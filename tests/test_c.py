@@ -1,5 +1,6 @@
 """The C target: the NumPy target's numbers, at full speed, and from a library without Python."""
 
+import os
 import subprocess
 import sys
 import tracemalloc
@@ -233,6 +234,42 @@ def test_a_step_allocates_no_array() -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] - peaks[0] < 1000  # 198 steps more: not one array of a batch, 8,000 bytes
+
+
+def test_threads_change_no_bit(tmp_path: Path) -> None:
+    """Sums over the batch are taken in parts, whoever takes them."""
+    layers = [
+        {"c1": {"conv2d": {"out_channels": 8, "kernel_size": 5, "padding": 2}}},
+        {"flat": {"flatten": {}}},
+        {"f2": {"dense": 3}},
+    ]
+    spec = {
+        "inputs": {"x": ["n", 1, 24, 24], "t": {"shape": ["n"], "classes": 3}},
+        "layers": layers,
+        "loss": {"cross_entropy": "t"},
+        "optimizer": "adam",
+    }
+    module = pipeline.generate(spec, "c")
+    assert "PARALLEL" in module.text
+    assert "dW1_parts" in module.text
+    (tmp_path / "made.py").write_text(module.text, encoding="utf-8")
+    code = (
+        "import hashlib, made; p = made.init(0)\n"
+        "for name, g in made.value_and_grad(p, *made.sample(33))[1].items():\n"
+        "    print(name, hashlib.sha256(g.tobytes()).hexdigest())"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"OMP_NUM_THREADS": count},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for count in ("1", "3")
+    }
+    assert len(told) == 1
 
 
 # ---------------------------------------------------------------- the compiler

@@ -15,7 +15,16 @@ import pytest
 from symback import passes, pipeline
 from symback.emit import emit
 from symback.inspect import stages
-from symback.passes import PASSES, buffers, folded, hoisted, ordered_products, shared, stored
+from symback.passes import (
+    PASSES,
+    buffers,
+    folded,
+    hoisted,
+    ordered_products,
+    shared,
+    stored,
+    windowed,
+)
 from symback.passes.cost import cost
 from symback.passes.storage import lifetimes
 from symback.program import Contract, Program
@@ -63,6 +72,28 @@ LOW = spec(
     optimizer="rmsprop",
 )
 NETS = {"tanh": TANH, "labels": LABELS, "leaky": LEAKY, "low": LOW}
+IMAGES = {
+    "inputs": {"x": ["n", 2, 8, 6], "t": {"shape": ["n"], "classes": 3}},
+    "layers": [
+        {
+            "c1": {
+                "conv2d": {"out_channels": 4, "kernel_size": 3, "padding": 1},
+                "activation": "relu",
+            }
+        },
+        {"s2": {"max_pool2d": 2}},
+        {"c3": {"conv2d": {"out_channels": 5, "kernel_size": [2, 3], "padding": 1, "stride": 1}}},
+        {"flat": {"flatten": {}}},
+        {"f4": {"dense": 3}},
+    ],
+    "loss": {"cross_entropy": "t"},
+    "optimizer": {"sgd": {"lr": 0.1}},
+}
+DROPOUT = spec(
+    [{"f1": {"dense": 30, "activation": "tanh"}}, {"d": {"dropout": 0.3}}, {"f2": {"dense": 3}}],
+    {"mse": "t"},
+    optimizer="adam",
+)
 
 
 def trained(program: Program, steps: int = 3) -> dict[str, Any]:
@@ -109,6 +140,41 @@ def test_not_a_bit_changes(
 def test_only_the_last_bits_change(name: str, each: Callable[[Program], Program]) -> None:
     program = pipeline.program(NETS[name])
     require_same(trained(each(program), 9), trained(program, 9), 1e-12)
+
+
+@pytest.mark.parametrize("each", [windowed, passes.fast, passes.looped])
+def test_windows_become_matrices(each: Callable[[Program], Program]) -> None:
+    program = pipeline.program(IMAGES)
+    made = each(program)
+    require_same(trained(made, 4), trained(program, 4), 1e-12)
+    if each is passes.fast:
+        assert "einsum" not in emit(made, "numpy").text
+
+
+def growth(module: Any, *more: Any) -> int:
+    """Return how much more memory a step takes at its peak with four times the examples."""
+    peaks = []
+    for n in (512, 2048):
+        data = tuple(a if a.dtype.kind == "i" else a.astype(np.float32) for a in module.sample(n))
+        params = module.init(0)
+        state, work = module.init_state(params), module.Workspace(params)
+        for _ in range(3):
+            module.one_step(params, state, *data, work, *more)
+        tracemalloc.start()
+        module.one_step(params, state, *data, work, *more)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    return peaks[1] - peaks[0]
+
+
+@pytest.mark.parametrize(
+    ("source", "drawn"), [(IMAGES, False), (DROPOUT, True)], ids=["images", "dropout"]
+)
+def test_windows_and_masks_allocate_no_array(source: dict[str, Any], drawn: bool) -> None:
+    """NumPy's own buffers, of some 8,192 numbers, don't grow with the batch; arrays would."""
+    module = pipeline.compile(source, "numpy", "float32")
+    more = [np.random.default_rng(0)] if drawn else []
+    assert growth(module, *more) < 1536 * 4  # not one number for each example
 
 
 @pytest.mark.parametrize(

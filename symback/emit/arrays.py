@@ -54,6 +54,26 @@ def mask(tensor: Tensor, program: Program, target: Target) -> tuple[str, ...]:
     return ("if rng is None:", first, "else:", second)
 
 
+def mask_again(tensor: Tensor, target: Target) -> tuple[str, ...]:
+    """Return the lines that draw a random tensor into its array, else fill it."""
+    rest = 1.0 if tensor.draw is None else tensor.draw.rest
+    return (
+        f"{tensor.name} = cache.{tensor.name}",
+        "if rng is None:",
+        f"    {tensor.name}.fill({rest:g})",
+        "else:",
+        *(f"    {line}" for line in target.drawn_into(tensor)),
+    )
+
+
+def mask_made(tensor: Tensor) -> tuple[str, ...]:
+    """Return the lines that make a random tensor's array, and the one its numbers are drawn in."""
+    return (
+        f"self.{tensor.name} = np.empty({shape_text(tensor)}, dtype)",
+        f"self.{tensor.name}_drawn = np.empty({shape_text(tensor)})",
+    )
+
+
 def resting(tensor: Tensor, program: Program, target: Target) -> str:
     """Return a random tensor's values outside of training."""
     rest = 1.0 if tensor.draw is None else tensor.draw.rest

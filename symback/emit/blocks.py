@@ -208,6 +208,12 @@ class Block:
         held = dict.fromkeys((*names(cached(self.program)), *names(buffers), *scored))
         return tuple(name for name in held if name in touched)
 
+    @property
+    def masked(self) -> tuple[Tensor, ...]:
+        """The random arrays that a fast module makes once and draws anew."""
+        random = self.program.with_role(Role.RANDOM) if self.program.buffers else ()
+        return tuple(tensor for tensor in random if self.target.drawn_into(tensor))
+
     def unpacked(self, source: str, wanted: Sequence[str]) -> tuple[str, ...]:
         """Return lines that give attributes names of their own, as many a line as fit."""
         groups: list[list[str]] = []
@@ -233,7 +239,10 @@ class Block:
         """Return the run-time sizes that statements name."""
         dims = dict.fromkeys(self.target.sizes(statements, self.network))
         if not prefix and statements is self.program.forward:
+            again = {*names(self.masked)}
             for drawn_tensor in self.program.with_role(Role.RANDOM):
+                if drawn_tensor.name in again:
+                    continue
                 dims |= dict.fromkeys(dim for dim in drawn_tensor.shape if isinstance(dim, str))
         holder = replace(tensor, name=f"{prefix}{tensor.name}")
         return tuple(f"{dim} = {self.target.size(dim, holder)}" for dim in dims)

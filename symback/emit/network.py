@@ -4,7 +4,17 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from symback.emit.arrays import cached, drawn, initial, mask, names, scores, shape_text
+from symback.emit.arrays import (
+    cached,
+    drawn,
+    initial,
+    mask,
+    mask_again,
+    mask_made,
+    names,
+    scores,
+    shape_text,
+)
 from symback.emit.blocks import Block
 from symback.emit.folding import WIDTH
 from symback.emit.reading import reads, weighing
@@ -141,8 +151,8 @@ def network(block: Block) -> Network:
             for t in parameters
             if program.buffers and t.key in dict(gradients)
         ),
-        buffers=buffers(block),
-        kept=tuple(name for name in names(held) if name not in arrays),
+        buffers=(*buffers(block), *(line for t in block.masked for line in mask_made(t))),
+        kept=tuple(name for name in names(held) if name not in {*arrays, *names(block.masked)}),
         inputs=names(inputs),
         targets=names(targets),
         data=names((*inputs, *targets)),
@@ -170,7 +180,15 @@ def network(block: Block) -> Network:
         draws="rng" if any(map(drawn, params)) else "",
         drawn=names(random),
         modes=modes(random),
-        masks=tuple(line for tensor in random for line in mask(tensor, program, target)),
+        masks=tuple(
+            line
+            for tensor in random
+            for line in (
+                mask_again(tensor, target)
+                if tensor in block.masked
+                else mask(tensor, program, target)
+            )
+        ),
         head=block.head(),
         forward=target.lines(program.forward, block.network),
         objective=block.objective(),

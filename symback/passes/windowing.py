@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from symback.passes.names import all_names
-from symback.places import at, digits, within_windows, written_out
+from symback.places import at, within_windows, written_out
 from symback.printing import formula, ranges
 from symback.program import (
     Affine,
@@ -69,10 +69,15 @@ class Windowing:
             return
         self.dims, self.before = dict(ranges(statement, self.program)), []
         value = statement.value
-        if isinstance(value, Scatter) and isinstance(statement.target, Read):
-            yield from self.laid_out(statement, statement.target, value)
-            return
+        target = statement.target
+        if isinstance(value, Scatter) and value.groups and target.axes == value.axes:
+            target = Split(target.name, value.groups, value.sizes)
+            value = value.body
         value = self.value(value)
+        if isinstance(target, Split) and not isinstance(value, Read | Split):
+            yield from self.before
+            yield from self.laid_out(statement, target, value)
+            return
         yield from self.before
         yield statement if value == statement.value else replace(statement, value=value)
 
@@ -201,24 +206,14 @@ class Windowing:
         self.made[name] = Tensor(name, name, Role.VALUE, shape, draw=draw)
         return name
 
-    # ------------------------------------------------------------ windows that don't overlap
+    # ------------------------------------------------------------ arrays seen with other axes
 
-    def laid_out(self, statement: Statement, target: Read, value: Scatter) -> Iterator[Statement]:
-        """Yield values that are each added at a place of its own: an array seen with other axes."""
-        sizes = dict(value.sizes)
-        groups = [
-            digits(place, sizes, dim) for place, dim in zip(value.places, value.shape, strict=True)
-        ]
-        letters = [letter for group in groups for letter in group]
-        if not all(groups) or len({*letters}) < len(letters) or target.axes != value.axes:
-            yield statement
-            return
-        axes = tuple(letters)
-        name = self.make(f"r_{target.name}", tuple(sizes[letter] for letter in axes))
-        whole = tuple((letter, sizes[letter]) for letter in axes)
-        yield Statement(Read(name, axes), self.value(value.body), statement.because)
-        joined = Split(target.name, tuple(groups), whole)
-        yield Statement(joined, Read(name, axes), said(joined, Read(name, axes)))
+    def laid_out(self, statement: Statement, target: Split, value: Expr) -> Iterator[Statement]:
+        """Yield a value in an array of its own axes, and that array with axes joined."""
+        sizes = dict(target.sizes)
+        own = Read(self.make(f"r_{target.name}", tuple(sizes[a] for a in target.axes)), target.axes)
+        yield replace(statement, target=own, value=value)
+        yield Statement(target, own, said(target, own))
 
 
 def said(target: Read | Split, value: Expr) -> str:

@@ -62,9 +62,9 @@ from symback.targets._loops import (
     rounds,
     writes_of,
 )
-from symback.targets.numpy import helpers, initial, lines, size, sizes
+from symback.targets.numpy import drawn_into, helpers, initial, lines, size, sizes
 
-__all__ = ["ABOUT", "helpers", "initial", "lines", "native", "size", "sizes"]
+__all__ = ["ABOUT", "drawn_into", "helpers", "initial", "lines", "native", "size", "sizes"]
 
 WIDTH = 86  # the deepest place of the templates adds 12
 ROWS = 256  # examples in a batch, where the spec takes all of them at once

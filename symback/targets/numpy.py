@@ -1112,6 +1112,22 @@ def made(tensor: Tensor, once: Sequence[Statement], dtype: str) -> str:
     return f"np.empty({dims}, {'bool' if tensor.role is Role.MASK else dtype})"
 
 
+def drawn_into(tensor: Tensor) -> tuple[str, ...]:
+    """Return the lines that draw a fast module's random array anew; none where it has no such form.
+
+    Its `…_drawn` holds the generator's numbers, float64 as they are without it.
+    """
+    draw, name = tensor.draw, tensor.name
+    if draw is None or draw.kind != "keep":
+        return ()
+    keep = number(draw.arguments[0])
+    return (
+        f"rng.random(out=cache.{name}_drawn)",
+        f"np.less(cache.{name}_drawn, {keep}, out={name})",
+        f"{name} /= {keep}",
+    )
+
+
 def initial(tensor: Tensor, program: Program) -> str:
     """Return the expression that draws the tensor's values from the generator `rng`."""
     draw = tensor.draw

@@ -22,7 +22,7 @@ def main() -> None:
     """Measure, print, and write the report."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
     parser.add_argument("--quick", action="store_true", help="fewer rounds: under two minutes")
-    parser.add_argument("--only", nargs="+", metavar="NET", help="networks, as 2-8-1 or LeNet")
+    parser.add_argument("--only", nargs="+", metavar="NET", help="networks, as 2-8-1 or lenet")
     parser.add_argument("--output", type=Path, default=Path(), help="folder of the report")
     args = parser.parse_args()
     rounds, each = (5, 0.05) if args.quick else (21, 0.3)
@@ -30,7 +30,9 @@ def main() -> None:
     title += f" {rounds} interleaved rounds of {each} s a peer."
     found: dict[str, list[Run]] = {}
     chosen = [
-        net for net in (*DENSE, *DEEP, PLAIN) if not args.only or net.name.split()[0] in args.only
+        net
+        for net in (*DENSE, *DEEP, PLAIN)
+        if not args.only or {net.model, net.name.split()[0]} & {*args.only}
     ]
     for net in chosen:
         found[net.name] = measured(net, who(net, args.quick), rounds, each)
