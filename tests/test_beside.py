@@ -260,7 +260,7 @@ def test_what_cannot_be_derived_is_refused() -> None:
     with pytest.raises(UserError, match="`bn` mixes the examples"):
         symback.generate(spec, functions=["per_example"])
     spec = CASES["classifier"].spec()
-    spec["loss"] = {"cross_entropy": {"target": "t"}, "weight": [1, 2, 3, 4]}
+    spec["loss"] = {"cross_entropy": {"target": "t", "weight": [1, 2, 3, 4]}}
     with pytest.raises(UserError, match="divides by a sum of weights"):
         symback.generate(spec, functions=["per_example"])
 
