@@ -10,7 +10,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import making, report
+from . import hessians, making, report
+from .hessians import HESSIANS, Hessian
 from .nets import DEEP, DENSE, PLAIN, Net
 from .peers import EVERY, IN_PYTHON, PEERS
 from .rounds import Run, measured
@@ -29,10 +30,9 @@ def main() -> None:
     title = f"# Benchmarks\n\n{report.machine()}."
     title += f" {rounds} interleaved rounds of {each} s a peer."
     found: dict[str, list[Run]] = {}
+    every: tuple[Net | Hessian, ...] = (*DENSE, *DEEP, PLAIN, *HESSIANS)
     chosen = [
-        net
-        for net in (*DENSE, *DEEP, PLAIN)
-        if not args.only or {net.model, net.name.split()[0]} & {*args.only}
+        net for net in every if not args.only or {net.model, net.name.split()[0]} & {*args.only}
     ]
     for net in chosen:
         found[net.name] = measured(net, who(net, args.quick), rounds, each)
@@ -48,8 +48,10 @@ def main() -> None:
     report.plot(found, args.output / "benchmarks.png")
 
 
-def who(net: Net, quick: bool) -> Sequence[str]:
+def who(net: Net | Hessian, quick: bool) -> Sequence[str]:
     """Return who is measured on a network, in the order of PEERS."""
+    if isinstance(net, Hessian):
+        return list(hessians.PEERS)
     if net is PLAIN:
         return IN_PYTHON
     peers = [p for p in PEERS if p not in IN_PYTHON and (net.sizes or p in EVERY)]
@@ -72,10 +74,12 @@ def made(count: int) -> list[str]:
     return parts
 
 
-def agree(net: Net, runs: list[Run]) -> None:
+def agree(net: Net | Hessian, runs: list[Run]) -> None:
     """Say whose first losses aren't ours: it would measure something else."""
     ours = next(run for run in runs if run.peer.startswith("symback"))
-    halved = {"scikit-learn"} if net.loss == "mse" else set()  # its squared loss is half of ours
+    halved = (
+        {"scikit-learn"} if isinstance(net, Net) and net.loss == "mse" else set()
+    )  # its squared loss is half of ours
     for run in runs:
         if run.peer == "floor" or run.missing or run.peer in halved:
             continue

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .hessians import Hessian
 from .nets import Net
 
 ENVIRONMENT = {"OMP_NUM_THREADS": str(os.cpu_count() or 1)}
@@ -48,7 +49,7 @@ class Run:
         return {}
 
 
-def start(peer: str, net: Net) -> Run:
+def start(peer: str, net: Net | Hessian) -> Run:
     """Start a peer in a process of its own; it builds its step and warms up."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.benchmarks.worker", peer, net.name],
@@ -60,7 +61,7 @@ def start(peer: str, net: Net) -> Run:
     return Run(peer, process)
 
 
-def measured(net: Net, peers: Sequence[str], rounds: int, seconds: float) -> list[Run]:
+def measured(net: Net | Hessian, peers: Sequence[str], rounds: int, seconds: float) -> list[Run]:
     """Return every peer's figures on a network: in each round each takes steps for so long."""
     runs = [start(peer, net) for peer in peers]
     for run in runs:

@@ -9,8 +9,9 @@ import resource
 import sys
 import time
 
+from . import hessians
 from .nets import NETS
-from .peers import PEERS
+from .peers import PEERS, Step
 
 
 def main() -> None:
@@ -18,7 +19,7 @@ def main() -> None:
     peer, name = sys.argv[1:]
     begun = time.perf_counter()
     try:
-        step = PEERS[peer](NETS[name])
+        step = PEERS[peer](NETS[name]) if name in NETS else hessian(peer, name)
     except ImportError as error:
         say(missing=str(error))
         return
@@ -36,6 +37,12 @@ def main() -> None:
             step()
         each = (time.perf_counter() - begun) / count
         say(seconds=each, peak=1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def hessian(peer: str, name: str) -> Step:
+    """Return the step that makes a whole Hessian."""
+    problem = next(each for each in hessians.HESSIANS if each.name == name)
+    return hessians.PEERS[peer](problem)
 
 
 def say(**figures: object) -> None:
