@@ -49,7 +49,7 @@ PLAINEST = list({case.entry.name: case for case in reversed(CASES)}.values())
 REDUCED = [
     Case(case.entry, case.chosen, reduction, weighted)
     for case in PLAINEST
-    for reduction, weighted in (("mean", True), ("sum", False), ("none", True))
+    for reduction, weighted in (("mean", True), ("none", True))
 ]
 
 

@@ -142,3 +142,13 @@ def test_an_autoencoder_is_measured_on_its_input() -> None:
     x = np.random.default_rng(0).normal(size=(9, 3))
     params = module.init(0)
     assert module.evaluate(params, x)["mse"] == pytest.approx(module.loss(params, x), rel=1e-12)
+
+
+def test_a_metric_compares_with_the_target_of_the_last_layer() -> None:
+    """The first term has another output; the second compares the network's."""
+    y, t = labelled()
+    written = spec({}, LABELS, CLASSES, ["accuracy"])
+    written["inputs"]["u"] = ["n", 2]
+    written["layers"].insert(0, {"f0": {"dense": 2}})
+    written["loss"] = [{"mse": {"target": "u", "output": "f0"}}, {"cross_entropy": "t"}]
+    assert found(written, "numpy", y, t)["accuracy"] == scores.accuracy_score(t, y.argmax(axis=1))

@@ -335,7 +335,7 @@ def _metric_nodes(
     entry = catalog.find(Kind.METRIC, choice.name)
     assert entry is not None  # the spec's validation found it
     reading = Reading(entry.name, ("metrics",), None)
-    reading.names = {"y": output, "t": _target(network, entry.name)}
+    reading.names = {"y": output, "t": _target(network, entry.name, output)}
     held = network.tensors[reading.names["t"]]
     reading.numbers = option_numbers(entry, dict(choice.options)) | {
         "labels": Integer(int(held.classes is not None)),
@@ -355,9 +355,14 @@ def _metric_nodes(
     return network.taken_nodes()
 
 
-def _target(network: Network, metric: str) -> str:
-    """Return what a metric compares with: the loss's target, where that comes from outside."""
-    named = [dict(term.operands).get("target", "") for term in network.spec.loss]
+def _target(network: Network, metric: str, output: str) -> str:
+    """Return what a metric compares the output with: what the loss does, if that is an input."""
+    terms = [dict(term.operands) for term in network.spec.loss]
+    named = [
+        read.get("target", "")
+        for read in terms
+        if "output" not in read or network.outputs[read["output"]] == output
+    ]
     others = [t.name for t in network.tensors.values() if t.role is Role.TARGET]
     inputs = {item.name for item in network.spec.inputs}
     target = next((name for name in (*named, *others) if name in inputs), "")
