@@ -4,7 +4,7 @@ A derivative is that of a small network which the entry is put into.
 """
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import takewhile
 from typing import Any
 
@@ -150,7 +150,7 @@ def derived(entry: Entry) -> tuple[Formula, ...]:
     if entry.kind is Kind.LOSS:
         told = _of_loss(entry)
         return (*told.loss, *takewhile(_is_of_value, told.backward))
-    told = story(pipeline.derive(_network(entry)))
+    told = _first_that_fits(_networks(entry))
     inside = [formula for formula in told.forward if formula.layer == "f"]
     back = [
         formula for formula in told.backward if any(part.layer == "f" for part in formula.steps)
@@ -162,16 +162,28 @@ def _is_of_value(formula: Formula) -> bool:
     return formula.of is None or formula.of.role is not Role.PARAMETER
 
 
-def _network(entry: Entry) -> dict[str, Any]:
-    """Return the spec of a network with the entry as its layer f."""
+def _first_that_fits(specs: Iterable[Mapping[str, Any]]) -> Story:
+    """Derive the first spec whose shapes suit the entry in it."""
+    refused: list[UserError] = []
+    for spec in specs:
+        try:
+            return story(pipeline.derive(spec))
+        except UserError as error:
+            refused.append(error)
+    raise refused[-1]
+
+
+def _networks(entry: Entry) -> Iterator[dict[str, Any]]:
+    """Yield specs of networks with the entry as their layer f."""
     joins = entry.parameters or entry.options
     own = ("x3[", "E[x[", *(("x2[",) if joins else ()))
     if entry.axes or any(word in text for text in entry.formulas for word in own):
-        return _apart(entry)
+        yield from (_apart(entry, size) for size in (2, 8))
+        return
     layers: list[dict[str, Any]] = [{"before": {"dense": 4}}]
     shape: tuple[int | str, ...] = ("n", 4)
     if entry.kind is Kind.ACTIVATION:
-        layers.append({"f": {"activation": entry.name}})
+        layers.append({"f": {"activation": {entry.name: _required(entry)}}})
     elif any("x2" in formula for formula in entry.formulas):
         layers.append({"other": {"dense": 4, "from": "x"}})
         layers.append({"f": {entry.name: {}, "from": ["before", "other"]}})
@@ -180,14 +192,16 @@ def _network(entry: Entry) -> dict[str, Any]:
             shape = ("n", 2, 4)
         layers.append({"f": {entry.name: _required(entry)}})
     layers.append({"after": {"dense": 4}})
-    return _spec(layers, {"mse": "t"}, ["n", 4], shape)
+    yield _spec(layers, {"mse": "t"}, ["n", 4], shape)
+    images = ("n", 2, 3, 4)
+    yield _spec(layers, {"mse": "t"}, list(images), images)
 
 
-def _apart(entry: Entry) -> dict[str, Any]:
+def _apart(entry: Entry, size: int) -> dict[str, Any]:
     """Return the spec of the entry behind something learned, where it needs axes of its own."""
     axes = [axis for axis in entry.axes[1:] if axis != "..."] or ["t", "d"]
     sizes = [8 for _ in axes]
-    required = {option.name: 2 for option in entry.options if option.required}
+    required = {option.name: size for option in entry.options if option.required}
     before: list[dict[str, Any]] = [{"before": {"dense": 8}}]
     sources = sorted({f"x{k}" for k in (1, 2, 3) for text in entry.formulas if f"x{k}[" in text})
     inputs: dict[str, Any] = {"x": ["n", *sizes]}
@@ -216,14 +230,8 @@ def _of_loss(entry: Entry) -> Story:
     output = ["f"] if any(operand.key == "output" for operand in entry.operands) else []
     layers = [{name: {"dense": 4, "from": "x"}} for name in (*made, *output)]
     compared = {key: key for key in made} | ({"target": "t"} if "target" in needed else {})
-    refused: list[UserError] = []
-    for target in TARGETS:
-        spec = _spec(layers, {entry.name: {**compared, **_required(entry)}}, target)
-        try:
-            return story(pipeline.derive(spec))
-        except UserError as error:
-            refused.append(error)
-    raise refused[-1]
+    loss = {entry.name: {**compared, **_required(entry)}}
+    return _first_that_fits(_spec(layers, loss, target) for target in TARGETS)
 
 
 def _spec(
