@@ -187,9 +187,10 @@ def _apart(entry: Entry) -> dict[str, Any]:
     """Return the spec of the entry behind something learned, where it needs axes of its own."""
     axes = [axis for axis in entry.axes[1:] if axis != "..."] or ["t", "d"]
     sizes = [8 for _ in axes]
-    required = {option.name: 2 for option in entry.options if option.required}
-    before: list[dict[str, Any]] = [{"before": {"dense": 8}}]
     sources = sorted({f"x{k}" for k in (1, 2, 3) for text in entry.formulas if f"x{k}[" in text})
+    size = 8 if sources else 2  # of several sources one may have the output's
+    required = {option.name: size for option in entry.options if option.required}
+    before: list[dict[str, Any]] = [{"before": {"dense": 8}}]
     inputs: dict[str, Any] = {"x": ["n", *sizes]}
     if any("E[x[" in text for text in entry.formulas):
         inputs, before = {"x": {"shape": ["n", 8], "classes": 4}}, []
