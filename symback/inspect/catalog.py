@@ -11,6 +11,7 @@ from typing import Any
 from symback import catalog, pipeline
 from symback.catalog.entry import Entry, Kind, Option
 from symback.errors import Mistake, UserError, near_miss
+from symback.formula import explicit
 from symback.inspect.story import Formula, Story, story
 from symback.program import Role
 
@@ -166,12 +167,13 @@ def _network(entry: Entry) -> dict[str, Any]:
     """Return the spec of a network with the entry as its layer f."""
     joins = entry.parameters or entry.options
     own = ("x3[", "E[x[", *(("x2[",) if joins else ()))
-    if entry.axes or any(word in text for text in entry.formulas for word in own):
+    bends_along = entry.kind is Kind.ACTIVATION and explicit(entry.formulas[-1], "x") > 1
+    if bends_along or entry.axes or any(w in text for text in entry.formulas for w in own):
         return _apart(entry)
     layers: list[dict[str, Any]] = [{"before": {"dense": 4}}]
     shape: tuple[int | str, ...] = ("n", 4)
     if entry.kind is Kind.ACTIVATION:
-        layers.append({"f": {"activation": entry.name}})
+        layers.append({"f": {"activation": {entry.name: _required(entry)}}})
     elif any("x2" in formula for formula in entry.formulas):
         layers.append({"other": {"dense": 4, "from": "x"}})
         layers.append({"f": {entry.name: {}, "from": ["before", "other"]}})
@@ -185,8 +187,10 @@ def _network(entry: Entry) -> dict[str, Any]:
 
 def _apart(entry: Entry) -> dict[str, Any]:
     """Return the spec of the entry behind something learned, where it needs axes of its own."""
-    axes = [axis for axis in entry.axes[1:] if axis != "..."] or ["t", "d"]
-    sizes = [8 for _ in axes]
+    axes = len([axis for axis in entry.axes[1:] if axis != "..."]) or 2
+    if entry.kind is Kind.ACTIVATION:
+        axes = explicit(entry.formulas[-1], "x")
+    sizes = [8] * axes
     sources = sorted({f"x{k}" for k in (1, 2, 3) for text in entry.formulas if f"x{k}[" in text})
     size = 8 if sources else 2  # of several sources one may have the output's
     required = {option.name: size for option in entry.options if option.required}
@@ -195,6 +199,8 @@ def _apart(entry: Entry) -> dict[str, Any]:
     if any("E[x[" in text for text in entry.formulas):
         inputs, before = {"x": {"shape": ["n", 8], "classes": 4}}, []
     body: dict[str, Any] = {entry.name: required}
+    if entry.kind is Kind.ACTIVATION:
+        body = {"activation": {entry.name: required}}
     if sources:
         body["from"] = ["before"] * len(sources)
     return {
