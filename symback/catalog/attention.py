@@ -127,13 +127,14 @@ ENTRIES = (
         name="scaled_dot_product_attention",
         formulas=(
             (
-                "e[..., t, s] = sum(x1[..., t, d] * x2[..., s, d], d)"
+                "z[..., t, s] = sum(x1[..., t, d] * x2[..., s, d], d)"
                 " * where(scale_given, scale, 1/sqrt(size(d)))"
             ),
             (
-                f"a[..., t, s] = softmax(where(causal, where(s <= t, e[..., t, s], {_HIDDEN}),"
-                " e[..., t, s]), s)"
+                f"seen[..., t, s] = where(causal, where(s <= t, z[..., t, s], {_HIDDEN}),"
+                " z[..., t, s])"
             ),
+            "a[..., t, s] = softmax(seen[..., t, s], s)",
             "y[..., t, v] = sum(a[..., t, s] * x3[..., s, v], s)",
         ),
         doc=(
