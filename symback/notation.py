@@ -133,7 +133,7 @@ def number(value: Rational) -> tuple[str, Binds]:
 
 def whole(value: Integer) -> str:
     """Return a whole number, one of many digits as a power of ten: 1e30."""
-    return str(value) if value < 10**15 else repr(float(value)).replace("e+", "e")
+    return str(value) if value < 10**16 else repr(float(value)).replace("e+", "e")
 
 
 def _sum(expr: Expr, names: Mapping[str, str]) -> str:

@@ -205,6 +205,16 @@ def test_the_same_spec_gives_the_same_bytes() -> None:
     assert first
 
 
+def test_a_check_keeps_to_one_core_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "")  # put back as it was when the test ends
+    for before, after in ((None, "1"), ("2", "2")):
+        monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+        if before:
+            monkeypatch.setenv("OPENBLAS_NUM_THREADS", before)
+        run("generate", example("linear"), "-o", "-")
+        assert os.environ["OPENBLAS_NUM_THREADS"] == after
+
+
 def test_show_stages_prints_each_stage_on_standard_error() -> None:
     result = run("generate", example("digits"), "--show-stages", "-o", "-")
     titles = [row for row in result.stderr.splitlines() if row and not row.startswith(" ")]

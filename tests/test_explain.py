@@ -261,3 +261,12 @@ def test_units_of_gates_are_counted_once(tmp_path: Path) -> None:
     found = explain(path)
     assert {each.activation.units for each in found.steps if each.activation} == {4}
     assert not any(each.activation.dead for each in found.steps if each.activation)
+
+
+def test_a_softmax_is_no_activation_with_dead_units() -> None:
+    """Half of a causal attention's shares are zero, and are meant to be."""
+    found = explain(EXAMPLES / "gpt.yaml")
+    softmax = next(each for each in found.steps if each.name == "g4")
+    relu = next(each for each in found.steps if each.name == "z7")
+    assert softmax.activation is None
+    assert relu.activation is not None

@@ -13,6 +13,7 @@ from symback import functions as fn
 from symback import index as ix
 from symback import notation, pipeline
 from symback.formula import Scope, index, parse, tensor
+from symback.inspect.latex import Writer
 
 RANKS = {"x": 2, "W": 2, "v": 1, "u": 1, "c": 0}
 a, b, i, j, k, n = (index(letter) for letter in "abijkn")
@@ -390,3 +391,10 @@ def test_the_same_letter_bound_twice() -> None:
     np.testing.assert_allclose(value, whole * first, rtol=1e-12)
     slope = 2 * x.sum(axis=0) * first + np.array([(t * x[:, 0]).sum() * whole, 0, 0])
     np.testing.assert_allclose(grads["f1.v"], slope, rtol=1e-12)
+
+
+def test_large_numbers_are_written_as_powers_of_ten() -> None:
+    assert notation.number(Integer(-(10**30))) == ("−1e30", notation.Binds.SUM)
+    assert notation.number(Integer(25 * 10**16)) == ("2.5e17", notation.Binds.ATOM)
+    assert notation.number(Integer(123_456)) == ("123456", notation.Binds.ATOM)
+    assert Writer({}, {}, {}).number(Integer(-(10**30)))[0] == "-10^{30}"

@@ -104,7 +104,7 @@ class Writer(writing.Writer[str]):
         """Return a number: decimal where that is short, else a fraction or a power of ten."""
         sign = "-" if value < 0 else ""
         binds = Binds.SUM if sign else Binds.ATOM
-        if isinstance(value, Integer):
+        if isinstance(value, Integer) and abs(value) < 10**16:
             return f"{sign}{abs(value)}", binds
         decimal = repr(abs(float(value)))
         if not is_short(value):
