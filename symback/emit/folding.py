@@ -38,7 +38,19 @@ def broken(line: str) -> list[str]:
         inner = textwrap.wrap(
             ", ".join(parts) + ",", WIDTH, initial_indent=first, subsequent_indent=first
         )
-    return [line[: opening + 1], *inner, indent + line[closing:]]
+    return [*headed(line[: opening + 1]), *inner, indent + line[closing:]]
+
+
+def headed(line: str) -> list[str]:
+    """Return what stands before a bracket's content; many names of a loop get brackets too."""
+    found = re.fullmatch(r"(\s*)for ([\w, ]+) in (\w+\()", line)
+    if len(line) <= WIDTH or not found:
+        return [line]
+    indent, names, call = found.groups()
+    inner = textwrap.wrap(
+        f"{names},", WIDTH, initial_indent=f"{indent}    ", subsequent_indent=f"{indent}    "
+    )
+    return [f"{indent}for (", *inner, f"{indent}) in {call}"]
 
 
 def masked(line: str) -> str:
