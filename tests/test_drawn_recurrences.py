@@ -92,7 +92,7 @@ def cases(draw: st.DrawFn) -> Case:
     n, t, k = (draw(st.integers(low, 3)) for low in (1, 1, 2))
     rng = np.random.default_rng(draw(st.integers(0, 2**16)))
     shapes = {"x": (n, t, k), "v": (k,), "U": (k, k), "s": (k,), "c": ()}
-    values = {name: rng.uniform(-1.5, 1.5, shape) for name, shape in shapes.items()}
+    values: dict[str, Any] = {name: rng.uniform(-1.5, 1.5, s) for name, s in shapes.items()}
     values["e"] = rng.integers(0, k, n)
     return Case(tuple(texts), way, values)
 
