@@ -1,7 +1,7 @@
 """Recurrences drawn by hypothesis: loss and gradients against JAX, which runs the same text.
 
 One to three formulas read each other and themselves at other steps, upwards or downwards, beside
-anything else; a tenth as many as the formulas that test_formula draws.
+anything else; a sixteenth of what test_formula draws.
 """
 
 from collections.abc import Mapping
@@ -98,7 +98,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 @settings(
-    max_examples=max(EXAMPLES // 10, 1),
+    max_examples=max(EXAMPLES // 16, 1),
     deadline=None,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
