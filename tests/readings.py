@@ -279,8 +279,11 @@ class Arrays:
         nearest = tuple(jnp.clip(place, 0, size - 1) for place, size in sizes)
         return jnp.where(inside, tensor[nearest], 0.0)
 
-    def steps(self, texts: Sequence[str], letter: str) -> dict[str, Any]:
-        """Return what formulas of a recurrence assign, both upwards and downwards in `letter`."""
+    def steps(self, texts: Sequence[str], letter: str, way: int = 0) -> dict[str, Any]:
+        """Return what formulas of a recurrence assign, upwards (1) or downwards (-1) in `letter`.
+
+        Without a way it goes by what they read: letter - 1 or letter + 1.
+        """
         found: dict[str, Any] = {}
         targets = {text.partition("[")[0]: text for text in texts}
         for name, text in targets.items():
@@ -292,7 +295,7 @@ class Arrays:
         axis = letters.index(letter)
         order = range(self.sizes[letter])
         upwards = f"{letter} - 1" in " ".join(texts) or f"{letter} - 2" in " ".join(texts)
-        for step in order if upwards else reversed(order):
+        for step in order if way > 0 or (upwards and not way) else reversed(order):
             for name, text in targets.items():
                 made = Arrays({**self.tensors, **found}, self.sizes).array(text)
                 at = (*[slice(None)] * axis, step)

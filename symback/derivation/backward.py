@@ -12,6 +12,7 @@ from symback import functions as fn
 from symback import index as ix
 from symback.derivation.slopes import differentiate
 from symback.derivation.types import Derivation, Line, Local, Step, Term
+from symback.formula import tensor
 from symback.graph import Equation, Graph, Loop, Node, name_of, reads, subscripts
 from symback.naming import Namer, adjoint
 from symback.program import Dim, Role, Tensor
@@ -153,11 +154,37 @@ class Backward:
                     self.lines.append(line)
             self._contribute(node, local, names)
         for node in group:
-            terms = tuple(self.terms.pop(node.target))
+            terms = self._ready(node, self.terms.pop(node.target), axes)
             self._add_adjoint(node.target)
             target = adjoints[node.target]
             within.append(Line(target, terms, back, axes[target]))
         self.lines += [*_in_order(within), *after]
+
+    def _ready(self, node: Node, terms: list[Term], inside: Mapping[str, int]) -> tuple[Term, ...]:
+        """Return terms of a recurrence's adjoint, what is added up at places among them computed.
+
+        Another layer's Σ_t δ(i, t − 1)·∂L/∂z[t] can't be added up step by step, but before.
+        """
+        made: list[Term] = []
+        for term in terms:
+            names = dict(term.names)
+            read = {names.get(name_of(access)) for access in reads(term.equation.rhs)}
+            if not ix.holds_delta(term.equation.rhs) or read & inside.keys():
+                made.append(term)
+                continue
+            at = subscripts(term.equation.target)
+            number = "".join(c for c in node.target if c.isdigit())
+            name = self.namer.of("r", int(number) if number else None)
+            shape = self.tensors[node.target].shape
+            self.tensors[name] = Tensor(name, f"{node.layer}.r", Role.VALUE, shape)
+            letters = (*term.names, (name, name))
+            before = replace(
+                term, equation=Equation(tensor(name, *at), term.equation.rhs), names=letters
+            )
+            self.lines.append(Line(name, (before,)))
+            taken = Equation(term.equation.target, tensor(name, *at))
+            made.append(replace(term, equation=taken, names=letters, steps=()))
+        return tuple(made)
 
     def _reaching(self, group: tuple[Node, ...]) -> tuple[Node, ...]:
         """Return the nodes of a recurrence that the loss depends on, and that something varies."""
