@@ -294,6 +294,7 @@ COMMON: Table = {
     "eq": lambda a, b: a == b,
     "ne": lambda a, b: a != b,
     "where": lambda c, a, b: a if c else b,
+    "detach": lambda x: x,
 }
 NUMPY: Table = {
     **COMMON,

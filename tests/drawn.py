@@ -7,14 +7,19 @@ from typing import Any
 import numpy as np
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from oracle import Array, Arrays, SpecMapping, compiled, drawn_params, entries
+from oracle import Array, Arrays, SpecMapping, anywhere, compiled, drawn_params, entries
 
 from symback.catalog.entry import Kind
 
 WRT = ("x",)
 WIDTHS = st.integers(1, 5)
 REDUCTIONS = ("mean", "sum")
-ACTIVATIONS = tuple(entry.name for entry in entries(Kind.ACTIVATION))
+CANCELS = {"tanhshrink"}  # x − tanh x near 0: float32 has no digits left to be compared
+ACTIVATIONS = tuple(
+    entry.name
+    for entry in entries(Kind.ACTIVATION)
+    if anywhere(entry) and entry.name not in CANCELS
+)
 LOSSES: Mapping[str, str] = {  # what each is compared with, as drawn below
     "mse": "numbers",
     "l1": "numbers",

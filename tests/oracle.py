@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from symback import catalog, emit, pipeline
 from symback.catalog.entry import Entry, Kind
+from symback.formula import explicit
 from symback.program import Program
 
 Array = NDArray[Any]
@@ -104,6 +105,12 @@ def assert_same(got: Result, want: Result, what: str = "", tolerance: float = TO
     assert set(got.grads) == set(want.grads)
     for name, gradient in want.grads.items():
         assert_close(got.grads[name], gradient, f"{what} gradient by {name}", tolerance)
+
+
+def anywhere(entry: Entry) -> bool:
+    """Say whether an activation can follow any layer: along one axis at most, by its name alone."""
+    needs = any(option.required for option in entry.options)
+    return not needs and explicit(entry.formulas[-1], "x") <= 1
 
 
 # ---------------------------------------------------------------- the other side

@@ -13,9 +13,14 @@ from oracle import assert_same, compiled, entries, evaluated
 
 from symback.catalog.entry import Kind
 
+# What needs more than an output and a target, or an output that no network of any kind has: held
+# against PyTorch by themselves (test_parity_operands, test_parity_losses).
+APART = {"bce", "gaussian_nll", "margin_ranking", "cosine_embedding", "triplet_margin"}
+APART |= {"multilabel_margin", "multilabel_soft_margin"}
+
 
 def test_every_loss_is_drawn() -> None:
-    assert {entry.name for entry in entries(Kind.LOSS)} == set(LOSSES)
+    assert {entry.name for entry in entries(Kind.LOSS)} - APART == set(LOSSES)
 
 
 @TRIES
