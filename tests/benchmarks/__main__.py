@@ -22,7 +22,7 @@ SLOW = {"torch.compile", "symback numpy readable", "autograd"}  # left out of a 
 def main() -> None:
     """Measure, print, and write the report."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: under two minutes")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: about four minutes")
     parser.add_argument("--only", nargs="+", metavar="NET", help="networks, as 2-8-1 or lenet")
     parser.add_argument("--output", type=Path, default=Path(), help="folder of the report")
     args = parser.parse_args()
