@@ -7,12 +7,14 @@ With a and b moving at ȧ and ḃ along some direction, z = f(a, b) moves at
 which is the derivative of f(a + ε·ȧ, b + ε·ḃ) by ε at ε = 0: a formula in index notation again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sympy import Add, Expr, S, Symbol
 
 from symback import branches
 from symback import index as ix
+from symback.functions import Index
+from symback.naming import FREE_LETTERS
 
 STEP = Symbol("ε", real=True)
 
@@ -30,3 +32,17 @@ def tangent(rhs: Expr, moving: Mapping[Expr, Expr]) -> Expr:
             slope = moved.diff(STEP).xreplace({STEP: S.Zero})
             terms.append(ix.contract(slope) if ix.holds_delta(slope) else slope)
     return branches.merged(Add(*terms))
+
+
+def direction_letters(tensor: str, axes: Iterable[int], used: set[str]) -> tuple[Index, ...]:
+    """Return a letter for each of these axes of the tensor that moves, none of them in use."""
+    spare = iter([letter for letter in FREE_LETTERS if letter not in used])
+    return tuple(Index(next(spare), f"∂{tensor}:{axis}") for axis in axes)
+
+
+def letter_of(name: str, names: dict[str, str]) -> str:
+    """Return the letter that a tensor has among `names`, by letter; a new one is noted there."""
+    letter = name
+    while names.setdefault(letter, name) != name:
+        letter += "_"
+    return letter

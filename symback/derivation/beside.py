@@ -24,9 +24,10 @@ from symback.errors import Mistake, UserError
 from symback.formula import tensor
 from symback.functions import Index
 from symback.graph import Equation, name_of, reads, subscripts
+from symback.graph.types import Tangent
 from symback.naming import FREE_LETTERS, Namer, adjoint
 from symback.program import Dim, Role, Tensor
-from symback.tangent import tangent
+from symback.tangent import direction_letters, letter_of, tangent
 
 
 def with_functions(derivation: Derivation, names: Iterable[str]) -> Derivation:
@@ -46,7 +47,7 @@ def hvp(derivation: Derivation) -> Beside:
     for key, name in parameters:
         held = derivation.graph.tensor(name)
         given = moving.add(f"v{name}", f"v_{held.name}", held.shape)
-        moving.moved[name] = _Moved(given, tuple(range(len(held.shape))))
+        moving.moved[name] = Tangent(given, tuple(range(len(held.shape))))
         moving.given.append((key, given))
     gradients = dict(derivation.gradients)
     lines = (*derivation.forward, *derivation.loss, *derivation.backward)
@@ -108,14 +109,6 @@ def _joined(found: list[Beside]) -> Beside:
 
 
 @dataclass(frozen=True, slots=True)
-class _Moved:
-    """The tensor of a tangent: it has some of the axes, then those of the direction."""
-
-    name: str
-    axes: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class _Rate:
     """The tangent of a term: the formula, its letters, its ranges, and the direction's letters."""
 
@@ -164,7 +157,7 @@ class _Rate:
             sizes[own_size.range] = self.sizes[size.range]
             swap[size] = own_size
         for access in reads(self.rhs):
-            name = _letter(self.names[name_of(access)], names)
+            name = letter_of(self.names[name_of(access)], names)
             swap[access] = tensor(name, *(part.xreplace(swap) for part in subscripts(access)))
         there = {
             **{old.xreplace(swap): new for old, new in zip(self.at, at, strict=True)},
@@ -192,18 +185,23 @@ class _Moving:
     shown_by: str  # in formulas: ∂z1/∂W1
     by: str = ""
     batched: bool = False
-    moved: dict[str, _Moved] = field(default_factory=dict)
+    moved: dict[str, Tangent] = field(default_factory=dict)
     sparse: dict[str, _Rate] = field(default_factory=dict)  # tangents that no array is made of
     lines: list[Line] = field(default_factory=list)
     tensors: dict[str, Tensor] = field(default_factory=dict)
     shown: dict[str, str] = field(default_factory=dict)
     results: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
     given: list[tuple[str, str]] = field(default_factory=list)
+    known: dict[str, Tensor] = field(init=False)  # the derivation's tensors by name
+    roots: dict[str, Term] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.known = {held.name: held for held in self.derivation.tensors}
+        self.roots = dict(self.derivation.roots)
 
     def tensor(self, name: str) -> Tensor:
         """Return a tensor, the derivation's or one made here."""
-        known = {held.name: held for held in self.derivation.tensors}
-        return self.tensors.get(name) or known[name]
+        return self.tensors.get(name) or self.known[name]
 
     @property
     def axes(self) -> tuple[int, ...]:
@@ -213,8 +211,7 @@ class _Moving:
 
     def add(self, name: str, shown: str, shape: tuple[Dim, ...]) -> str:
         """Add a tensor; return its name."""
-        taken = [*(held.name for held in self.derivation.tensors), *self.tensors]
-        made = Namer(taken).of(name)
+        made = Namer([*self.known, *self.tensors]).of(name)
         self.tensors[made] = Tensor(made, shown, Role.VALUE, shape)
         self.shown[made] = shown
         return made
@@ -274,7 +271,7 @@ class _Moving:
         lines = [line for line in group if line.target in moving]
         for line in lines:
             shape = self.tensor(line.target).shape
-            self.moved[line.target] = _Moved(
+            self.moved[line.target] = Tangent(
                 self.named(line.target, shape), tuple(range(len(shape)))
             )
         for line in lines:
@@ -300,14 +297,13 @@ class _Moving:
 
     def terms(self, line: Line) -> tuple[Term, ...]:
         """Return a line's terms, a softmax and its like as it was before it was spelled out."""
-        root = dict(self.derivation.roots).get(line.target)
+        root = self.roots.get(line.target)
         return line.terms if root is None else (root,)
 
     def rate(self, term: Term, used: set[str]) -> _Rate:
         """Return a term's tangent; the direction's letters are none of those used."""
         names, sizes = dict(term.names), dict(term.sizes)
-        spare = iter([letter for letter in FREE_LETTERS if letter not in used])
-        free = tuple(Index(next(spare), f"∂{self.by}:{axis}") for axis in self.axes)
+        free = direction_letters(self.by, self.axes, used)
         sizes |= {
             x.range: self.tensor(self.by).shape[a] for x, a in zip(free, self.axes, strict=True)
         }
@@ -329,7 +325,7 @@ class _Moving:
         found = self.moved.get(name)
         if found is None:
             return S.Zero
-        letter = _letter(found.name, names)
+        letter = letter_of(found.name, names)
         return tensor(letter, *(at[axis] for axis in found.axes), *free)
 
     def write(self, line: Line, rates: Sequence[_Rate], *, filled: bool) -> None:
@@ -345,7 +341,7 @@ class _Moving:
         )
         if not (filled and name in self.moved):
             shape = tuple(held.shape[axis] for axis in kept)
-            self.moved[name] = _Moved(self.named(name, shape), kept)
+            self.moved[name] = Tangent(self.named(name, shape), kept)
         made = self.moved[name].name
         moving = [rate for rate in rates if rate.rhs != 0 or filled]
         terms = tuple(self.term(rate, made, kept) for rate in moving)
@@ -364,7 +360,7 @@ class _Moving:
         rhs = self.spelled(rate.rhs, rate)
         if rhs == 0:  # a part that doesn't move: zeros of its shape
             rhs = fn.Blank(rate.term.equation.rhs)
-        target = tensor(_letter(made, rate.names), *(rate.at[axis] for axis in kept), *rate.free)
+        target = tensor(letter_of(made, rate.names), *(rate.at[axis] for axis in kept), *rate.free)
         return Term(rate.term.layer, Equation(target, rhs), *rate.tables)
 
     def spelled(self, rhs: Expr, rate: _Rate) -> Expr:
@@ -426,14 +422,6 @@ class _Moving:
         pairs = zip(at, self.tensor(made).shape, strict=True)
         sizes = tuple((letter.range, dim) for letter, dim in pairs)
         self.lines.append(Line(made, (Term("", equation, ((made, made), *names), sizes),)))
-
-
-def _letter(name: str, names: dict[str, str]) -> str:
-    """Return a letter that stands for a tensor among others, a new one if need be."""
-    letter = name
-    while names.setdefault(letter, name) != name:
-        letter += "_"
-    return letter
 
 
 FUNCTIONS: Mapping[str, Callable[[Derivation], Beside]] = {

@@ -52,16 +52,19 @@ class _Alone:
     opened: dict[str, str] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
     tensors: list[Tensor] = field(default_factory=list)
+    known: dict[str, Tensor] = field(init=False)  # the derivation's tensors by name
+
+    def __post_init__(self) -> None:
+        self.known = {held.name: held for held in self.derivation.tensors}
 
     def follow(self, line: Line) -> None:
         """Add a line of one example's adjoint, where the adjoint itself adds up over examples."""
-        held = next(t for t in self.derivation.tensors if t.name == line.target)
+        held = self.known[line.target]
         if held.shape[:1] == (BATCH,):
             for term in line.terms:
                 self.require_own(term)
             return
-        taken = [*(t.name for t in self.derivation.tensors), *(t.name for t in self.tensors)]
-        made = Namer(taken).of(f"{line.target}_each")
+        made = Namer([*self.known, *(t.name for t in self.tensors)]).of(f"{line.target}_each")
         shown = f"∂L[n]/∂{line.target[1:]}"
         self.tensors.append(Tensor(made, shown, Role.VALUE, (BATCH, *held.shape)))
         terms = tuple(self.term(term, made) for term in line.terms)
@@ -73,7 +76,7 @@ class _Alone:
         names, target = dict(term.names), term.equation.target
         for access in reads(term.equation.rhs):
             name = names[name_of(access)]
-            held = next(t for t in self.derivation.tensors if t.name == name)
+            held = self.known[name]
             mixed = held.shape[:1] == (BATCH,) and subscripts(access)[:1] != subscripts(target)[:1]
             if held.role is Role.ADJOINT and (mixed or name in self.opened):
                 message = f"`{term.layer}` mixes the examples: none has a gradient of its own"

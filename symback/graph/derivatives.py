@@ -28,9 +28,8 @@ from symback.graph.types import (
     reads,
     subscripts,
 )
-from symback.naming import FREE_LETTERS
 from symback.program import Dim
-from symback.tangent import tangent
+from symback.tangent import direction_letters, letter_of, tangent
 
 WRITE = "write d(u[n], x[n, 0]): by one value, or by all, d(u[n], x[n, i])"
 OWN = "each example's values must depend on its own alone: d(…) has the same n on both sides"
@@ -114,10 +113,7 @@ class _Derived:
         found = self.tangent_of(name)
         if found is None:
             return S.Zero
-        letter = found.name
-        while reading.names.get(letter, found.name) != found.name:
-            letter += "_"
-        reading.names[letter] = found.name
+        letter = letter_of(found.name, reading.names)
         return formula.tensor(letter, *(at[axis] for axis in found.axes), *free)
 
     def deltas(self, at: tuple[Expr, ...], free: tuple[Index, ...]) -> Iterator[Expr]:
@@ -142,11 +138,10 @@ class _Derived:
         target, rhs = node.equation.target, node.equation.rhs
         reading = Reading(node.layer, self.reading.path, None, {}, dict(node.names))
         used = {letter.name for letter in (*ix.letters(rhs), *ix.letters(target))}
-        spare = iter([letter for letter in FREE_LETTERS if letter not in used])
         direction, shape = self.direction, self.network.tensors[self.direction.tensor].shape
-        ranges = {axis: f"∂{direction.tensor}:{axis}" for axis in direction.free}
-        free = tuple(Index(next(spare), name) for name in ranges.values())
-        sizes = {**dict(node.sizes), **{name: shape[axis] for axis, name in ranges.items()}}
+        free = direction_letters(direction.tensor, direction.free, used)
+        dims = (shape[axis] for axis in direction.free)
+        sizes = dict(node.sizes) | {x.range: dim for x, dim in zip(free, dims, strict=True)}
         moving = {read: self.speed(read, reading, free) for read in reads(rhs)}
         slope = tangent(rhs, moving)
         if slope != 0:
