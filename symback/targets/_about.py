@@ -44,7 +44,8 @@ class Native:
     width: str  # how many numbers an example's output has
     count: str  # how many parameters there are
     parallel: str  # that the optimiser's loop is worth several threads
-    blas: str  # that some product is left to the BLAS
+    blas: str  # that some product may be left to the BLAS
+    threaded: str  # that some loop is shared by threads
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ FEW = 4  # places of a window that are written out, so that what is around them 
 GAINED = 1 << 15  # numbers up to which such sums are worth an array for each part
 NEAR = 1 << 18  # numbers that a round's own arrays may hold together: they stay in the cache
 THREADS = 1 << 18  # rounds of a loop from which on several threads are worth starting
+DEAR = 8  # rounds of a loop that take as long as an exponential
 Access = Read | Split | Slice | Lookup
 Strided = Read | Split
 Leaf = (Read, Split, Slice, Lookup)
@@ -763,14 +764,19 @@ def home(made: Sequence[Node], loop: Loop, known: Known) -> int | None:
 
 
 def rounds(node: Node, rows: int) -> int:
-    """Return how many innermost rounds a nest has in a batch of so many examples."""
+    """Return how many innermost rounds a nest has in a batch of so many examples.
+
+    A call of exp or the like counts as DEAR rounds.
+    """
     if isinstance(node, Product):
         return prod(dim if isinstance(dim, int) else rows for _, dim in node.sizes) // 8
     if not isinstance(node, Loop):
-        return 1
+        return DEAR * sum(
+            isinstance(part, Apply) and part.function not in CHEAP | {"divide", "power"}
+            for part in values_of(node)
+        )
     size = node.size if isinstance(node.size, int) else rows
-    inner = (rounds(part, rows) for part in node.body if isinstance(part, Loop | Product))
-    return size * max(sum(inner), 1)
+    return size * max(sum(rounds(part, rows) for part in node.body), 1)
 
 
 def is_parallel(loop: Loop, known: Known) -> bool:

@@ -67,6 +67,7 @@ from symback.targets.numpy import drawn_into, helpers, initial, lines, size, siz
 __all__ = ["ABOUT", "drawn_into", "helpers", "initial", "lines", "native", "size", "sizes"]
 
 WIDTH = 86  # the deepest place of the templates adds 12
+UPDATED = 1 << 16  # parameters from which on the optimiser's loop is worth several threads
 ROWS = 256  # examples in a batch, where the spec takes all of them at once
 KEYWORDS = """
     auto break case char const continue default do double else enum extern float for goto if inline
@@ -88,7 +89,7 @@ NEEDS = {  # which functions a helper calls
     "sigmoid": ("exp", "fabs"),
     "softplus": ("larger", "log1p", "exp", "fabs"),
     "log_sigmoid": ("smaller", "log1p", "exp", "fabs"),
-    "gemm": ("product",),
+    "gemm": ("product", "turn"),
     "eliminate": ("fabs",),
     "inverse": ("eliminate",),
     "determinant": ("eliminate",),
@@ -372,8 +373,17 @@ def block(made_of: Nests, scope: Scope, rows: int) -> tuple[str, ...]:
     return tuple(found)
 
 
-def outermost(node: Node, scope: Scope, rows: int) -> Iterator[str]:
-    """Yield the lines of a nest, on several threads where that is worth it and safe."""
+def outermost(node: Node, scope: Scope, rows: int, margin: str = "") -> Iterator[str]:
+    """Yield the lines of a nest, on several threads where that is worth it and safe.
+
+    A recurrence takes its steps in order; within each, threads share what isn't in order.
+    """
+    if isinstance(node, Loop) and node.serial and not scope.alone:
+        yield heading(node, scope, margin)
+        for part in node.body:
+            yield from outermost(part, scope, rows, margin + "    ")
+        yield f"{margin}}}"
+        return
     shapes = {tensor.name: tensor.shape for tensor in scope.arrays.values()}
     loop = node.loop if isinstance(node, Parts) else node
     shared = isinstance(node, Parts) or (
@@ -381,8 +391,16 @@ def outermost(node: Node, scope: Scope, rows: int) -> Iterator[str]:
     )
     if isinstance(loop, Loop) and shared and not scope.alone:
         each = rounds(loop, rows) // (loop.size if isinstance(loop.size, int) else rows)
-        yield f"PARALLEL({scope.name(str(loop.size))} * {each} >= {THREADS})"
-    yield from printed(node, scope, "")
+        yield f"{margin}PARALLEL({scope.name(str(loop.size))} * {each} >= {THREADS})"
+    yield from printed(node, scope, margin)
+
+
+def heading(loop: Loop, scope: Scope, margin: str) -> str:
+    """Return a loop's first line."""
+    at, end = scope.counter(loop.letter), scope.name(str(loop.size))
+    upwards = f"idx {at} = 0; {at} < {end}; {at}++"
+    downwards = f"idx {at} = {end} - 1; {at} >= 0; {at}--"
+    return f"{margin}for ({downwards if loop.serial < 0 else upwards}) {{"
 
 
 def printed(node: Node, scope: Scope, margin: str) -> Iterator[str]:
@@ -390,14 +408,11 @@ def printed(node: Node, scope: Scope, margin: str) -> Iterator[str]:
     match node:
         case Loop(body=(Loop(body=(Put(because=because),)),)) if call := turned(node, scope):
             yield from told(call, because, margin)
-        case Loop(letter, size, body):
+        case Loop():
             if pragma := vectorised(node, scope):
                 yield margin + pragma
-            at, end = scope.counter(letter), scope.name(str(size))
-            upwards = f"idx {at} = 0; {at} < {end}; {at}++"
-            downwards = f"idx {at} = {end} - 1; {at} >= 0; {at}--"
-            yield f"{margin}for ({downwards if node.serial < 0 else upwards}) {{"
-            for part in body:
+            yield heading(node, scope, margin)
+            for part in node.body:
                 yield from printed(part, scope, margin + "    ")
             yield f"{margin}}}"
         case Parts():
@@ -759,8 +774,9 @@ def parts(
         output=scope.name(output.name),
         width=str(prod(map(int, output.shape[1:]))),
         count=str(count),
-        parallel="parallel" if count >= THREADS else "",
+        parallel="parallel" if count >= UPDATED else "",
         blas="blas" if "gemm" in words else "",
+        threaded="threaded" if count >= UPDATED or words_of(text) & {"gemm", "PARALLEL"} else "",
     )
 
 
