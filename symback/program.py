@@ -146,6 +146,11 @@ class Affine:
     def axes(self) -> tuple[str, ...]:
         return tuple(letter for letter, _ in self.terms)
 
+    @property
+    def letter(self) -> str:
+        """The letter that the index is; "" where it is more or less than one."""
+        return self.terms[0][0] if not self.offset and [c for _, c in self.terms] == [1] else ""
+
     def reach(self, sizes: Mapping[str, Dim]) -> tuple[int, int]:
         """Return the smallest and the largest value, given each letter's range."""
         ends = [c * (int(sizes[letter]) - 1) for letter, c in self.terms]
@@ -171,6 +176,11 @@ class Lookup:
         outer = [p.axes[:1] if isinstance(p, Affine) else p.axes for p in self.places]
         inner = [p.axes[1:] for p in self.places if isinstance(p, Affine)]
         return merged(*outer, *inner)
+
+    @property
+    def is_plain(self) -> bool:
+        """Tell whether every place is a letter by itself."""
+        return all(isinstance(place, Affine) and place.letter for place in self.places)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from symback.program import (
     Statement,
     Tensor,
 )
+from symback.targets import _steps
 from symback.targets._about import About
 
 ABOUT = About("the standard library alone", ("float64",), lists=True)
@@ -162,68 +163,61 @@ def looped(
 
 def at_step(expr: Expr, loop: Loop, made: set[str], block: Block) -> Expr:
     """Return an expression at a step of a recurrence; arrays' parts are taken in lines before."""
+    letter = loop.letter
+    count = printing.counter(letter, block.program)
 
     def part(name: str, axis: int, offset: int, axes: tuple[str, ...]) -> Read:
         word = "" if not offset else "before" if offset < 0 else "after"
         far = str(abs(offset)) if abs(offset) > 1 else ""
-        found = f"{name}_{word}{far}" if word else f"{name}_{loop.letter}"
+        found = f"{name}_{word}{far}" if word else f"{name}_{letter}"
         if found not in made:
-            count = printing.counter(loop.letter, block.program)
-            place = printing.index(Affine(offset, ((loop.letter, 1),)), lambda _: count)
+            place = printing.index(Affine(offset, ((letter, 1),)), lambda _: count)
             block.lines.append((f"{found} = at_step({name}, {axis}, {place})", ""))
             made.add(found)
         return Read(found, axes)
 
-    if loop.letter not in printing.free(expr):
-        return expr
-    match expr:
-        case Position():
-            return Read(printing.counter(loop.letter, block.program), ())
-        case Read(name, axes):
-            kept = tuple(axis for axis in axes if axis != loop.letter)
-            return part(name, axes.index(loop.letter), 0, kept)
-        case Slice(name, axes, ranges):
-            axis = axes.index(loop.letter)
-            start = (ranges[axis] or (0, 0))[0]
-            taken = part(name, axis, start, axes[:axis] + axes[axis + 1 :])
-            return Slice(taken.name, taken.axes, ranges[:axis] + ranges[axis + 1 :])
-        case Split(name, _, _):
-            whole = fresh(f"{name}_{''.join(expr.axes)}", block)
-            block.lines.append((assignment(whole, tuple((a,) for a in expr.axes), expr, block), ""))
-            kept = tuple(axis for axis in expr.axes if axis != loop.letter)
-            return part(whole, expr.axes.index(loop.letter), 0, kept)
-        case Lookup(name, places, sizes):
-            axis = next(k for k, place in enumerate(places) if loop.letter in place.axes)
-            place = places[axis]
-            if isinstance(place, Read):
-                kept = tuple(a for a in place.axes if a != loop.letter)
-                labels = part(place.name, place.axes.index(loop.letter), 0, kept)
-                return Lookup(name, (*places[:axis], labels, *places[axis + 1 :]), sizes)
-            at = (*places[:axis], *places[axis + 1 :])
-            alone = all(len(p.axes) == 1 and p == Affine(0, ((p.axes[0], 1),)) for p in at)
-            follows = place.terms == ((loop.letter, 1),)
-            kept = tuple(a for p in at for a in p.axes)
-            if name not in printing.computed(loop, block.program):
-                if follows and alone:
-                    return part(name, axis, place.offset, kept)
-                return at_step(turned(expr, expr.axes, block), loop, made, block)
-            if not follows or loop.letter in kept:
-                raise NotImplementedError("steps that don't follow each other")
-            taken = part(name, axis, place.offset, kept)
-            if alone:
-                return taken
-            shape = block.program.tensor(name).shape
-            block.parts[taken.name] = (*shape[:axis], *shape[axis + 1 :])
-            inner = tuple((letter, size) for letter, size in sizes if letter != loop.letter)
-            return Lookup(taken.name, at, inner)
-        case Apply(function, args):
-            return Apply(function, tuple(at_step(arg, loop, made, block) for arg in args))
-        case Reduce(function, body, over):
-            return Reduce(function, at_step(body, loop, made, block), over)
-        case Contract(left, right, over):
-            first, second = (at_step(side, loop, made, block) for side in (left, right))
-            return Contract(first, second, over)
-    raise NotImplementedError(f"a {type(expr).__name__} in a recurrence")
+    def leaf(expr: Leaf) -> Expr:
+        kept = tuple(axis for axis in expr.axes if axis != letter)
+        match expr:
+            case Position():
+                return Read(count, ())
+            case Read(name, axes):
+                return part(name, axes.index(letter), 0, kept)
+            case Slice(name, axes, ranges):
+                axis = axes.index(letter)
+                start = (ranges[axis] or (0, 0))[0]
+                taken = part(name, axis, start, kept)
+                return Slice(taken.name, kept, ranges[:axis] + ranges[axis + 1 :])
+            case Split(name, _, _):
+                whole = fresh(f"{name}_{''.join(expr.axes)}", block)
+                groups = tuple((axis,) for axis in expr.axes)
+                block.lines.append((assignment(whole, groups, expr, block), ""))
+                return part(whole, expr.axes.index(letter), 0, kept)
+            case Lookup():
+                return lookup(expr)
+
+    def lookup(expr: Lookup) -> Expr:
+        axis = _steps.step_axis(expr, loop)
+        place, rest = expr.places[axis], _steps.others(expr, loop)
+        kept = tuple(a for p in rest.places for a in p.axes)
+        if isinstance(place, Read):
+            labels = leaf(place)
+            assert isinstance(labels, Read)
+            return replace(expr, places=(*expr.places[:axis], labels, *expr.places[axis + 1 :]))
+        if expr.name in printing.computed(loop, block.program):
+            offset, rest = _steps.earlier(expr, loop)
+        elif place.terms == ((letter, 1),) and rest.is_plain:
+            offset = place.offset
+        else:
+            return at_step(turned(expr, expr.axes, block), loop, made, block)
+        taken = part(expr.name, axis, offset, kept)
+        if rest.is_plain:
+            return taken
+        shape = block.program.tensor(expr.name).shape
+        block.parts[taken.name] = (*shape[:axis], *shape[axis + 1 :])
+        return replace(rest, name=taken.name)
+
+    return _steps.at_step(expr, loop, leaf)
 
 
 def floated(value: Expr) -> Expr:
@@ -670,13 +664,6 @@ def sizes(statements: Sequence[Statement], program: Program) -> tuple[str, ...]:
 def size(dim: str, tensor: Tensor) -> str:
     """Return the expression of a run-time size, read off an array."""
     return f"len({tensor.name}{'[0]' * tensor.shape.index(dim)})"
-
-
-def imports(statements: Sequence[Statement], program: Program) -> tuple[str, ...]:
-    """Return the import lines that the lines need."""
-    read = printing.read(bare(statements, program))
-    known = {"math": "import math", "mul": "from operator import mul"}
-    return tuple(line for name, line in known.items() if name in read)
 
 
 def bare(statements: Sequence[Statement], program: Program) -> tuple[str, ...]:
