@@ -218,7 +218,9 @@ class Reader:
 
     def call(self, node: ast.Call) -> Expr:
         if not isinstance(node.func, ast.Name) or node.keywords:
-            raise self.error(node, "functions are called by name, with plain arguments")
+            word = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+            hint = f"write {word}(…)" if self.is_function(word) else ""
+            raise self.error(node, "functions are called by name, with plain arguments", hint)
         word = node.func.id
         if word in self.scope.functions:
             return self.opened(node, self.scope.functions[word])
