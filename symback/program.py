@@ -501,6 +501,15 @@ class Program:
         """Return the tensor of that name in the code."""
         return next(tensor for tensor in self.tensors if tensor.name == name)
 
+    @property
+    def moved(self) -> tuple[State, ...]:
+        """The schedule's states that the optimiser reads: a momentum."""
+        rules = (*self.update.scalars, *self.update.elements)
+        own = {*(s.target.name for s in rules), *(s.name for s in self.update.states)}
+        own |= {constant.name for constant in self.update.constants}
+        states = self.schedule.states if self.schedule else ()
+        return tuple(state for state in states if state.name not in own)
+
     def with_role(self, *roles: Role) -> tuple[Tensor, ...]:
         """Return the tensors of these roles, in order."""
         return tuple(tensor for tensor in self.tensors if tensor.role in roles)

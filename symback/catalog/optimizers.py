@@ -75,6 +75,7 @@ ENTRIES = (
             _MAXIMIZE,
         ),
         states=(("b", "0"),),
+        momentum="momentum",
         main="lr",
     ),
     Entry(
@@ -85,6 +86,7 @@ ENTRIES = (
         source="torch.optim.Adam; Kingma and Ba 2014, arXiv:1412.6980",
         options=(_lr(0.001), *_BETAS, _eps(1e-8), _decay(), _AMSGRAD, _MAXIMIZE, _DECOUPLED),
         states=(*_MOMENTS, ("top", "0")),
+        momentum="beta1",
         main="lr",
     ),
     Entry(
@@ -95,6 +97,7 @@ ENTRIES = (
         source="torch.optim.AdamW; Loshchilov and Hutter 2017, arXiv:1711.05101",
         options=(_lr(0.001), *_BETAS, _eps(1e-8), _decay(0.01), _AMSGRAD, _MAXIMIZE),
         states=(*_MOMENTS, ("top", "0")),
+        momentum="beta1",
         main="lr",
     ),
     Entry(
@@ -121,6 +124,7 @@ ENTRIES = (
             _MAXIMIZE,
         ),
         states=(("v", "0"), ("a", "0"), ("b", "0")),
+        momentum="momentum",
         main="lr",
     ),
     Entry(
@@ -183,6 +187,7 @@ ENTRIES = (
         source="torch.optim.Adamax; Kingma and Ba 2014, arXiv:1412.6980",
         options=(_lr(0.002), *_BETAS, _eps(1e-8), _decay(), _MAXIMIZE),
         states=(("m", "0"), ("u", "0")),
+        momentum="beta1",
         main="lr",
     ),
     Entry(
@@ -215,6 +220,7 @@ ENTRIES = (
             _MAXIMIZE,
         ),
         states=(*_MOMENTS, ("mu_product", "1")),
+        momentum="beta1",
         main="lr",
     ),
     Entry(
@@ -242,6 +248,7 @@ ENTRIES = (
         source="torch.optim.RAdam; Liu et al. 2019, arXiv:1908.03265",
         options=(_lr(0.001), *_BETAS, _eps(1e-8), _decay(), _DECOUPLED, _MAXIMIZE),
         states=_MOMENTS,
+        momentum="beta1",
         main="lr",
     ),
     Entry(

@@ -133,7 +133,8 @@ class Block:
         update = self.program.update
         wanted = reads((*update.scalars, *update.elements))
         once = [state.name for state in update.states if writes(state.name, update.scalars)]
-        known = [name for name in ("step", "lr", *once) if name in wanted]
+        moved = [state.name for state in self.program.moved]
+        known = [name for name in ("step", "lr", *once, *moved) if name in wanted]
         numbers = names(b for b in update.buffers if not b.shape)
         return (
             *self.unpacked("state", (*known, *numbers)),

@@ -5,12 +5,11 @@ from dataclasses import replace
 from sympy.core.parameters import distribute
 
 from symback import functions as fn
-from symback.catalog.entry import Kind
 from symback.errors import Mistake, UserError
 from symback.graph.layers import add_layer
 from symback.graph.loss import add_loss, metric_nodes
 from symback.graph.network import Network
-from symback.graph.recipe import plan, recipe
+from symback.graph.recipe import rules
 from symback.graph.types import (
     Equation,
     Graph,
@@ -88,6 +87,7 @@ def _built(spec: Spec) -> Graph:
         if item.classes is not None and item.name not in network.open_labels
     ]
     frozen = {layer.name for layer in spec.layers if layer.frozen}
+    optimizer, schedule = rules(spec, network.functions)
     return Graph(
         model=spec.model,
         source=spec.source,
@@ -101,8 +101,8 @@ def _built(spec: Spec) -> Graph:
         renewal=renewal,
         metrics=metrics,
         facts=tuple(dict.fromkeys([*network.facts, *labels])),
-        optimizer=recipe(Kind.OPTIMIZER, spec.optimizer, ("optimizer",), network.functions),
-        schedule=plan(spec.schedule, network.functions),
+        optimizer=optimizer,
+        schedule=schedule,
         training=spec.training,
         data=spec.data,
         frozen=frozenset(

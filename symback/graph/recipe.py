@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from sympy import Expr, Indexed, Integer
@@ -12,11 +13,11 @@ from symback.catalog.entry import Entry, Kind
 from symback.errors import Mistake, UserError
 from symback.formula import Scope
 from symback.graph.network import formula_paths, target_of
-from symback.graph.plan import chained, in_turn
+from symback.graph.plan import MOMENTUM, chained, in_turn, renamed
 from symback.graph.start import Functions, Path, option_numbers
 from symback.graph.types import Equation, Recipe, name_of, reads
 from symback.program import Constant, State
-from symback.spec import Rule
+from symback.spec import Rule, Spec
 
 GIVEN = {  # what the assignments may read, and what they must set
     Kind.OPTIMIZER: (("w", "g", "lr", "step"), "w"),
@@ -39,6 +40,33 @@ class _Text:
     kept: tuple[str, ...] = ()  # states that nothing else needs
 
 
+def rules(spec: Spec, functions: Functions) -> tuple[Recipe, Recipe | None]:
+    """Read the optimiser, and the schedules as one; None where there are none.
+
+    Raises UserError where a schedule moves a momentum that the optimiser hasn't.
+    """
+    schedule = plan(spec.schedule, functions)
+    moved = [state for state in (schedule.states if schedule else ()) if state.name == MOMENTUM]
+    if schedule is None or not moved:
+        return recipe(Kind.OPTIMIZER, spec.optimizer, ("optimizer",), functions), schedule
+    own = _momentum_of(spec.optimizer)
+    if not own:
+        name = spec.optimizer.choice.name if spec.optimizer.choice else "this"
+        message = f"the schedule moves the momentum, and the optimiser `{name}` has none"
+        hint = "write `cycle_momentum: false`, or take sgd or adam"
+        raise UserError(Mistake(message, ("schedule",), hint=hint))
+    made = recipe(Kind.OPTIMIZER, spec.optimizer, ("optimizer",), functions, {own: moved[-1].start})
+    return made, renamed(schedule, {MOMENTUM: own})
+
+
+def _momentum_of(rule: Rule) -> str:
+    """Return the name of an optimiser's momentum, "" where it has none."""
+    if rule.choice is None:
+        return MOMENTUM if MOMENTUM in dict(rule.constants) else ""
+    entry = catalog.find(Kind.OPTIMIZER, rule.choice.name)
+    return entry.momentum if entry else ""
+
+
 def plan(rules: Sequence[Rule], functions: Functions) -> Recipe | None:
     """Read the schedules that run one after the other; None where there are none."""
     parts = [_scheduled(rule, ("schedule", k), functions) for k, rule in enumerate(rules)]
@@ -59,11 +87,20 @@ def _scheduled(rule: Rule, path: Path, functions: Functions) -> Recipe:
     return chained(parts, path)
 
 
-def recipe(kind: Kind, rule: Rule, at: Path, functions: Functions) -> Recipe:
-    """Read an optimiser or a schedule. `at` is where it stands in the spec."""
+def recipe(
+    kind: Kind,
+    rule: Rule,
+    at: Path,
+    functions: Functions,
+    moved: Mapping[str, float] = MappingProxyType({}),
+) -> Recipe:
+    """Read an optimiser or a schedule. `at` is where it stands in the spec.
+
+    `moved`: the optimiser's constants that the schedule moves, and where it starts them.
+    """
     text = _own(rule, at) if rule.choice is None else _of_catalog(kind, rule, at)
     given, goal = GIVEN[kind]
-    constants = {name: value for name, value in text.constants.items() if name not in given}
+    constants = {n: moved.get(n, value) for n, value in text.constants.items() if n not in given}
     ranks: dict[str, int | None] = dict.fromkeys((*given, *text.states), 0)
     ranks |= dict.fromkeys(text.lists, 1)
     equations = []
@@ -82,11 +119,13 @@ def recipe(kind: Kind, rule: Rule, at: Path, functions: Functions) -> Recipe:
             rhs = rhs.xreplace({formula.tensor("epoch"): formula.tensor("step")})
         if rhs != read.target.value:
             equations.append(Equation(target_of(read), rhs))
-    kept = _alive(equations, {goal, *text.kept})
+    kept = _alive(equations, {goal, *text.kept, *({MOMENTUM} & text.states.keys())})
     if not any(equation.name == goal for equation in kept):
         raise UserError(Mistake(f"nothing sets {goal}", at, hint=f"end with `{goal} = …`"))
     used = {name_of(read) for equation in kept for read in reads(equation.rhs)} | {*text.kept}
-    named = [Constant(name, value) for name, value in constants.items() if name in used]
+    used |= {equation.name for equation in kept}
+    numbers = [(name, value) for name, value in constants.items() if name not in moved]
+    named = [Constant(name, value) for name, value in numbers if name in used]
     if kind is Kind.OPTIMIZER:
         rate = text.constants.get("lr", DEFAULT_RATE)
         named.insert(0, Constant("lr", rate, "the learning rate"))

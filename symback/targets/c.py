@@ -1065,7 +1065,8 @@ def updated(program: Program) -> Rule:
     if training.clip_norm is not None or training.clip_value is not None:
         norm += ", as it was before clipping"
     read = {n.name for s in (*update.scalars, *update.elements) for n in leaves(s.value)}
-    known = [name for name in ("step", "lr", *single) if name in read]
+    moved = [state.name for state in program.moved]
+    known = [name for name in ("step", "lr", *single, *moved) if name in read]
     written = {statement.target.name for statement in update.elements}
     elements = tuple(
         line
