@@ -30,6 +30,7 @@ NUMBERS: Mapping[str, Callable[..., float]] = {
     "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
     "softplus": lambda x: math.log(1 + math.exp(x)),
     "log_sigmoid": lambda x: -math.log(1 + math.exp(-x)),
+    "logaddexp": lambda a, b: math.log(math.exp(a) + math.exp(b)),
     "maximum": max,
     "minimum": min,
 }
@@ -44,6 +45,7 @@ ARRAYS: Mapping[str, Callable[..., Any]] = {
     "sigmoid": jax.nn.sigmoid,
     "softplus": jax.nn.softplus,
     "log_sigmoid": jax.nn.log_sigmoid,
+    "logaddexp": jnp.logaddexp,
 }
 COMPARED: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: lambda a, b: a < b,

@@ -76,9 +76,10 @@ KEYWORDS = """
 """
 OWN = """
     cache cholesky corner cube determinant dots eliminate fourth gemm grads inverse log_determinant
-    idx larger log_sigmoid memcpy params product ptrdiff_t real side sigmoid sign size_t smaller
-    softplus square state turn isfinite INFINITY NAN NULL HUGE_VAL HUGE_VALF HUGE_VALL EOF R B SIMD
-    PARALLEL PRAGMA PARAMETERS LANES TILE ROWS SIZED BLAS COUNT BATCH main linux unix
+    idx larger log_sigmoid logaddexp memcpy params product ptrdiff_t real side sigmoid sign size_t
+    smaller softplus square state tanhshrink turn isfinite INFINITY NAN NULL HUGE_VAL HUGE_VALF
+    HUGE_VALL EOF R B SIMD PARALLEL PRAGMA PARAMETERS LANES TILE ROWS SIZED BLAS COUNT BATCH main
+    linux unix block vast treat_tiny near strip tile DEPTH HEIGHT STRIPS VAST TINY_IS_ZERO
 """
 MATH = {
     *("exp", "log", "log1p", "expm1", "sqrt", "floor", "sinh", "cosh", "tanh"),
@@ -89,6 +90,8 @@ NEEDS = {  # which functions a helper calls
     "sigmoid": ("exp", "fabs"),
     "softplus": ("larger", "log1p", "exp", "fabs"),
     "log_sigmoid": ("smaller", "log1p", "exp", "fabs"),
+    "logaddexp": ("larger", "log", "log1p", "exp", "fabs"),
+    "tanhshrink": ("smaller", "tanh"),
     "gemm": ("product", "turn"),
     "eliminate": ("fabs",),
     "inverse": ("eliminate",),
@@ -98,7 +101,8 @@ NEEDS = {  # which functions a helper calls
 }
 HELPERS = (  # in the order they need each other
     *("larger", "smaller", "sign", "square", "cube", "fourth"),
-    *("sigmoid", "softplus", "log_sigmoid", "turn", "product", "dots", "gemm"),
+    *("sigmoid", "softplus", "log_sigmoid", "logaddexp", "tanhshrink"),
+    *("turn", "product", "dots", "gemm"),
     *("eliminate", "inverse", "determinant", "log_determinant", "cholesky"),
 )
 RESERVED = frozenset([*KEYWORDS.split(), *OWN.split(), *MATH, *(f"{name}f" for name in MATH)])
