@@ -516,7 +516,8 @@ class Workshop:
         work = self.count(rows) * self.count(columns) * self.count(inner)
         batch = any(isinstance(self.dims[axis], str) for axis in (*outer, *apart))
         blas = self.blas and work > (LARGEST_WITHIN if batch else LARGEST)
-        if right.axes[-1] not in columns and not (right.axes[-1] in inner and (blas or along)):
+        as_it_is = blas and not self.bound  # what each step reads is turned once, before them
+        if right.axes[-1] not in columns and not (right.axes[-1] in inner and (as_it_is or along)):
             right = self.turned(right, inner, columns)
         if left.axes[-1] not in {*rows, *inner} and (blas or right.axes[-1] in inner):
             left = self.turned(left, rows, inner)
