@@ -337,6 +337,25 @@ class Statement:
     loop: Loop | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """A name for the part of an array at a step: a statement gives it before the step's others."""
+
+    tensor: Tensor
+    part: Lookup
+
+    @property
+    def is_dense(self) -> bool:
+        """Tell whether its numbers lie side by side: no place but the first axes' is told."""
+        letters = {letter for letter, _ in self.part.sizes[:-1]}
+        told = [letters.isdisjoint(place.axes) for place in self.part.places]
+        return told == sorted(told, reverse=True)
+
+    def is_given(self, statement: Statement) -> bool:
+        """Tell whether it is this statement that gives the name."""
+        return statement.target.name == self.tensor.name and statement.value == self.part
+
+
 # ---------------------------------------------------------------- around the network
 
 
@@ -496,6 +515,7 @@ class Program:
     # none in the readable form
     once: tuple[Statement, ...] = ()  # numbers worked out when the buffers are made
     storage: tuple[tuple[str, str], ...] = ()  # (buffer, the one whose memory it takes over)
+    views: tuple[View, ...] = ()  # what a recurrence's step calls its parts of arrays
 
     def tensor(self, name: str) -> Tensor:
         """Return the tensor of that name in the code."""
@@ -509,6 +529,10 @@ class Program:
         own |= {constant.name for constant in self.update.constants}
         states = self.schedule.states if self.schedule else ()
         return tuple(state for state in states if state.name not in own)
+
+    def gives_name(self, statement: Statement) -> bool:
+        """Tell whether a statement only gives a part of an array a name."""
+        return any(view.is_given(statement) for view in self.views)
 
     def with_role(self, *roles: Role) -> tuple[Tensor, ...]:
         """Return the tensors of these roles, in order."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from symback import printing
 from symback.emit.arrays import cached, names, resting, scores
 from symback.emit.folding import WIDTH
 from symback.emit.reading import incoming, needed_by, reads, writes
@@ -217,13 +218,7 @@ class Block:
 
     def unpacked(self, source: str, wanted: Sequence[str]) -> tuple[str, ...]:
         """Return lines that give attributes names of their own, as many a line as fit."""
-        groups: list[list[str]] = []
-        for name in wanted:
-            if groups and len(unpacking(source, [*groups[-1], name])) <= WIDTH - 12:
-                groups[-1].append(name)
-            else:
-                groups.append([name])
-        return tuple(unpacking(source, group) for group in groups)
+        return printing.unpacked({name: f"{source}.{name}" for name in wanted}, WIDTH - 12)
 
     def constants(self, statements: Sequence[Statement]) -> tuple[str, ...]:
         """Return the spec's arrays of numbers that statements read."""
@@ -267,8 +262,3 @@ class Block:
 def function_statements(function: Function) -> tuple[Statement, ...]:
     """Return the statements that a function's results need."""
     return needed_by(function.statements, [name for _, name in function.results])
-
-
-def unpacking(source: str, wanted: Sequence[str]) -> str:
-    """Return `a, b = cache.a, cache.b`."""
-    return f"{', '.join(wanted)} = " + ", ".join(f"{source}.{name}" for name in wanted)

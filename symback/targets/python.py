@@ -11,7 +11,7 @@ from functools import reduce
 from itertools import groupby, pairwise
 from math import prod
 
-from symback import printing
+from symback import printing, steps
 from symback.printing import COMPARISONS, Code, Level, Line, natural, ordered
 from symback.program import (
     Affine,
@@ -35,7 +35,6 @@ from symback.program import (
     Statement,
     Tensor,
 )
-from symback.targets import _steps
 from symback.targets._about import About
 
 ABOUT = About("the standard library alone", ("float64",), lists=True)
@@ -197,15 +196,15 @@ def at_step(expr: Expr, loop: Loop, made: set[str], block: Block) -> Expr:
                 return lookup(expr)
 
     def lookup(expr: Lookup) -> Expr:
-        axis = _steps.step_axis(expr, loop)
-        place, rest = expr.places[axis], _steps.others(expr, loop)
+        axis = steps.step_axis(expr, loop)
+        place, rest = expr.places[axis], steps.others(expr, loop)
         kept = tuple(a for p in rest.places for a in p.axes)
         if isinstance(place, Read):
             labels = leaf(place)
             assert isinstance(labels, Read)
             return replace(expr, places=(*expr.places[:axis], labels, *expr.places[axis + 1 :]))
         if expr.name in printing.computed(loop, block.program):
-            offset, rest = _steps.earlier(expr, loop)
+            offset, rest = steps.earlier(expr, loop)
         elif place.terms == ((letter, 1),) and rest.is_plain:
             offset = place.offset
         else:
@@ -217,7 +216,7 @@ def at_step(expr: Expr, loop: Loop, made: set[str], block: Block) -> Expr:
         block.parts[taken.name] = (*shape[:axis], *shape[axis + 1 :])
         return replace(rest, name=taken.name)
 
-    return _steps.at_step(expr, loop, leaf)
+    return steps.at_step(expr, loop, leaf)
 
 
 def floated(value: Expr) -> Expr:

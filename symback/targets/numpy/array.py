@@ -24,6 +24,7 @@ class Array(Code):
 
     axes: tuple[str, ...]
     kind: Kind
+    whole: str = ""  # the name of the array that this is, in another shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,15 @@ def tuple_text(parts: Iterable[str]) -> str:
     """Return a tuple's text: (3,), (n, 10)."""
     listed = tuple(parts)
     return f"({listed[0]},)" if len(listed) == 1 else f"({', '.join(listed)})"
+
+
+def reshaped(array: Array, dims: tuple[Dim, ...], scope: Scope) -> str:
+    """Return an array in another shape; what is a reshape itself is reshaped once, if at all."""
+    known = scope.tensors.get(array.whole)
+    if known is not None and known.shape == dims:
+        return array.whole
+    made = f".reshape({shape_arguments(dims)})"
+    return array.whole + made if array.whole else postfix(array, made)
 
 
 def grouped(group: tuple[str, ...], scope: Scope) -> Dim:

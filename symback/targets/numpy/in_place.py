@@ -10,12 +10,14 @@ from symback.targets.numpy.array import (
     grouped,
     index,
     postfix,
+    reshaped,
     shape_arguments,
     spread,
+    transposed,
 )
 from symback.targets.numpy.elementwise import OPERATORS, RENAMED, SIGNS, UFUNCS
 from symback.targets.numpy.products import einsum_letters, matrix_operands
-from symback.targets.numpy.values import is_read, joined, operand, reduced, shown
+from symback.targets.numpy.values import joined, operand, reduced, shown
 
 
 def in_place(target: Read, value: Expr, scope: Scope) -> str:
@@ -39,7 +41,7 @@ def in_place(target: Read, value: Expr, scope: Scope) -> str:
             return product_into(target, value, scope)
         case Reduce("argmax" | "argmin"):  # positions are integers, the array holds floats
             pass
-        case Reduce() if is_read(value):
+        case Reduce() if printing.is_read(value):
             pass
         case Reduce() if ordered(value.axes, printing.natural(value.body)) == axes:
             return f"{reduced(value, scope).text[:-1]}, out={name})"
@@ -68,6 +70,10 @@ def product_into(target: Read, value: Contract, scope: Scope) -> str:
             text = made(left, right, over, target, scope) if plain else None
             if text is not None:
                 return text
+    for left, right in (sides, sides[::-1]):
+        found = matrix_operands(transposed(left, (*axes, *over)), right, over, axes)
+        if found:
+            return f"np.matmul({found[0].text}, {found[1].text}, out={name})"
     letters = einsum_letters([side.axes for side in sides], axes)
     return f"np.einsum({letters}, {sides[0].text}, {sides[1].text}, out={name})"
 
@@ -118,7 +124,7 @@ def batched_product(
                 joined = tuple(grouped(group, scope) for group in (*((a,) for a in before), *pair))
                 text = side.at(Level.ATOM)
                 if max(map(len, pair)) > 1:
-                    text = postfix(side, f".reshape({shape_arguments(joined)})")
+                    text = reshaped(side, joined, scope)
                 matrices.append(text + (".swapaxes(-1, -2)" if pair != groups else ""))
                 break
         else:
@@ -137,6 +143,7 @@ def joined_product(
     rows, columns = (tuple(a for a in side.axes if a not in over) for side in (left, right))
     if target.axes != rows + columns or not rows or not columns:
         return None
+    over = ordered(over, left.axes)
     first, second = (
         joined_matrix(left, rows, over, scope),
         joined_matrix(right, over, columns, scope),
@@ -159,5 +166,4 @@ def joined_matrix(
         return None
     if len(array.axes) == 2:
         return array.at(Level.ATOM)
-    dims = (grouped(rows, scope), grouped(columns, scope))
-    return postfix(array, f".reshape({shape_arguments(dims)})")
+    return reshaped(array, (grouped(rows, scope), grouped(columns, scope)), scope)

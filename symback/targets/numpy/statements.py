@@ -6,10 +6,10 @@ from itertools import groupby
 
 from symback import printing
 from symback.printing import Line
-from symback.program import Program, Read, Statement, Tensor
+from symback.program import Lookup, Loop, Program, Read, Statement, Tensor
 from symback.targets.numpy.array import Scope
 from symback.targets.numpy.in_place import in_place
-from symback.targets.numpy.steps import Step, looped
+from symback.targets.numpy.steps import Step, head, looped, part
 from symback.targets.numpy.values import assigned
 
 
@@ -17,11 +17,28 @@ def lines(statements: Sequence[Statement], program: Program, width: int = 96) ->
     """Return the statements' code, each line with its formula."""
     rows: list[str] = []
     for loop, group in groupby(statements, lambda statement: statement.loop):
+        together = tuple(group)
         if loop is None:
-            rows += straight(tuple(group), program, width)
+            rows += straight(together, program, width)
+        elif loop.letter in together[-1].target.axes:
+            rows += looped(together, loop, program, width)
         else:
-            rows += looped(tuple(group), loop, program, width)
+            rows += in_steps(together, loop, program, width)
     return tuple(rows)
+
+
+def in_steps(
+    statements: Sequence[Statement], loop: Loop, program: Program, width: int
+) -> tuple[str, ...]:
+    """Return a loop over steps: names for the parts of arrays, then what is done with them."""
+    parts = {
+        statement.target.name: part(statement.value, loop, program)
+        for statement in statements
+        if isinstance(statement.value, Lookup) and program.gives_name(statement)
+    }
+    rest = tuple(replace(s, loop=None) for s in statements if not program.gives_name(s))
+    body = (*printing.unpacked(parts, width - 4), *straight(rest, program, width - 4))
+    return (head(loop, program), *(f"    {row}" for row in body))
 
 
 def straight(statements: Sequence[Statement], program: Program, width: int) -> tuple[str, ...]:

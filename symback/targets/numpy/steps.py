@@ -19,9 +19,22 @@ from symback.program import (
     Statement,
     Tensor,
 )
-from symback.targets._steps import at_step, earlier, others, step_axis
+from symback.steps import at_step, earlier, others, step_axis
 from symback.targets.numpy.array import Scope, index, shape_arguments, tuple_text
 from symback.targets.numpy.values import assigned, shown
+
+
+def part(expr: Lookup, loop: Loop, program: Program) -> str:
+    """Return the part of an array that a step works on: h2[t - 1]."""
+    counter = printing.counter(loop.letter, program)
+    own = {(), (loop.letter,)}
+    texts = [
+        printing.index(place, lambda _: counter)
+        if isinstance(place, Affine) and place.axes in own
+        else ":"
+        for place in expr.places
+    ]
+    return f"{expr.name}{index(texts)}"
 
 
 def looped(
@@ -47,9 +60,14 @@ def looped(
             after.append(f"{name} = {name}{index([*[':'] * axis, f':{loop.size}'])}")
             dims[axis] = f"{loop.size} + {more}"
         before.append(f"{name} = np.zeros({tuple_text(dims)}{cast})")
-    steps = f"range({loop.size})" if loop.step > 0 else f"reversed(range({loop.size}))"
     body = (f"    {row}" for row in printing.beside(block, width - 4))
-    return (*step.shifted.values(), *before, f"for {step.counter} in {steps}:", *body, *after)
+    return (*step.shifted.values(), *before, head(loop, program), *body, *after)
+
+
+def head(loop: Loop, program: Program) -> str:
+    """Return the line that a recurrence's loop begins with."""
+    steps = f"range({loop.size})" if loop.step > 0 else f"reversed(range({loop.size}))"
+    return f"for {printing.counter(loop.letter, program)} in {steps}:"
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from symback.program import (
     Apply,
     Concatenate,
     Contract,
+    Dim,
     Expr,
     Lookup,
     Matrix,
@@ -97,7 +98,8 @@ def shown(expr: Expr, order: Sequence[str], scope: Scope) -> Array:
         case Split():
             return transposed(split_read(expr, scope), order)
         case Slice(name, axes, ranges):
-            parts = [":" if part is None else f"{part[0]}:{part[1]}" for part in ranges]
+            dims = scope.tensors[name].shape if name in scope.tensors else [None] * len(axes)
+            parts = [part_text(part, dim) for part, dim in zip(ranges, dims, strict=True)]
             whole = array_read(Read(name, axes), scope)
             return transposed(replace(whole, text=name + index(parts)), order)
         case Lookup():
@@ -115,6 +117,12 @@ def shown(expr: Expr, order: Sequence[str], scope: Scope) -> Array:
             return transposed(Array(text, Level.ATOM, expr.axes, Kind.FLOAT), order)
         case Contract():
             return contracted(expr, order, scope)
+
+
+def part_text(part: tuple[int, int] | None, dim: Dim | None = None) -> str:
+    """Return the slice from one place up to another, without what goes without saying."""
+    start, stop = part or (0, dim)
+    return f"{start or ''}:{'' if stop == dim else stop}"
 
 
 def array_read(expr: Read, scope: Scope) -> Array:
@@ -139,7 +147,7 @@ def split_read(expr: Split, scope: Scope) -> Array:
     dims = [sizes[axis] for axis in expr.axes]
     text = f"{expr.name}.reshape({shape_arguments(dims)})"
     kind = Kind.FLOAT if whole.kind is Kind.PLAIN else whole.kind
-    return Array(text, Level.ATOM, expr.axes, kind)
+    return Array(text, Level.ATOM, expr.axes, kind, expr.name)
 
 
 def joined(expr: Concatenate, order: Sequence[str], scope: Scope) -> Array:
@@ -244,7 +252,11 @@ def applied(expr: Apply, order: Sequence[str], scope: Scope) -> Array:
 
 def operand(expr: Expr, axes: tuple[str, ...], order: Sequence[str], scope: Scope) -> Array:
     """Return an argument so that it broadcasts; a reduction in place keeps its axes."""
-    if isinstance(expr, Reduce) and not expr.function.startswith("arg"):
+    if (
+        isinstance(expr, Reduce)
+        and not expr.function.startswith("arg")
+        and not printing.is_read(expr)
+    ):
         body = printing.natural(expr.body)
         kept = tuple(None if axis in expr.over else axis for axis in body)
         place = tuple(axis if axis in expr.axes else None for axis in axes)
@@ -255,7 +267,7 @@ def operand(expr: Expr, axes: tuple[str, ...], order: Sequence[str], scope: Scop
 
 def reduced(expr: Reduce, scope: Scope, *, keep: bool = False) -> Array:
     """Return a reduction of a value whose axes stand in their natural order."""
-    if is_read(expr) and not keep:
+    if printing.is_read(expr) and not keep:
         return read_at_places(expr, scope)
     body = shown(expr.body, printing.natural(expr.body), scope)
     axes = tuple(axis for axis in body.axes if axis not in expr.over)
@@ -271,20 +283,12 @@ def reduced(expr: Reduce, scope: Scope, *, keep: bool = False) -> Array:
     return Array(text, Level.ATOM, axes, kind)
 
 
-def is_read(expr: Expr) -> bool:
-    """Tell whether a sum is only a reading of an array at one place of some axes, x[:, 0]."""
-    match expr:
-        case Reduce("sum", Slice(axes=axes), over):
-            return all(axis.startswith("_") for axis in over) and set(over) <= set(axes)
-    return False
-
-
 def read_at_places(expr: Reduce, scope: Scope) -> Array:
     """Return an array at one place of some axes: x[:, 0]."""
     body = expr.body
     assert isinstance(body, Slice)
     parts = [
-        str(part[0]) if part and axis in expr.over else f"{part[0]}:{part[1]}" if part else ":"
+        str(part[0]) if part and axis in expr.over else part_text(part)
         for axis, part in zip(body.axes, body.ranges, strict=True)
     ]
     while parts[-1] == ":":
