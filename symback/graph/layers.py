@@ -1,7 +1,7 @@
 """A spec's layers → nodes of the network: the catalogue's, and those with own formulas."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from symback.catalog import entry as entries
 from symback.catalog.entry import Entry, Kind
 from symback.errors import Mistake, UserError, near_miss
 from symback.formula import Access, Definition, Formula, Scope
+from symback.graph.derivatives import written_out
 from symback.graph.network import TRAINING, Network, Reading, formula_paths, wrong_access
 from symback.graph.recurrence import add_formulas
 from symback.graph.start import Path, draw, option_numbers, start_of
@@ -131,13 +132,24 @@ def _entry_layer(
                 _random(network, reading, each, keep, axes, names[first])
         return network.read(formulas[place], reading)
 
-    made = add_formulas(network, reading, formulas, read)
+    made = _add_formulas(network, reading, formulas, read)
     for each in (each for each in running if each.next):
         network.renewed(network.read(each.next, reading), reading)
     for name, letter in entry.outputs:
         if letter in reading.names:
             network.outputs[f"{layer.name}.{name}"] = reading.names[letter]
     return made
+
+
+def _add_formulas(
+    network: Network, reading: Reading, texts: Sequence[str], read: Callable[[int], Formula]
+) -> str:
+    """Add a layer's formulas; return the last one's tensor."""
+
+    def add(found: Formula) -> str:
+        return network.equation(written_out(network, found, reading), reading)
+
+    return add_formulas(network, reading, texts, read, add)
 
 
 def _holds(condition: str, numbers: Mapping[str, Expr]) -> bool:
@@ -312,7 +324,7 @@ def _own_layer(
             at = Access(target, (), max(0, text.find(target)), len(target))
             raise wrong_access(at, where, f"`{target}` is taken", "use another letter")
         taken[target] = ""
-    output = add_formulas(
+    output = _add_formulas(
         network, reading, layer.formulas, lambda k: read(layer.formulas[k], wheres[k])
     )
     for state in layer.states:
