@@ -167,7 +167,7 @@ def looped(
         if more:
             after.append(f"{name} = {name}{index([*[':'] * axis, f':{loop.size}'])}")
             dims[axis] = f"{loop.size} + {more}"
-        before.append(f"{name} = np.zeros({tuple_text(dims)}{cast})")
+        before.append(f"{name} = np.zeros({printing.tuple_text(dims)}{cast})")
     steps = f"range({loop.size})" if loop.step > 0 else f"reversed(range({loop.size}))"
     body = (f"    {row}" for row in printing.beside(block, width - 4))
     return (*step.shifted.values(), *before, f"for {step.counter} in {steps}:", *body, *after)
@@ -221,6 +221,8 @@ class Step:
                 return Apply(function, tuple(self.at(arg) for arg in args))
             case Reduce(function, body, over):
                 return Reduce(function, self.at(body), over)
+            case Matrix(function, operand):
+                return Matrix(function, self.read(operand))
             case Contract(left, right, over):
                 return Contract(self.at(left), self.at(right), over)
         raise NotImplementedError(f"a {type(expr).__name__} in a recurrence")
@@ -470,13 +472,7 @@ def filled(value: Array, target: Read | Split, scope: Scope) -> Array:
 
 def shape(axes: Iterable[str], scope: Scope) -> str:
     """Return the shape along the letters as a tuple's text."""
-    return tuple_text(str(scope.ranges[axis]) for axis in axes)
-
-
-def tuple_text(parts: Iterable[str]) -> str:
-    """Return a tuple's text: (3,), (n, 10)."""
-    listed = tuple(parts)
-    return f"({listed[0]},)" if len(listed) == 1 else f"({', '.join(listed)})"
+    return printing.tuple_text(str(scope.ranges[axis]) for axis in axes)
 
 
 def grouped(group: tuple[str, ...], scope: Scope) -> Dim:
@@ -662,7 +658,7 @@ def stepped(expr: Lookup, shape: Sequence[Dim]) -> list[str] | None:
 def scattered(expr: Scatter, scope: Scope) -> Array:
     """Return values added up at computed places of an array that is zero elsewhere."""
     places = expr.places
-    dims = tuple_text(map(str, expr.shape))
+    dims = printing.tuple_text(map(str, expr.shape))
     if groups := expr.groups:
         regrouped = whole_array(expr.body, merged(*groups), scope)
         text = postfix(regrouped, f".reshape({shape_arguments(expr.shape)})")
@@ -741,7 +737,7 @@ def window_ranges(
         if place.offset:
             first = place.terms[0] if place.terms else ("", 1)
             ranges[0] = place_range(dims.get(first[0], 1), first[1], place.offset)
-        parts.append(f"{axis}: {tuple_text(ranges)}")
+        parts.append(f"{axis}: {printing.tuple_text(ranges)}")
     return "{" + ", ".join(parts) + "}"
 
 
@@ -903,7 +899,7 @@ def reduced(expr: Reduce, scope: Scope, *, keep: bool = False) -> Array:
     body = shown(expr.body, printing.natural(expr.body), scope)
     axes = tuple(axis for axis in body.axes if axis not in expr.over)
     places = [str(body.axes.index(axis)) for axis in ordered(expr.over, body.axes)]
-    at = places[0] if len(places) == 1 else tuple_text(places)
+    at = places[0] if len(places) == 1 else printing.tuple_text(places)
     arguments = [f"axis={at}"] if axes else []
     arguments += ["keepdims=True"] if keep else []
     text = postfix(body, f".{expr.function}({', '.join(arguments)})")
@@ -1021,8 +1017,11 @@ def tensor_product(
     if left.axes == rows + over and right.axes == over + columns:
         at = str(len(over))
     else:
-        places = (tuple_text(str(side.axes.index(axis)) for axis in over) for side in (left, right))
-        at = tuple_text(places)
+        places = (
+            printing.tuple_text(str(side.axes.index(axis)) for axis in over)
+            for side in (left, right)
+        )
+        at = printing.tuple_text(places)
     text = f"np.tensordot({left.text}, {right.text}, {at})"
     return Array(text, Level.ATOM, want, Kind.FLOAT)
 
@@ -1098,7 +1097,7 @@ def bare(statements: Sequence[Statement], program: Program) -> tuple[str, ...]:
 def made(tensor: Tensor, once: Sequence[Statement], dtype: str) -> str:
     """Return the expression that makes one of a fast module's buffers."""
     numbers = {statement.target.name: statement.value for statement in once}
-    dims = tuple_text(str(dim) for dim in tensor.shape)
+    dims = printing.tuple_text(str(dim) for dim in tensor.shape)
     if tensor.name in numbers:
         text = shown(numbers[tensor.name], (), Scope({}, {}, "float64")).text
         return f"np.array({text}, {dtype})"
@@ -1133,7 +1132,7 @@ def initial(tensor: Tensor, program: Program) -> str:
     draw = tensor.draw
     if draw is None:
         raise ValueError(f"{tensor.name} has no values of its own")
-    dims = tuple_text(str(dim) for dim in tensor.shape)
+    dims = printing.tuple_text(str(dim) for dim in tensor.shape)
     kind = program.float_type
     single = kind != "float64"
     cast, dtype = (f".astype(np.{kind})", f", np.{kind}") if single else ("", "")

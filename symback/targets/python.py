@@ -148,8 +148,8 @@ def looped(
             before.append((code, because))
     dims = {statement.target.name: statement.target for statement in statements}
     for name in dims:
-        shape = ", ".join(map(str, block.program.tensor(name).shape))
-        before.append((f"{name} = zeros(({shape}))", ""))
+        shape = printing.tuple_text(map(str, block.program.tensor(name).shape))
+        before.append((f"{name} = zeros({shape})", ""))
     block.names = outside  # what was computed at a step is another value at the next
     steps = f"range({loop.size})" if loop.step > 0 else f"reversed(range({loop.size}))"
     body = printing.beside(printed(within, width - 4), width - 4)
@@ -220,6 +220,10 @@ def at_step(expr: Expr, loop: Loop, made: set[str], block: Block) -> Expr:
             return Apply(function, tuple(at_step(arg, loop, made, block) for arg in args))
         case Reduce(function, body, over):
             return Reduce(function, at_step(body, loop, made, block), over)
+        case Matrix(function, operand):
+            kept = tuple(axis for axis in operand.axes if axis != loop.letter)
+            axis = operand.axes.index(loop.letter)
+            return Matrix(function, part(operand.name, axis, 0, kept))
         case Contract(left, right, over):
             first, second = (at_step(side, loop, made, block) for side in (left, right))
             return Contract(first, second, over)
@@ -474,7 +478,7 @@ def scattered(value: Scatter, block: Block) -> str:
     ]
     inner = scalar(body, cursors, block)
     places = f"({at[0]},)" if len(at) == 1 else f"({', '.join(at)})"
-    shape = f"({value.shape[0]},)" if len(at) == 1 else f"({', '.join(map(str, value.shape))})"
+    shape = printing.tuple_text(map(str, value.shape))
     return f"added_at({shape}, (({places}, {inner.text}) {' '.join(clauses)}))"
 
 
