@@ -17,7 +17,6 @@ from symback import functions as fn
 from symback import graph, notation, program, regrouping
 from symback import index as ix
 from symback.derivation import Beside, Derivation, Line, Term
-from symback.errors import Mistake, UserError
 from symback.formula import numeric
 from symback.functions import Index
 from symback.graph import Equation, Recipe, name_of, subscripts
@@ -47,11 +46,6 @@ from symback.program import (
     Tensor,
     Update,
     merged,
-)
-
-COMPUTED = (
-    "{name} can't be computed step by step: a recurrence reads what it computes at plain or "
-    "shifted indices, as h[n, t-1, k+1]"
 )
 
 Shapes = Mapping[str, tuple[Dim, ...]]
@@ -186,8 +180,8 @@ def _statement(line: Line, names: Mapping[str, str], shapes: Shapes) -> Statemen
         letter = letters[line.axis]
         size = dict(terms[0].sizes)[letter.range]
         loop = program.Loop(line.loop.group, line.loop.letter, int(size), line.loop.step)
-    if loop and any(ix.holds_delta(term.equation.rhs) for term in terms):
-        raise UserError(Mistake(COMPUTED.format(name=names.get(line.target, line.target))))
+    if loop:  # at one step nothing is added up at places: Σ_k δ(i, 2·k)·f(k) = Σ_k [i = 2·k]·f(k)
+        terms = tuple(_compared(term) for term in terms)
     if loop is None:
         beside = regrouping.side_by_side(terms, shapes)
         if beside is not None:
@@ -201,6 +195,12 @@ def _statement(line: Line, names: Mapping[str, str], shapes: Shapes) -> Statemen
     value = values[0] if len(values) == 1 else Apply("add", tuple(values))
     because = f"{notation.text(at, shown(terms[0], names))} = {notation.added(said)}"
     return Statement(Lowering(terms[0], (), shapes).target(at), value, because, loop=loop)
+
+
+def _compared(term: Term) -> Term:
+    """Return a term with its deltas as comparisons."""
+    to = term.equation
+    return replace(term, equation=Equation(to.target, ix.all_compared(to.rhs)))
 
 
 def _flat(target: Expr) -> tuple[Expr, ...]:

@@ -10,6 +10,7 @@ from symback.program import (
     Leaf,
     Lookup,
     Loop,
+    Matrix,
     Position,
     Read,
     Reduce,
@@ -29,6 +30,10 @@ def at_step(expr: Expr, loop: Loop, part: Callable[[Leaf | Position], Expr]) -> 
             return Apply(function, tuple(at_step(arg, loop, part) for arg in args))
         case Reduce(function, body, over):
             return Reduce(function, at_step(body, loop, part), over)
+        case Matrix(function, operand):
+            of_step = part(operand)
+            assert isinstance(of_step, Read)
+            return Matrix(function, of_step)
         case Contract(left, right, over):
             return Contract(at_step(left, loop, part), at_step(right, loop, part), over)
     raise NotImplementedError(f"a {type(expr).__name__} in a recurrence")

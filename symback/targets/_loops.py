@@ -276,7 +276,7 @@ class Workshop:
         work = self.fresh("e_work")
         self.scratch[work] = Tensor(work, work, Role.VALUE, (size, size))
         node: Node = Call(value.function, into, operand, size, Read(work, ("", "")), because)
-        for letter in reversed(operand.axes[:-2]):
+        for letter in reversed(self.loops(operand.axes[:-2])):
             node = Loop(letter, self.dims[letter], (node,), serial=1)  # they share `work`
         self.nodes.append(node)
         if into != target:

@@ -14,7 +14,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from importlib.util import find_spec
-from math import isfinite, prod
+from math import inf, isfinite, prod
 from typing import Any
 
 from symback import printing
@@ -107,7 +107,7 @@ HELPERS = (  # in the order they need each other
 )
 RESERVED = frozenset([*KEYWORDS.split(), *OWN.split(), *MATH, *(f"{name}f" for name in MATH)])
 GAINS = {"sum": "+=", "prod": "*="}
-STARTS = {"sum": "0", "prod": "1", "max": "-INFINITY", "min": "INFINITY"}
+STARTS = {"sum": 0, "prod": 1, "max": -inf, "min": inf}
 
 
 @dataclass(frozen=True, slots=True)
@@ -516,9 +516,9 @@ def started(node: Start, scope: Scope, margin: str) -> Iterator[str]:
         yield f"{margin}idx {name} = 0;"
     elif node.target.name not in scope.arrays:
         kind = scope.real if margin else "double"  # a sum over all examples keeps its digits
-        yield f"{margin}{kind} {name} = {STARTS[node.function]};"
+        yield f"{margin}{kind} {name} = {literal(STARTS[node.function], scope).text};"
     else:
-        zero = Put(node.target, Read(STARTS[node.function], ()))
+        zero = Put(node.target, Number(STARTS[node.function]))
         nest: Node = zero
         for letter, dim in reversed(list(zip(node.target.axes, node.size, strict=True))):
             nest = Loop(letter, dim, (nest,))

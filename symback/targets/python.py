@@ -148,8 +148,8 @@ def looped(
             before.append((code, because))
     dims = {statement.target.name: statement.target for statement in statements}
     for name in dims:
-        shape = ", ".join(map(str, block.program.tensor(name).shape))
-        before.append((f"{name} = zeros(({shape}))", ""))
+        shape = printing.tuple_text(map(str, block.program.tensor(name).shape))
+        before.append((f"{name} = zeros({shape})", ""))
     block.names = outside  # what was computed at a step is another value at the next
     steps = f"range({loop.size})" if loop.step > 0 else f"reversed(range({loop.size}))"
     body = printing.beside(printed(within, width - 4), width - 4)
@@ -467,7 +467,7 @@ def scattered(value: Scatter, block: Block) -> str:
     ]
     inner = scalar(body, cursors, block)
     places = f"({at[0]},)" if len(at) == 1 else f"({', '.join(at)})"
-    shape = f"({value.shape[0]},)" if len(at) == 1 else f"({', '.join(map(str, value.shape))})"
+    shape = printing.tuple_text(map(str, value.shape))
     return f"added_at({shape}, (({places}, {inner.text}) {' '.join(clauses)}))"
 
 
