@@ -68,6 +68,7 @@ def lower(derivation: Derivation, float_type: str = "float64") -> Program:
 
 def _lowered(derivation: Derivation, float_type: str) -> Program:
     graph = derivation.graph
+    states = {tensor.name for tensor in derivation.tensors if tensor.role is Role.STATE}
     alone = {name for _, lines in derivation.metrics for line in lines for name in (line.target,)}
     forward = statements(derivation, derivation.forward)
     loss = statements(derivation, derivation.loss)
@@ -84,7 +85,10 @@ def _lowered(derivation: Derivation, float_type: str) -> Program:
         objective=graph.objective,
         weight=graph.divisor,
         backward=backward,
-        renewal=statements(derivation, derivation.renewal),
+        renewal=tuple(
+            replace(each, because=assigned(each.because)) if each.target.name in states else each
+            for each in statements(derivation, derivation.renewal)
+        ),
         gradients=derivation.gradients,
         functions=tuple(_function(derivation, each, passes) for each in derivation.beside),
         frozen=graph.frozen,
@@ -117,6 +121,11 @@ def statements(
     shown = {**shown_names(derivation), **said}
     shapes = {tensor.name: tensor.shape for tensor in derivation.tensors}
     return _joined([_statement(line, shown, shapes) for line in lines], lines)
+
+
+def assigned(said: str) -> str:
+    """Return an equation as what it is where its target had a value before: w ← w − lr·g."""
+    return said.replace(" = ", " ← ", 1)
 
 
 def shown_names(derivation: Derivation) -> dict[str, str]:
@@ -656,7 +665,7 @@ def _recipe_statements(recipe: Recipe, arrays: set[str]) -> tuple[Statement, ...
             axes = ("p",)
         value = _spread(Lowering(Term("", equation, (), ()), ()).value(equation.rhs), arrays)
         said = notation.equation(equation.target, equation.rhs, {})
-        made.append(Statement(Read(equation.name, axes), value, said.replace(" = ", " ← ", 1)))
+        made.append(Statement(Read(equation.name, axes), value, assigned(said)))
     return tuple(made)
 
 

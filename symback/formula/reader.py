@@ -287,7 +287,7 @@ class Reader:
                 node, f"`{word}` runs over {missing[0]}, which doesn't occur in what it reduces"
             )
         if word == "mean":
-            return fn.mean(body, *bound)
+            return fn.mean(body, *bound) if bound else body
         if issubclass(made, fn.OfMatrix) and len(set(bound)) != 2:
             hint = f"write {word}(A[i, j], i, j)"
             raise self.error(node, f"`{word}` needs two indices, the rows' and the columns'", hint)

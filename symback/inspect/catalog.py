@@ -1,4 +1,4 @@
-"""The catalogue for reading: each entry's formulas, and their derivatives as the engine finds them.
+"""An entry of the catalogue for reading: its formulas, and the derivatives the engine finds.
 
 A derivative is that of a small network which the entry is put into.
 """
@@ -15,31 +15,8 @@ from symback.inspect.story import Formula, Story, story
 from symback.program import Role
 
 INDENT = "    "
-TITLES = {
-    Kind.LAYER: "Layers",
-    Kind.ACTIVATION: "Activations",
-    Kind.LOSS: "Losses",
-    Kind.OPTIMIZER: "Optimisers",
-    Kind.SCHEDULE: "Learning-rate schedules",
-    Kind.INITIALIZER: "Initialisers",
-    Kind.METRIC: "Metrics",
-}
 LABELS = {"shape": ["n"], "classes": 4}
 TARGETS: tuple[Any, ...] = (["n", 4], LABELS, ["n"])  # the kinds of target that a loss is tried on
-
-
-def overview(width: int) -> str:
-    """Return every entry with its formulas and derivatives."""
-    lines = ["`symback catalog NAME` shows an entry with its options.", ""]
-    for kind, title in TITLES.items():
-        lines.append(title)
-        for entry in catalog.entries():
-            if entry.kind is kind:
-                lines += _wrapped(entry.doc, width, f"  {entry.name}: ")
-                told = list(_equations(entry, width))
-                lines += told or [f"{INDENT * 2}{formula}" for formula in entry.formulas]
-        lines.append("")
-    return "\n".join(lines)
 
 
 def named(name: str, width: int) -> str:
@@ -102,7 +79,8 @@ def _article(kind: Kind) -> str:
 
 
 def _option(option: Option) -> str:
-    values = f", one of {', '.join(option.choices)}" if option.choices else ""
+    beside = "or" if option.numeric else "one of"
+    values = f", {beside} {', '.join(option.choices)}" if option.choices else ""
     if option.required:
         default = "required"
     elif option.default is None:
@@ -199,17 +177,17 @@ def _networks(entry: Entry) -> Iterator[dict[str, Any]]:
 
 def _apart(entry: Entry, size: int) -> dict[str, Any]:
     """Return the spec of the entry behind something learned, where it needs axes of its own."""
-    axes = [axis for axis in entry.axes[1:] if axis != "..."] or ["t", "d"]
-    sizes = [8 for _ in axes]
+    sizes = [8 for _ in entry.axes[1:] or ("t", "d")]
     required = {option.name: size for option in entry.options if option.required}
-    before: list[dict[str, Any]] = [{"before": {"dense": 8}}]
     sources = sorted({f"x{k}" for k in (1, 2, 3) for text in entry.formulas if f"x{k}[" in text})
+    names = [f"before{k}" for k in range(max(len(sources), 1))]
+    before: list[dict[str, Any]] = [{name: {"dense": 8, "from": "x"}} for name in names]
     inputs: dict[str, Any] = {"x": ["n", *sizes]}
     if any("E[x[" in text for text in entry.formulas):
         inputs, before = {"x": {"shape": ["n", 8], "classes": 4}}, []
     body: dict[str, Any] = {entry.name: required}
     if sources:
-        body["from"] = ["before"] * len(sources)
+        body["from"] = names
     return {
         "model": "shown",
         "inputs": inputs,
