@@ -164,7 +164,7 @@ def test_formulas_name_only_what_there_is(entry: Entry) -> None:
         known |= {operand.letter, f"{operand.letter}_short", f"{operand.letter}_narrow"}
         known.add(f"{operand.key}_given")
     known |= {name for name, _ in (*entry.states, *entry.numbers)}
-    known |= {each.letter for each in entry.random}
+    known |= {each.letter for each in entry.random} | {letter for _, letter in entry.carried}
     known |= {e.name for e in ENTRIES if e.kind is Kind.INITIALIZER}
     for text in texts(entry):
         calls, indices, others = words(text)

@@ -139,7 +139,8 @@ class Entry:
 
     A layer's formulas may read `training`, 1 in training and 0 elsewhere, and ask for `sources`, of
     which it has so many. Where it follows on itself, each `round`, from 0, reads the output of the
-    one before, and a parameter's name has the round's number for {}.
+    one before in the place of its first source, and a parameter's name has the round's number
+    for {}.
 
     What `numbers` and `sizes` hold are formulas over options, earlier numbers, and `size(h)` of an
     axis named in `axes`; the source has just these axes then.
@@ -163,6 +164,7 @@ class Entry:
     running: tuple[Running, ...] = ()  # layer
     outputs: tuple[tuple[str, str], ...] = ()  # layer: beside its output, name and letter
     rounds: str = ""  # layer: the option that says how often it follows on itself
+    carried: tuple[tuple[str, str], ...] = ()  # layer: letters of a round, and the next one's
     operands: tuple[Operand, ...] = ()  # loss: what it compares, the first one's axes leading
     assumes: tuple[Fact, ...] = ()  # loss: of what comes from outside
     divisor: str = ""  # loss: what the mean divides by, where it isn't the number of elements

@@ -72,11 +72,14 @@ def _built(spec: Spec) -> Graph:
     objective, divisor = add_loss(network, spec.loss, output)
     loss = network.taken_nodes()
     metrics = metric_nodes(network, spec.metrics, output)
+    others = (*loss, *renewal, *(node for _, nodes in metrics for node in nodes))
+    layers, unread = _without_unread(layers, others, network.beside - {output})
     used = {name for node in (*layers, *loss, *renewal) for _, name in node.names}
     tensors = tuple(
         item
         for item in network.tensors.values()
-        if item.role not in (Role.PARAMETER, Role.RANDOM) or item.name in used
+        if item.name not in unread
+        and (item.role not in (Role.PARAMETER, Role.RANDOM) or item.name in used)
     )
     if not any(item.role is Role.PARAMETER for item in tensors):
         hint = "a dense layer has some, or a layer's own formula with `parameters:`"
@@ -114,6 +117,19 @@ def _built(spec: Spec) -> Graph:
         rewrites=tuple(network.rewrites),
         rewritten=tuple(network.rewritten),
     )
+
+
+def _without_unread(
+    layers: tuple[Node, ...], others: tuple[Node, ...], beside: set[str]
+) -> tuple[tuple[Node, ...], set[str]]:
+    """Leave out what a layer offers beside its output and nothing reads; say what that is."""
+    unread: set[str] = set()
+    while True:
+        kept = tuple(node for node in layers if node.target not in unread)
+        read = {name for n in (*kept, *others) for _, name in n.names if name != n.target}
+        if beside - read == unread:
+            return kept, unread
+        unread = beside - read
 
 
 def _detached(nodes: tuple[Node, ...], tensors: tuple[Tensor, ...]) -> frozenset[str]:

@@ -62,6 +62,7 @@ class Network:
         self.tensors: dict[str, Tensor] = {}
         self.letters: dict[str, tuple[str, ...]] = {}
         self.outputs: dict[str, str] = {}  # input's, layer's or parameter's key → tensor
+        self.beside: set[str] = set()  # what layers offer beside their output
         self.nodes: list[Node] = []  # since they were last taken
         self.taken: list[Node] = []
         self.renewal: list[Node] = []  # what states become after a pass in training
