@@ -158,7 +158,10 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a formula may name. `...` stands for the letters `ellipsis`."""
+    """What a formula may name. `...` stands for the letters `ellipsis`.
+
+    A tensor of as many axes as there are `letters` may stand without brackets: it is read at them.
+    """
 
     ranks: Mapping[str, int | None] = field(default_factory=dict)  # tensors; None: any number
     numbers: Mapping[str, Expr] = field(default_factory=dict)  # options, put in as they are
@@ -166,6 +169,7 @@ class Scope:
     functions: Mapping[str, Definition] = field(default_factory=dict)
     ellipsis: tuple[str, ...] | None = None
     path: tuple[str | int, ...] = ()  # where the text stands in the spec
+    letters: tuple[str, ...] = ()
 
 
 def index(name: str) -> Index:
@@ -284,6 +288,7 @@ def _parse(text: str, scope: Scope) -> Formula:
         target = reader.target(statement.targets[0])
     rhs = reader.expression(statement.value)
     if target is not None:
+        target = reader.spread(target, rhs)
         reader.check_free(statement.value, rhs, target)
     return _ranged(Formula(text, target, rhs, tuple(reader.reads)))
 
@@ -361,6 +366,12 @@ def target_name(text: str) -> str:
         return ""
     target = statement.targets[0]
     return _dotted(target.value if isinstance(target, ast.Subscript) else target)
+
+
+def has_bare_target(text: str) -> bool:
+    """Say whether the name left of `=` stands without brackets."""
+    statement = syntax(text)
+    return isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
 
 
 def explicit(text: str, name: str) -> int:
@@ -524,6 +535,10 @@ class _Reader:
         if word == "pi":
             return pi
         rank = self.scope.ranks.get(word, -1)
+        if self.scope.letters and rank == len(self.scope.letters):
+            at = tuple(map(index, self.scope.letters))
+            self.reads.append(Access(word, at, node.col_offset + self.lead, len(word)))
+            return tensor(word, *at)
         if rank == 0:
             self.reads.append(Access(word, (), node.col_offset + self.lead, len(word)))
             return tensor(word)
@@ -660,7 +675,7 @@ class _Reader:
             raise self.error(
                 node, f"`{word}` runs over {missing[0]}, which doesn't occur in what it reduces"
             )
-        if word == "mean":
+        if word == "mean" and bound:  # `...` may stand for no index at all
             return fn.mean(body, *bound)
         if issubclass(made, fn.OfMatrix) and len(set(bound)) != 2:
             hint = f"write {word}(A[i, j], i, j)"
@@ -776,6 +791,14 @@ class _Reader:
         if len(set(seen)) != len(seen):
             raise self.error(node, "an index stands twice on the left")
         return access
+
+    def spread(self, target: Access, rhs: Expr) -> Access:
+        """Return a target that stands without brackets at the letters of what it is made from."""
+        letters = tuple(map(index, self.scope.letters))
+        whole = letters and self.scope.ranks.get(target.name) == len(letters)
+        if target.subscripts or not (whole or ix.indices(rhs) & set(letters)):
+            return target
+        return replace(target, subscripts=letters)
 
     def access(self, node: ast.Subscript, *, reading: bool = True) -> Access:
         word = _dotted(node.value)
