@@ -655,8 +655,9 @@ def standalone(program: Program) -> tuple[Native, Alone]:
     rules = wholes(program, blas=False)
     made_parts = parts(program, made_of, held, scope, rules, "step", "epoch")
     more = (*states_of(program), *work_of(rules))
-    states = [*program.update.states, *(program.schedule.states if program.schedule else ()), *more]
-    known = [*(t.name for t in program.tensors), *(t.name for t in held), *(s.name for s in states)]
+    states = [*program.update.states, *(program.schedule.states if program.schedule else ())]
+    known = [t.name for t in (*program.tensors, *held)]
+    known += [state.name for state in states] + [array.name for array in more]
     around = alone(program, held, {name: scope.name(name) for name in known}, more)
     return replace(made_parts, vectors=()), around
 
