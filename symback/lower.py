@@ -93,8 +93,8 @@ def _lowered(derivation: Derivation, float_type: str) -> Program:
         functions=tuple(_function(derivation, each, passes) for each in derivation.beside),
         frozen=graph.frozen,
         detached=graph.detached,
-        update=_update(graph.optimizer),
-        schedule=None if graph.schedule is None else _schedule(graph.schedule),
+        update=_update(graph.optimizer, float_type),
+        schedule=None if graph.schedule is None else _schedule(graph.schedule, float_type),
         metrics=tuple(
             Metric(name, statements(derivation, lines)) for name, lines in derivation.metrics
         ),
@@ -655,10 +655,10 @@ def _whole(parts: list[program.Expr]) -> program.Expr:
 # ---------------------------------------------------------------- optimiser and schedule
 
 
-def _recipe_statements(recipe: Recipe, arrays: set[str]) -> tuple[Statement, ...]:
+def _recipe_statements(recipe: Recipe, arrays: set[str], float_type: str) -> tuple[Statement, ...]:
     """Lower assignments; those that depend on w or g run for each element, under the letter p."""
     made = []
-    for equation in recipe.equations:
+    for equation in (_precise(each, float_type) for each in recipe.equations):
         axes = ("p",) if any(s.name in arrays for s in ix.scalars(equation.rhs)) else ()
         if axes or equation.name in arrays:
             arrays.add(equation.name)
@@ -678,20 +678,40 @@ def _spread(expr: program.Expr, arrays: set[str]) -> program.Expr:
     return expr
 
 
-def _update(recipe: Recipe) -> Update:
+def _update(recipe: Recipe, float_type: str) -> Update:
     states = {state.name for state in recipe.states}
-    made = _recipe_statements(recipe, states | {"w", "g"})
+    made = _recipe_statements(recipe, states | {"w", "g"}, float_type)
     return Update(
         recipe.name,
         recipe.constants,
         recipe.states,
         tuple(statement for statement in made if not statement.target.axes),
         tuple(statement for statement in made if statement.target.axes),
+        forms=tuple(_form(form, float_type) for form in recipe.forms),
     )
 
 
-def _schedule(recipe: Recipe) -> Schedule:
-    made = _recipe_statements(recipe, set())
+def _form(form: graph.Form, float_type: str) -> program.Form:
+    """Lower a rule for whole parameters."""
+    shapes = {tensor.name: tensor.shape for tensor in form.tensors}
+
+    def lowered(node: graph.Node) -> Statement:
+        term = Term(node.layer, _precise(node.equation, float_type), node.names, node.sizes)
+        made = _statement(Line(node.target, (term,)), {}, shapes)
+        return replace(made, because=made.because.replace(" = ", " ← ", 1))
+
+    parts = [program.Part(tuple(map(lowered, part.nodes)), part.times) for part in form.parts]
+    return program.Form(form.keys, form.tensors, form.states, tuple(parts))
+
+
+def _precise(equation: Equation, float_type: str) -> Equation:
+    """Return an equation with `epsilon` as a number: how far apart the program's are at 1."""
+    step = Rational(1, 2**52 if float_type == "float64" else 2**23)
+    return replace(equation, rhs=equation.rhs.xreplace({Symbol("epsilon"): step}))
+
+
+def _schedule(recipe: Recipe, float_type: str) -> Schedule:
+    made = _recipe_statements(recipe, set(), float_type)
     return Schedule(recipe.name, recipe.constants, recipe.states, made, recipe.per)
 
 

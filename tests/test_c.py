@@ -140,6 +140,22 @@ LARGEST: Spec = {  # where a largest value stands, among those of a window; numb
     "loss": {"mse": "t"},
     "optimizer": {"sgd": 0.1},
 }
+FACTORED = dense(
+    4,
+    6,
+    3,
+    optimizer={"adafactor": {"maximize": False}},
+    train={"clip_norm": 0.5, "clip_value": 0.1},
+)
+TURNED: Spec = {  # matrices alone, wide and tall, and a momentum that moves
+    **dense(4, 3),
+    "layers": [
+        {"f1": {"dense": {"units": 7, "bias": False}, "activation": "tanh"}},
+        {"f2": {"dense": {"units": 3, "bias": False}}},
+    ],
+    "optimizer": "muon",
+    "schedule": {"cyclic": {"max_lr": 0.1, "step_size_up": 2}, "per": "step"},
+}
 SPECS = {
     "images": IMAGES,
     "words": WORDS,
@@ -148,6 +164,8 @@ SPECS = {
     "large": LARGE,
     "kept": KEPT,
     "largest": LARGEST,
+    "factored": FACTORED,
+    "turned": TURNED,
 }
 
 
@@ -379,10 +397,11 @@ def in_order(module: ModuleType, batch: int, data: tuple[Any, ...], epochs: int)
     return [row.loss for row in rows]
 
 
+LIBRARIES = ["images", "words", "odd", "scheduled", "kept", "factored", "turned"]
 GUARDED = "-fsanitize=address,undefined -fno-sanitize-recover=all -O1 -g".split()
 
 
-@pytest.mark.parametrize("name", ["images", "words", "odd", "scheduled", "kept", "iris"])
+@pytest.mark.parametrize("name", [*LIBRARIES, "iris"])
 def test_a_library_without_python(name: str, tmp_path: Path) -> None:
     """Strictly compiled, watched by valgrind and by sanitizers: the NumPy target's numbers."""
     spec: Any = EXAMPLES / "iris.yaml" if name == "iris" else SPECS[name]

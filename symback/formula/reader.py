@@ -148,6 +148,10 @@ class Reader:
         if word == "pi":
             return pi
         rank = self.scope.ranks.get(word, -1)
+        if self.scope.letters and rank == len(self.scope.letters):
+            at = tuple(map(index, self.scope.letters))
+            self.reads.append(Access(word, at, node.col_offset + self.lead, len(word)))
+            return tensor(word, *at)
         if rank == 0:
             self.reads.append(Access(word, (), node.col_offset + self.lead, len(word)))
             return tensor(word)
@@ -402,6 +406,14 @@ class Reader:
         if len(set(seen)) != len(seen):
             raise self.error(node, "an index stands twice on the left")
         return access
+
+    def spread(self, target: Access, rhs: Expr) -> Access:
+        """Return a target that stands without brackets at the letters of what it is made from."""
+        letters = tuple(map(index, self.scope.letters))
+        whole = letters and self.scope.ranks.get(target.name) == len(letters)
+        if target.subscripts or not (whole or ix.indices(rhs) & set(letters)):
+            return target
+        return replace(target, subscripts=letters)
 
     def access(self, node: ast.Subscript, *, reading: bool = True) -> Access:
         word = dotted(node.value)

@@ -12,6 +12,7 @@ from symback.graph.network import Network
 from symback.graph.recipe import rules
 from symback.graph.types import (
     Equation,
+    Form,
     Graph,
     Loop,
     Node,
@@ -27,6 +28,7 @@ from symback.spec import Spec
 
 __all__ = [
     "Equation",
+    "Form",
     "Graph",
     "Loop",
     "Node",
@@ -90,7 +92,12 @@ def _built(spec: Spec) -> Graph:
         if item.classes is not None and item.name not in network.open_labels
     ]
     frozen = {layer.name for layer in spec.layers if layer.frozen}
-    optimizer, schedule = rules(spec, network.functions)
+    learned = [
+        item
+        for item in tensors
+        if item.role is Role.PARAMETER and item.key.partition(".")[0] not in frozen
+    ]
+    optimizer, schedule = rules(spec, network.functions, learned)
     return Graph(
         model=spec.model,
         source=spec.source,

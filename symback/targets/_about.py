@@ -27,6 +27,7 @@ class Native:
     loads: tuple[str, ...]  # 'real m = m_all[p];'
     elements: tuple[str, ...]
     stores: tuple[str, ...]
+    forms: tuple[str, ...]  # instead: a loop over the parameters that are worked on as arrays
     after: tuple[str, ...]
     gather: tuple[str, ...]
     arrays: tuple[str, ...]  # 'self.z1 = self.made("z1", (n, 128))'

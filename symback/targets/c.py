@@ -24,6 +24,7 @@ from symback.program import (
     Apply,
     Dim,
     Expr,
+    Form,
     Lookup,
     Number,
     Position,
@@ -62,6 +63,7 @@ from symback.targets._loops import (
     rounds,
     writes_of,
 )
+from symback.targets._whole import Held, Whole, apart, offsets, states_of
 from symback.targets.numpy import drawn_into, helpers, initial, lines, size, sizes
 
 __all__ = ["ABOUT", "drawn_into", "helpers", "initial", "lines", "native", "size", "sizes"]
@@ -662,17 +664,20 @@ def runs() -> bool:
 def native(program: Program) -> Native:
     """Return the parts of a program's C; large products are left to a BLAS."""
     made_of, held, scope = looped(program, blas=True)
-    return parts(program, made_of, held, scope, scheduled(program, "step"))
+    return parts(program, made_of, held, scope, wholes(program, blas=True))
 
 
 def standalone(program: Program) -> tuple[Native, Alone]:
     """Return the parts of a plain C library: no BLAS, nothing that a compiler must know."""
     made_of, held, scope = looped(program, blas=False)
     scope = replace(scope, alone=True)
-    made_parts = parts(program, made_of, held, scope, scheduled(program, "step", "epoch"))
+    rules = wholes(program, blas=False)
+    made_parts = parts(program, made_of, held, scope, rules, "step", "epoch")
+    more = (*states_of(program), *work_of(rules))
     states = [*program.update.states, *(program.schedule.states if program.schedule else ())]
-    known = [*(t.name for t in program.tensors), *(t.name for t in held), *(s.name for s in states)]
-    around = alone(program, held, {name: scope.name(name) for name in known})
+    known = [t.name for t in (*program.tensors, *held)]
+    known += [state.name for state in states] + [array.name for array in more]
+    around = alone(program, held, {name: scope.name(name) for name in known}, more)
     return replace(made_parts, vectors=()), around
 
 
@@ -715,16 +720,18 @@ def parts(
     blocks: Sequence[Nests],
     held: Sequence[Tensor],
     scope: Scope,
-    setting: tuple[str, ...],
+    rules: Sequence[Whole],
+    *per: str,
 ) -> Native:
-    """Return the lines of everything; `setting`: those of the schedule."""
+    """Return the lines of everything; `per`: when a schedule runs that is C too."""
     rows = program.training.batch_size or ROWS
     forward, objective, backward, renewal = (
         body(made_of, program, scope, rows, vectors)
         for made_of, vectors in zip(blocks, VECTORS_OF, strict=True)
     )
-    rule = updated(program)
-    text = (*forward, *objective, *backward, *renewal, *rule.elements)
+    rule = updated(program, rules)
+    setting = scheduled(program, *(per or ("step",)))
+    text = (*forward, *objective, *backward, *renewal, *rule.elements, *rule.forms)
     words, numbers = used(text), used((*rule.step, *setting))
     learned = {key for key, _ in program.gradients}
     parameters = ordered_parameters(program)
@@ -751,6 +758,7 @@ def parts(
         loads=rule.loads,
         elements=rule.elements,
         stores=rule.stores,
+        forms=rule.forms,
         after=rule.after,
         gather=gathered(program, scope),
         arrays=(
@@ -774,7 +782,7 @@ def parts(
             if not is_parameter(key, program)
         ),
         remembers=rule.remembers,
-        starts=starts(program),
+        starts=starts(program, work_of(rules)),
         output=scope.name(output.name),
         width=str(prod(map(int, output.shape[1:]))),
         count=str(count),
@@ -833,8 +841,8 @@ def seen_again(tensor: Tensor, owner: str) -> str:
     return f"self.{tensor.name} = self.{owner}.reshape({shape})"
 
 
-def starts(program: Program) -> tuple[str, ...]:
-    """Return the lines that set a state to its start."""
+def starts(program: Program, work: Sequence[Held]) -> tuple[str, ...]:
+    """Return the lines that set a state to its start. `work`: arrays that a step works in."""
     scope = Scope({}, frozenset())
     update, schedule = program.update, program.schedule
     once = {statement.target.name for statement in update.scalars}
@@ -848,6 +856,11 @@ def starts(program: Program) -> tuple[str, ...]:
         else:
             filled = "np.zeros_like(w)" if state.start == 0 else f"np.full_like(w, {state.start!r})"
             found.append(f'self.array("{state.name}", "{name}", {filled})')
+    for each in (*states_of(program), *work):
+        made_array = f"np.empty({each.size}, w.dtype)"
+        if each.start is not None:
+            made_array = f"np.full({each.size}, {each.start!r}, w.dtype)"
+        found.append(f'self.array("{each.name}", "{scope.name(each.name)}", {made_array})')
     for state in schedule.states if schedule else ():
         found.append(f"self.{scope.name(state.name)} = {state.start!r}")
     return tuple(found)
@@ -1051,9 +1064,10 @@ class Rule:
     elements: tuple[str, ...]
     stores: tuple[str, ...]
     after: tuple[str, ...]
+    forms: tuple[str, ...]  # of whole parameters
 
 
-def updated(program: Program) -> Rule:
+def updated(program: Program, rules: Sequence[Whole]) -> Rule:
     """Return the optimiser's lines: its numbers in double, its elements in `real`."""
     update, schedule = program.update, program.schedule
     exact = Scope({}, frozenset(), exact=True)
@@ -1068,7 +1082,8 @@ def updated(program: Program) -> Rule:
     norm = "‖∂L/∂w‖₂ of the last step"
     if training.clip_norm is not None or training.clip_value is not None:
         norm += ", as it was before clipping"
-    read = {n.name for s in (*update.scalars, *update.elements) for n in leaves(s.value)}
+    read = {n.name for s in update.rules for n in leaves(s.value)}
+    kept_whole, work = states_of(program), work_of(rules)
     moved = [state.name for state in program.moved]
     known = [name for name in ("step", "lr", *single, *moved) if name in read]
     written = {statement.target.name for statement in update.elements}
@@ -1080,6 +1095,8 @@ def updated(program: Program) -> Rule:
     return Rule(
         fields=(
             *(f"real *{scope.name(name)};  // for each parameter" for name in each),
+            *(f"real *{scope.name(state.name)};  // by parameter" for state in kept_whole),
+            *(f"real *{array.name};  // what a step works in" for array in work),
             "double lr;  // the learning rate",
             "idx step;  // steps taken",
             *(f"double {scope.name(name)};" for name in single),
@@ -1089,6 +1106,8 @@ def updated(program: Program) -> Rule:
         ),
         remembers=(
             *(f"{name}: Array  # for each parameter" for name in each),
+            *(f"{state.name}: Array  # by parameter" for state in kept_whole),
+            *(f"{array.name}: Array  # what a step works in" for array in work),
             "lr: float  # the learning rate",
             "step: int  # steps taken",
             *(f"{name}: float" for name in single),
@@ -1109,7 +1128,135 @@ def updated(program: Program) -> Rule:
         elements=tuple(line.removeprefix(" " * 8) for line in elements),
         stores=tuple(f"{name}_all[p] = {scope.name(name)};" for name in each if name in written),
         after=tuple(f"state->{scope.name(name)} = {scope.name(name)};" for name in single),
+        forms=tuple(line for rule in rules for line in rule.lines),
     )
+
+
+def work_of(rules: Sequence[Whole]) -> tuple[Held, ...]:
+    """Return the arrays that rules work in, one after the other: as large as the largest needs."""
+    sizes: dict[str, int] = {}
+    for tensor in (tensor for rule in rules for tensor in rule.work):
+        name = work_name(tensor)
+        sizes[name] = max(sizes.get(name, 1), int(tensor.shape[0]))
+    return tuple(Held(name, size, None) for name, size in sizes.items())
+
+
+def wholes(program: Program, *, blas: bool) -> tuple[Whole, ...]:
+    """Return the lines of the rules for whole parameters, a loop over the parameters each."""
+    return tuple(
+        whole(form, f"form{place}", program, blas=blas)
+        for place, form in enumerate(program.update.forms, 1)
+    )
+
+
+def whole(form: Form, name: str, program: Program, *, blas: bool) -> Whole:
+    """Return the lines of a rule: where each parameter's numbers are, then what is done to them."""
+    learned = {key for key, _ in program.gradients}
+    tensors = [t for t in program.with_role(Role.PARAMETER) if t.key in {*form.keys} & learned]
+    sizes = [str(dim) for dim in form.tensor("w").shape]
+    states = [state.name for state in form.states]
+    text, work = rounds_of(apart(form), program, tensors, blas=blas)
+    at, begin = places(program), offsets(program)
+    rows = [
+        [*tensor.shape, at[tensor.key], *(begin[tensor.key, state] for state in states)]
+        for tensor in tensors
+    ]
+    copied = slope(form, program, sizes)
+    words, scope = words_of((*text, *copied)), Scope({}, frozenset())
+    source = f"grads + {name}[each].w_at;"
+    inner = (
+        *(f"const idx {size} = {name}[each].{size};" for size in sizes if size in words),
+        f"real *restrict w = params + {name}[each].w_at;",
+        f"const real *restrict {'slope' if copied else 'g'} = {source}",
+        *(
+            f"real *restrict {scope.name(s)} = state->{scope.name(s)} + {name}[each].{s}_at;"
+            for s in states
+        ),
+        *(f"real *restrict {scope.name(t.name)} = state->{work_name(t)};" for t in work),
+        *copied,
+        *text,
+    )
+    columns = ", ".join([*sizes, "w_at", *(f"{state}_at" for state in states)])
+    keys = ", ".join(tensor.key for tensor in tensors)
+    lines_ = (
+        *(f"// {row}" for row in textwrap.wrap(f"{keys}: sizes, where numbers begin", WIDTH)),
+        f"static const struct {{ idx {columns}; }} {name}[] = {{",
+        *(f"    {{{', '.join(map(str, row))}}}," for row in rows),
+        "};",
+        f"for (idx each = 0; each < {len(rows)}; each++) {{",
+        *(f"    {line}" for line in inner),
+        "}",
+    )
+    return Whole(lines_, work)
+
+
+def slope(form: Form, program: Program, sizes: Sequence[str]) -> tuple[str, ...]:
+    """Return the lines that copy a parameter's gradient, clipped; none where it stays as it is."""
+    if not is_copied(form, program):
+        return ()
+    clip = "clip * " if program.training.clip_norm is not None else ""
+    limit = "g[p] = g[p] > CLIP_VALUE ? CLIP_VALUE : g[p] < -CLIP_VALUE ? -CLIP_VALUE : g[p];"
+    return (
+        f"for (idx p = 0; p < {' * '.join(sizes) or '1'}; p++) {{",
+        f"    g[p] = {clip}slope[p];",
+        *([f"    {limit}"] if program.training.clip_value is not None else []),
+        "}",
+    )
+
+
+def rounds_of(
+    form: Form, program: Program, tensors: Sequence[Tensor], *, blas: bool
+) -> tuple[tuple[str, ...], tuple[Tensor, ...]]:
+    """Return the loops of a rule's parts, and the arrays they work in, as large as is needed."""
+    sizes = frozenset(str(dim) for dim in form.tensor("w").shape)
+    largest = max((int(dim) for tensor in tensors for dim in tensor.shape), default=1)
+    inner = replace(program, tensors=form.tensors, buffers=())
+    kept = {"w", *(state.name for state in form.states)}
+    arrays = {tensor.name: tensor for tensor in form.tensors}
+    taken = {*arrays, *sizes, *RESERVED, *outside(program), "each", "round", "slope"}
+    text: list[str] = []
+    for part in form.parts:
+        nest = nests(part.statements, inner, taken, rows=largest, blas=blas, owners={})
+        arrays |= {tensor.name: tensor for tensor in (*nest.scratch, *nest.own)}
+        scope = Scope(arrays, sizes, own=frozenset(t.name for t in nest.own), alone=not blas)
+        rows = block(nest, scope, largest)
+        taken |= {*arrays, *words_of(rows)}
+        if part.times > 1:
+            head = f"for (idx round = 0; round < {part.times}; round++) {{"
+            rows = (head, *(f"    {row}" for row in rows), "}")
+        text += rows
+    words, scope = words_of(text), Scope({}, frozenset())
+    copied = is_copied(form, program)
+    work = []
+    for tensor in arrays.values():
+        if tensor.name in kept or (tensor.name == "g" and not copied):
+            continue
+        if scope.name(tensor.name) in words or tensor.name == "g":
+            counts = [
+                prod(int(form.sizes(w.shape).get(str(dim), dim)) for dim in tensor.shape)
+                for w in tensors
+            ]
+            work.append(replace(tensor, shape=(max(counts, default=1),)))
+    return tuple(text), tuple(work)
+
+
+def outside(program: Program) -> frozenset[str]:
+    """Return the names of the numbers of a step, which a rule for whole parameters may read."""
+    update = program.update
+    read = {leaf.name for s in update.rules for leaf in leaves(s.value)}
+    return frozenset({*read, *(s.target.name for s in update.scalars), "clip", "state", "norm"})
+
+
+def is_copied(form: Form, program: Program) -> bool:
+    """Tell whether a rule works on a copy of the gradient: one that is clipped, or written over."""
+    training = program.training
+    written = any(statement.target.name == "g" for statement in form.statements)
+    return written or training.clip_norm is not None or training.clip_value is not None
+
+
+def work_name(tensor: Tensor) -> str:
+    """Return the field of the state that holds an array to work in."""
+    return f"work_{tensor.name}"
 
 
 def firsts(statements: Sequence[Statement], known: set[str]) -> Iterator[tuple[Statement, bool]]:

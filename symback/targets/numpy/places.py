@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from symback.printing import tuple_text
 from symback.program import Affine, Dim, Lookup, Read
 
 
