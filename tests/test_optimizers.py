@@ -21,7 +21,9 @@ pytestmark = pytest.mark.torch
 Arrays = dict[str, NDArray[np.float64]]
 
 STEPS = 50
-OPTIMIZERS = [entry for entry in catalog.entries() if entry.kind is Kind.OPTIMIZER]
+OPTIMIZERS = [
+    entry for entry in catalog.entries() if entry.kind is Kind.OPTIMIZER and not entry.search
+]
 COMBINED: Mapping[str, list[Settings]] = {
     "sgd": [
         {"lr": 0.1, "momentum": 0.9},

@@ -161,6 +161,7 @@ class Entry:
     sizes: tuple[tuple[str, str], ...] = ()  # layer: how many values an index takes
     states: tuple[tuple[str, str], ...] = ()  # optimiser, schedule: name, start (a formula)
     kept: tuple[str, ...] = ()  # optimiser: states for people, which w doesn't depend on
+    search: str = ""  # optimiser: without formulas, a template that evaluates the loss as it goes
     momentum: str = ""  # optimiser: the option that a schedule's state `momentum` takes over
     random: tuple[Random, ...] = ()  # layer
     running: tuple[Running, ...] = ()  # layer

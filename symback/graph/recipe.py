@@ -86,6 +86,9 @@ def optimiser(
     `moved`: its constants that the schedule moves, and where it starts them.
     """
     at = ("optimizer",)
+    entry = catalog.find(Kind.OPTIMIZER, rule.choice.name) if rule.choice else None
+    if entry is not None and entry.search:
+        return _search(entry, dict(rule.choice.options) if rule.choice else {}, rule.per)
     text = _text(Kind.OPTIMIZER, rule, at)
     if not text.whole:
         return recipe(Kind.OPTIMIZER, rule, at, functions, moved)
@@ -104,6 +107,22 @@ def optimiser(
     ]
     rate = Constant("lr", text.constants.get("lr", DEFAULT_RATE), "the learning rate")
     return Recipe(text.name, (rate, *named), (), tuple(kept), rule.per, found)
+
+
+def _search(entry: Entry, given: Mapping[str, Any], per: str) -> Recipe:
+    """Return an optimiser that is a template: its numbers, and the switches that are on."""
+    numbers = option_numbers(entry, given)
+    settings = {option: given.get(option.name, option.default) for option in entry.options}
+    constants = [
+        Constant(option.name, value, option.doc)
+        for option, value in settings.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    named = {constant.name for constant in constants}
+    chosen = [name for name, value in numbers.items() if value == 1 and name not in named]
+    return Recipe(
+        entry.name, tuple(constants), (), (), per, search=entry.search, chosen=tuple(chosen)
+    )
 
 
 def _of(form: Form) -> list[Equation]:
