@@ -15,7 +15,7 @@ from symback.graph.network import formula_paths, target_of
 from symback.graph.plan import MOMENTUM, chained, in_turn, renamed
 from symback.graph.start import Functions, Path, option_numbers
 from symback.graph.types import Equation, Form, Recipe, name_of, reads
-from symback.graph.whole import Text, forms
+from symback.graph.whole import Text, forms, require_free
 from symback.program import Constant, State, Tensor
 from symback.spec import Rule, Spec
 
@@ -156,6 +156,8 @@ def recipe(
         if read.target is None or read.target.subscripts:
             hint = f"write `{goal} = …`"
             raise UserError(Mistake("this assigns nothing", path, hint=hint))
+        if kind is Kind.OPTIMIZER:
+            require_free(read.target, path)
         if read.target.name in constants:
             message = f"`{read.target.name}` is a constant"
             raise UserError(Mistake(message, path, read.target.offset, read.target.length))
