@@ -216,7 +216,7 @@ def at_step(expr: Expr, loop: Loop, made: set[str], block: Block) -> Expr:
         block.parts[taken.name] = (*shape[:axis], *shape[axis + 1 :])
         return replace(rest, name=taken.name)
 
-    return steps.at_step(expr, loop, leaf)
+    return steps.at_step(expr, loop, leaf, lambda part: pointed(part, block))
 
 
 def floated(value: Expr) -> Expr:
@@ -254,6 +254,9 @@ def fractional(expr: Expr, program: Program) -> bool:
 def assignment(name: str, groups: tuple[tuple[str, ...], ...], value: Expr, block: Block) -> str:
     """Return name = value, computed along groups of letters, each group one axis."""
     order = tuple(axis for group in groups for axis in group)
+    value = pointed(value, block)
+    if isinstance(value, Lookup) and len(groups) == len(order) == len(value.axes):
+        return f"{name} = {gathered(value, order, block)}"
     if isinstance(value, Scatter):
         if order != value.axes:
             return assignment(name, groups, computed_before(value, value.axes, block), block)
@@ -307,6 +310,7 @@ def prepared(expr: Expr, order: tuple[str, ...], loops: tuple[str, ...], block: 
 
     `loops` are the letters of the loops around the place, `order` all letters in their order.
     """
+    expr = pointed(expr, block)
     if isinstance(expr, Read | Split | Slice | Lookup):
         return turned(expr, order, block)
     if isinstance(expr, Concatenate | Scatter | Matrix) or (
@@ -330,6 +334,20 @@ def prepared(expr: Expr, order: tuple[str, ...], loops: tuple[str, ...], block: 
                 else:
                     sides.append(prepared(side, inside, inside, block))
             return Contract(sides[0], sides[1], over)
+    return expr
+
+
+def pointed(expr: Expr, block: Block) -> Expr:
+    """Return the part of an array at one place of an axis, a[n,0,k], as read there."""
+    match expr:
+        case Reduce("sum", Slice(name, axes, ranges), over) if all(a.startswith("_") for a in over):
+            starts = [part[0] if part else 0 for part in ranges]
+            places = tuple(
+                Affine(start, () if axis in over else ((axis, 1),))
+                for axis, start in zip(axes, starts, strict=True)
+            )
+            kept = tuple((axis, block.ranges[axis]) for axis in axes if axis not in over)
+            return Lookup(name, places, kept)
     return expr
 
 
@@ -372,17 +390,45 @@ def turned(leaf: Read | Split | Slice | Lookup, order: tuple[str, ...], block: B
         return leaf
     if (leaf, axes) not in block.names:
         swapped = isinstance(leaf, Read) and axes == leaf.axes[::-1] and len(axes) == 2
-        name = fresh(f"{leaf.name}_{'T' if swapped else ''.join(axes)}", block)
+        word = "T" if swapped else fixed_places(leaf) or "".join(axes)
+        name = fresh(f"{leaf.name}_{word}", block)
         if swapped:
             code = f"{name} = list(zip(*{leaf.name}, strict=True))"
         else:
-            text = element(leaf, block)
-            for axis in reversed(axes):
-                text = f"[{text} for {counter(axis, block)} in range({block.ranges[axis]})]"
-            code = f"{name} = {text}"
+            code = f"{name} = {gathered(leaf, axes, block)}"
         block.lines.append((code, f"{name}[{','.join(axes)}] = {printing.formula(leaf)}"))
         block.names[leaf, axes] = name
     return Read(block.names[leaf, axes], axes)
+
+
+def fixed_places(leaf: Read | Split | Slice | Lookup) -> str:
+    """Return the places that an array is read at along axes without a letter: 0 of a[n,0,k]."""
+    places = leaf.places if isinstance(leaf, Lookup) else ()
+    return "".join(str(p.offset) for p in places if isinstance(p, Affine) and not p.terms)
+
+
+def gathered(leaf: Read | Split | Slice | Lookup, axes: tuple[str, ...], block: Block) -> str:
+    """Return a new array of another's elements along these axes, its rows whole where they are."""
+    text = element(leaf, block)
+    last = f"[{counter(axes[-1], block)}]" if axes else ""
+    if axes and is_row(leaf, axes[-1], block) and text.endswith(last):  # not `… else 0.0`
+        text = f"list({text.removesuffix(last)})"
+        axes = axes[:-1]
+    for axis in reversed(axes):
+        text = f"[{text} for {counter(axis, block)} in range({block.ranges[axis]})]"
+    return text
+
+
+def is_row(leaf: Read | Split | Slice | Lookup, axis: str, block: Block) -> bool:
+    """Tell whether an axis runs over all of an array's last one, and over nothing else of it."""
+    match leaf:
+        case Read(axes=axes):
+            return axes.index(axis) == len(axes) - 1
+        case Lookup(name, (*outer, Affine(0, ((letter, 1),))), sizes):
+            shape = block.parts.get(name) or block.program.tensor(name).shape
+            whole = letter == axis and dict(sizes)[axis] == shape[-1]
+            return whole and all(axis not in place.axes for place in outer)
+    return False
 
 
 def counter(axis: str, block: Block) -> str:
