@@ -3,6 +3,7 @@
 import builtins
 import keyword
 from collections.abc import Iterable
+from itertools import chain, count
 from string import ascii_lowercase
 
 # What a value is called that a formula computes without naming it.
@@ -63,6 +64,13 @@ MODULE_NAMES = frozenset(
     u_p
     update v_p validation value value_and_grad values vector view w w_p waiting want wanted
     weight whole written_back wrong zipfile
+    closure dot
+    """.split()
+)
+# What an emitted optimiser's function calls its own: no number of a rule may be called so.
+UPDATE_NAMES = frozenset(
+    """
+    array arrays clip clipped flat grads gradient math name norm np params rows start state view
     """.split()
 )
 TAKEN = MODULE_NAMES | {"x", "t", "y"} | set(dir(builtins)) | set(keyword.kwlist)
@@ -75,11 +83,16 @@ class Namer:
         self._used = {*used, *TAKEN}
 
     def of(self, local: str, number: int | None = None) -> str:
-        """Return the name of a layer's local letter: W in layer 1 is W1; the loss has no number."""
+        """Return the name of a layer's local letter: W in layer 1 is W1; the loss has no number.
+
+        A second W of the layer, as that of a recurrence on another, is W1_2; u0 in layer 1 is
+        u0_1, since u01 were u of layer 1 in mathematics.
+        """
         plain = local.replace(".", "_")
-        name = plain if number is None else f"{plain}{number}"
-        while name in self._used or f"d{name}" in self._used:
-            name += "_"
+        between = "_" if plain[-1].isdigit() else ""
+        first = plain if number is None else f"{plain}{between}{number}"
+        tried = chain([first], (f"{first}_{place}" for place in count(2)))
+        name = next(name for name in tried if self._used.isdisjoint({name, adjoint(name)}))
         self._used |= {name, f"d{name}"}
         return name
 

@@ -7,6 +7,8 @@ import pytest
 
 from symback import pipeline
 from symback.check import check_text
+from symback.errors import UserError
+from symback.spec import parse
 
 WEIGHT = {"shape": [2, 3], "init": "normal(0, 1)"}
 LAYERS: dict[str, tuple[Any, dict[str, Any]]] = {  # of x, 3 numbers, to 2
@@ -52,6 +54,14 @@ LAYERS: dict[str, tuple[Any, dict[str, Any]]] = {  # of x, 3 numbers, to 2
         "h[n, k] = sum(W[k, i]*(x[n, i] - mean(x[m, i], m)), i)",
         {"W": WEIGHT},
     ),
+}
+FUNCTIONS = {  # a function's text, what stands above the caret, words of the hint
+    "beta*u": ("beta", "`u`"),
+    "u^2": ("u^2", "x**2"),
+    "u if u > 0 else 0": ("u if u > 0 else 0", "where(c, a, b)"),
+    "math.sin(u)": ("math.sin(u)", "write sin(…)"),
+    "2u": ("2", "write it as"),
+    "u - mean(u, k)": ("mean(u, k)", ""),
 }
 ERROR = "(y[n, k] - t[n, k])"
 LOSSES = {
@@ -107,3 +117,25 @@ def test_gradients_are_right_on_every_target(name: str) -> None:
         rng = np.random.default_rng(6)
         losses.append(made.loss(params, rng.normal(size=(4, 3)), rng.normal(size=(4, 2))))
     np.testing.assert_allclose(losses, losses[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("text", FUNCTIONS)
+def test_a_function_is_read_where_it_stands(text: str) -> None:
+    above = f'''
+model: own
+inputs: {{x: [n, 2], t: [n, 1]}}
+functions:
+  calls: {{args: [u], formula: "bend(u) + 1"}}
+  bend: {{args: [u], formula: "{text}"}}
+layers:
+  - f: {{dense: 1, activation: calls}}
+loss: {{mse: t}}
+optimizer: sgd
+'''
+    with pytest.raises(UserError) as caught:
+        pipeline.derive(parse(above))
+    (mistake,) = caught.value.mistakes
+    at, hint = FUNCTIONS[text]
+    assert (mistake.line, mistake.column) == (6, above.splitlines()[5].index(at, 30) + 1)
+    assert mistake.row[(mistake.column or 0) - 1 :][: mistake.length] == at
+    assert hint in mistake.hint

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from symback import pipeline
 from symback.passes import buffers
 from symback.program import (
     Apply,
@@ -569,3 +570,10 @@ def test_helpers_are_exact_to_two_units(name: str, kind: type[Any]) -> None:
 def test_helpers_agree_between_targets(name: str) -> None:
     plain = [helper("python", name)(value) for value in PLACES]
     np.testing.assert_allclose(plain, helper("numpy", name)(np.array(PLACES)), rtol=1e-15)
+
+
+def test_python_reads_rows_and_places_as_a_person_would() -> None:
+    text = pipeline.generate(Path(__file__).parent.parent / "examples/lstm.yaml", "python").text
+    assert "y1 = [[list(E1[x[n_][i]]) for i in range(24)] for n_ in range(n)]" in text
+    assert "a2_t_3 = [list(a2_t[n_][3]) for n_ in range(n)]  # a2_t_3[n,k] = a2_t[n,3,k]" in text
+    assert "in range(1)" not in text

@@ -420,5 +420,6 @@ ENTRIES = (
         source=(
             "torch.nn.AdaptiveAvgPool2d(1), then torch.nn.Flatten; Lin et al. 2013, arXiv:1312.4400"
         ),
+        axes=("n", "c", "..."),
     ),
 )

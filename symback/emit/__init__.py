@@ -61,7 +61,7 @@ class View:
 
 
 def emit(program: Program, target: str) -> Module:
-    """Return the module's text for a target, a file of symback/targets."""
+    """Return the module's text for a target, a file or folder of symback/targets."""
     templates = environment()
     view = viewed(with_constants(live(program)), target)
     if view.native:
@@ -88,7 +88,7 @@ def standalone(program: Program, target: str) -> tuple[Module, ...]:
     about = printer(target).ABOUT
     if about.standalone is None:
         return ()
-    _require_drawable(program)
+    _require_alone(program)
     program = with_constants(live(program))
     view = viewed(program, target)
     native, around = about.standalone(program)
@@ -105,8 +105,11 @@ def standalone(program: Program, target: str) -> tuple[Module, ...]:
     return tuple(Module(program.model, suffix, text) for suffix, text in texts.items())
 
 
-def _require_drawable(program: Program) -> None:
-    """Refuse starts that take more than one random number at a time."""
+def _require_alone(program: Program) -> None:
+    """Refuse what needs Python: starts drawn by more than a number at a time, and a search."""
+    if program.update.search:
+        message = f"a library of its own doesn't train by {program.update.name}"
+        raise UserError(Mistake(message, hint="leave out --standalone, or take adam"))
     for tensor in program.with_role(Role.PARAMETER):
         if tensor.draw is not None and tensor.draw.kind not in SIMPLE_DRAWS:
             message = f"a library of its own can't draw {tensor.key} by {tensor.draw.because}"

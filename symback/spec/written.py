@@ -24,7 +24,7 @@ from pydantic_core import PydanticCustomError
 
 from symback.catalog import find, names
 from symback.catalog.entry import Entry, Kind, Operand
-from symback.errors import near_miss
+from symback.errors import listed, near_miss
 from symback.naming import MODULE_NAMES
 from symback.spec.choice import (
     LISTING,
@@ -210,6 +210,13 @@ def _one_key(value: Any) -> Any:
         first, *rest = value or ("f1",)
         told = f"a layer has one name; here stand {', '.join(value) or 'none'}"
         raise refuse(told, f"indent {', '.join(rest)} further, below {first}" if rest else "")
+    [(name, body)] = value.items()
+    known = {*LayerForm.own_keys(), *names(Kind.LAYER)}
+    described = isinstance(body, str) or (isinstance(body, dict) and known.intersection(body))
+    if find(Kind.LAYER, str(name)) and not described:
+        written = f"{{{name}: {body}}}" if isinstance(body, int | float) else f"{{{name}: …}}"
+        hint = f"write `- f1: {name if body is None else written}`"
+        raise refuse(f"`{name}` is what a layer does; it needs a name, too", hint)
     return value
 
 
@@ -320,7 +327,7 @@ class KindForm(Form):
 
     @classmethod
     def advice(cls) -> str:
-        return f"give a formula or one of: {', '.join(names(cls.kind))}"
+        return f"give a formula or one of: {listed(names(cls.kind))}"
 
     @classmethod
     def entry(cls, key: str, value: Any) -> Entry | None:
