@@ -140,7 +140,7 @@ def test_last_states_are_read_by_another_recurrence(
 @pytest.mark.parametrize(("target", "readable"), FORMS)
 def test_labels_as_zeros_and_a_one(target: str, readable: bool) -> None:
     """A dense layer of them picks columns of its weight: their slopes are counts of labels."""
-    layers = [{"f1": {"one_hot": None, "from": "c"}}, {"f2": {"dense": 2}}]
+    layers: list[Any] = [{"f1": {"one_hot": None, "from": "c"}}, {"f2": {"dense": 2}}]
     written = spec([3], *layers)
     written["inputs"] = {"c": {"shape": ["n", 3], "classes": 4}}
     written["layers"], written["loss"] = layers, {"formula": "sum(y[...], ...)"}
