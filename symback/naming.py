@@ -25,6 +25,8 @@ WORDS = {
     "log_sigmoid": "ls",
     "softplus": "sp",
     "tanh": "th",
+    "tanhshrink": "ts",
+    "logaddexp": "lae",
     "sqrt": "root",
     "power": "pow",
     "maximum": "hi",
@@ -49,7 +51,8 @@ MODULE_NAMES = frozenset(
     g g_p give gradient grads hashlib have header held here hessian history holds home hvp
     ignored import_module index init init_state inverse islice jacobian joined kept kept_params
     key kink known label labels labels_or last learning left lib line load log_determinant
-    log_sigmoid loss losses lower lr m_p machine made main math means measured metric metrics
+    log_sigmoid logaddexp loss losses lower lr m_p machine made main math means measured metric
+    metrics
     mismatches mixed more moved mul n name nested nonfinite norm norms np null number numbers
     objective one_epoch one_step order os otherwise out outputs packed pairs pairwise params
     parser part parts path patience per_example place place_of places platform position predict
@@ -57,7 +60,8 @@ MODULE_NAMES = frozenset(
     require_finite require_unit right rng row rows rows_of rule run sample save scale scales
     schedule seed self settle settled shape shape_of shaped share shifted shlex shutil sigmoid
     sign single size sizes slope softplus standardised start state stds step steps stored struct
-    stuck subprocess sums suppress sys test text to_csv tolerance total train training u_p
+    stuck subprocess sums suppress sys tanhshrink test text to_csv tolerance total train training
+    u_p
     update v_p validation value value_and_grad values vector view w w_p waiting want wanted
     weight whole written_back wrong zipfile
     """.split()

@@ -148,7 +148,7 @@ def test_no_layer_is_named_in_the_engine() -> None:
     import symback
 
     root = Path(symback.__file__).parent
-    files = [*root.glob("graph/*.py"), *root.glob("derivation/*.py"), *root.glob("targets/*.py")]
+    files = [*root.glob("graph/*.py"), *root.glob("derivation/*.py"), *root.glob("targets/**/*.py")]
     files += root.glob("passes/*.py")
     files += [root / name for name in ("lower.py", "index.py", "program.py")]
     layers = {name for e in entries(Kind.LAYER) for name in (e.name, *e.aliases)}

@@ -1,10 +1,12 @@
 """Layers that run along a sequence x[n, t, i]: the output of one step is read by the next.
 
-What is before the first step is zero. The gates of one step lie one behind the other, in PyTorch's
-order; the input's part of all of them is one product before the loop.
+What is before the first step is zero, or given. The gates of one step lie one behind the other, in
+PyTorch's order; the input's part of all of them is one product before the loop. Letters of the way
+back end on b.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import product
 
 from symback.catalog.entry import Case, Entry, Kind, Option, Parameter, Random
 
@@ -24,8 +26,12 @@ _OPTIONS = (
     Option("dropout", default=0.0, doc="the probability of a zero between them", least=0, below=1),
 )
 _MASK = (Random("e", "keep(1 - dropout)", ("n", "t", "u")),)
+_ENDS = (("last", "size(t) - 1"),)
+_KEPT = (
+    "The last output can be read as `name.h_n`{}: [n, k], of several layers or both ways "
+    "[n, layers*ways, k] (PyTorch's with the examples first), as the first step reads it."
+)
 _WIDTH = ("u", "hidden_size*(1 + bidirectional)")
-_ALONE = Case("sources > 1 and (bidirectional or num_layers > 1)", ())
 
 
 def _of_cell(gates: int) -> tuple[Parameter, ...]:
@@ -49,7 +55,7 @@ def _cell_gates(made: str, weight: str, index: str, source: str, bias: str) -> t
 
 
 def _parameters(gates: int) -> tuple[Parameter, ...]:
-    """Return the parameters of both directions; letters of the way back end on b."""
+    """Return the parameters of both directions."""
     rows = "hidden_size" if gates == 1 else f"{gates}*hidden_size"
     return tuple(
         Parameter(f"{letter}{back}", f"{name}_l{{}}{'_reverse' if back else ''}", shape, _START)
@@ -66,7 +72,8 @@ def _parameters(gates: int) -> tuple[Parameter, ...]:
 def _before(letter: str, index: str, back: str, start: str) -> str:
     """Return a value of the step before, behind on the way back; `start`: what the first reads."""
     read = f"{letter}{back}[n, t{'+' if back else '-'}1, {index}]"
-    return f"where(t > 0, {read}, {start}[n, {index}])" if start else read
+    first = "t < last" if back else "t > 0"
+    return f"where({first}, {read}, {start.format(index)})" if start else read
 
 
 def _input(back: str, source: str) -> str:
@@ -84,7 +91,7 @@ def _hidden(back: str, start: str) -> str:
     )
 
 
-def _rnn(back: str, source: str = "x", starts: tuple[str, ...] = ("",)) -> tuple[str, ...]:
+def _rnn(back: str, source: str, starts: tuple[str, ...]) -> tuple[str, ...]:
     before = _before("h", "l", back, starts[0])
     return (
         (
@@ -102,7 +109,7 @@ def _rnn(back: str, source: str = "x", starts: tuple[str, ...] = ("",)) -> tuple
     )
 
 
-def _lstm(back: str, source: str = "x", starts: tuple[str, ...] = ("", "")) -> tuple[str, ...]:
+def _lstm(back: str, source: str, starts: tuple[str, ...]) -> tuple[str, ...]:
     at = f"{back}[n, t, k]"
     gates = (("u", "sigmoid"), ("f", "sigmoid"), ("m", "tanh"), ("o", "sigmoid"))
     return (
@@ -114,7 +121,7 @@ def _lstm(back: str, source: str = "x", starts: tuple[str, ...] = ("", "")) -> t
     )
 
 
-def _gru(back: str, source: str = "x", starts: tuple[str, ...] = ("",)) -> tuple[str, ...]:
+def _gru(back: str, source: str, starts: tuple[str, ...]) -> tuple[str, ...]:
     p, q = ([f"{a}{back}[n, t, {gate}, k]" for gate in range(3)] for a in "pq")
     return (
         _input(back, source),
@@ -129,7 +136,8 @@ def _gru(back: str, source: str = "x", starts: tuple[str, ...] = ("",)) -> tuple
     )
 
 
-_Way = Callable[..., tuple[str, ...]]
+_Way = Callable[[str, str, tuple[str, ...]], tuple[str, ...]]
+_STATES = (("h", "H", "G"), ("s", "C", "D"))  # of a step; of the last one; … and of lower layers
 
 
 def _out(at: str, value: str) -> str:
@@ -138,35 +146,66 @@ def _out(at: str, value: str) -> str:
     return f"y[n, t, {at}] = where(dropout > 0 and round + 1 < num_layers, {dropped}, {value})"
 
 
-def _forward(way: _Way) -> tuple[str, ...]:
-    return (*way(""), _out("k", "h[n, t, k]"))
-
-
-def _cases(way: _Way, starts: tuple[str, ...]) -> tuple[Case, ...]:
-    """Return the other forms: from a given state, and in both directions."""
-    joined = (_out("k", "h[n, t, k]"), _out("size(k) + k", "hb[n, t, k]"))
+def _last(state: tuple[str, str, str], both: bool, stacked: bool, later: bool) -> tuple[str, ...]:
+    """Return the formulas of the last states, those of several layers and ways side by side."""
+    letter, made, lower = state
+    if not stacked:
+        return (f"{made}[n, k] = {letter}[n, last, k]",)
+    below = "size(q) + " if later else ""
     return (
-        _ALONE,
-        Case("sources > 1", (*way("", "x1", starts), "y[n, t, k] = h[n, t, k]")),
-        Case("bidirectional", (*way(""), *way("b"), *joined)),
+        *([f"{made}[n, q, k] = {lower}[n, q, k]"] if later else []),
+        f"{made}[n, {below}a, k] = {letter}[n, last + a, k]",
+        *([f"{made}[n, {below}size(a) + a, k] = {letter}b[n, -a, k]"] if both else []),
     )
+
+
+def _form(
+    way: _Way, states: int, given: bool, both: bool, stacked: bool, later: bool
+) -> tuple[str, ...]:
+    """Return the formulas of one layer: from given states, both ways, beside or above others."""
+    formulas: list[str] = []
+    for place, back in enumerate(("", "b")[: 1 + both]):
+        at = f"n, {1 + both}*round + {place}, " if stacked else "n, "
+        starts = tuple(f"x{2 + k}[{at}{{}}]" if given else "" for k in range(states))
+        formulas += way(back, "x1" if given else "x", starts)
+    for state in _STATES[:states]:
+        formulas += _last(state, both, stacked, later)
+    beside = [_out("size(k) + k", "hb[n, t, k]")] if both else []
+    return (*formulas, _out("k", "h[n, t, k]"), *beside)
+
+
+def _cases(way: _Way, states: int) -> Iterator[Case]:
+    """Yield every form but the plainest."""
+    for given, both, stacked, later in product((True, False), repeat=4):
+        if both <= stacked and later <= stacked and (given or stacked):
+            asked = {
+                "sources > 1": given,
+                "bidirectional": both,
+                "num_layers > 1": stacked and not both,
+                "round > 0": later,
+            }
+            where = " and ".join(text for text, holds in asked.items() if holds)
+            yield Case(where, _form(way, states, given, both, stacked, later))
 
 
 ENTRIES = (
     Entry(
         kind=Kind.LAYER,
         name="rnn",
-        formulas=_forward(_rnn),
-        cases=_cases(_rnn, ("x2",)),
+        formulas=_form(_rnn, 1, given=False, both=False, stacked=False, later=False),
+        cases=tuple(_cases(_rnn, 1)),
         doc=(
             "Each step puts out a function of its input and of what the step before put out. A "
-            "second source is what the first step reads."
+            f"second source is what the first step reads. {_KEPT.format('')}"
         ),
         source="torch.nn.RNN(batch_first=True); Elman 1990, doi:10.1207/s15516709cog1402_1",
         options=(*_OPTIONS, _NONLINEARITY),
         axes=("n", "t", "i"),
-        sizes=(("k", "hidden_size"), ("l", "hidden_size"), _WIDTH),
+        sizes=(("k", "hidden_size"), ("l", "hidden_size"), _WIDTH, ("a", "1")),
+        numbers=_ENDS,
         parameters=_parameters(1),
+        outputs=(("h_n", "H"),),
+        carried=(("H", "G"),),
         random=_MASK,
         rounds="num_layers",
         main="hidden_size",
@@ -174,17 +213,20 @@ ENTRIES = (
     Entry(
         kind=Kind.LAYER,
         name="gru",
-        formulas=_forward(_gru),
-        cases=_cases(_gru, ("x2",)),
+        formulas=_form(_gru, 1, given=False, both=False, stacked=False, later=False),
+        cases=tuple(_cases(_gru, 1)),
         doc=(
             "A gate mixes what the step before put out with something new. A second source is what "
-            "the first step reads."
+            f"the first step reads. {_KEPT.format('')}"
         ),
         source="torch.nn.GRU(batch_first=True); Cho et al. 2014, arXiv:1406.1078",
         options=_OPTIONS,
         axes=("n", "t", "i"),
-        sizes=(("k", "hidden_size"), ("l", "hidden_size"), ("g", "3"), _WIDTH),
+        sizes=(("k", "hidden_size"), ("l", "hidden_size"), ("g", "3"), _WIDTH, ("a", "1")),
+        numbers=_ENDS,
         parameters=_parameters(3),
+        outputs=(("h_n", "H"),),
+        carried=(("H", "G"),),
         random=_MASK,
         rounds="num_layers",
         main="hidden_size",
@@ -192,12 +234,12 @@ ENTRIES = (
     Entry(
         kind=Kind.LAYER,
         name="lstm",
-        formulas=_forward(_lstm),
-        cases=_cases(_lstm, ("x2", "x3")),
+        formulas=_form(_lstm, 2, given=False, both=False, stacked=False, later=False),
+        cases=tuple(_cases(_lstm, 2)),
         doc=(
             "Gates decide what a state keeps, what it takes in and what it shows. A second and a "
             "third source are the output and the state that the first step reads; the states can "
-            "be read as `name.cell`."
+            f"be read as `name.cell`. {_KEPT.format(' and the last state as `name.c_n`')}"
         ),
         source=(
             "torch.nn.LSTM(batch_first=True); Hochreiter and Schmidhuber 1997, "
@@ -205,9 +247,11 @@ ENTRIES = (
         ),
         options=_OPTIONS,
         axes=("n", "t", "i"),
-        sizes=(("k", "hidden_size"), ("l", "hidden_size"), ("g", "4"), _WIDTH),
+        sizes=(("k", "hidden_size"), ("l", "hidden_size"), ("g", "4"), _WIDTH, ("a", "1")),
+        numbers=_ENDS,
         parameters=_parameters(4),
-        outputs=(("cell", "s"), ("cell_reverse", "sb")),
+        outputs=(("h_n", "H"), ("c_n", "C"), ("cell", "s"), ("cell_reverse", "sb")),
+        carried=(("H", "G"), ("C", "D")),
         random=_MASK,
         rounds="num_layers",
         main="hidden_size",

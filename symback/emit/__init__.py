@@ -61,7 +61,7 @@ class View:
 
 
 def emit(program: Program, target: str) -> Module:
-    """Return the module's text for a target, a file of symback/targets."""
+    """Return the module's text for a target, a file or folder of symback/targets."""
     templates = environment()
     view = viewed(with_constants(live(program)), target)
     if view.native:

@@ -62,6 +62,7 @@ class Network:
         self.tensors: dict[str, Tensor] = {}
         self.letters: dict[str, tuple[str, ...]] = {}
         self.outputs: dict[str, str] = {}  # input's, layer's or parameter's key → tensor
+        self.beside: set[str] = set()  # what layers offer beside their output
         self.nodes: list[Node] = []  # since they were last taken
         self.taken: list[Node] = []
         self.renewal: list[Node] = []  # what states become after a pass in training
@@ -188,7 +189,8 @@ class Network:
         reads_ = tuple(placed(access) for access in read.reads)
         return replace(read, rhs=read.rhs.xreplace(swap), target=target, reads=reads_)
 
-    def fit(self, access: Access, shape: Sequence[Dim], sizes: dict[str, Dim], path: Path) -> None:
+    @staticmethod
+    def fit(access: Access, shape: Sequence[Dim], sizes: dict[str, Dim], path: Path) -> None:
         """Let each index of an access run over its axis; refuse two sizes for one range."""
         for part, dim in zip(access.subscripts, shape, strict=True):
             if isinstance(part, Integer) and isinstance(dim, int) and int(part) >= dim:

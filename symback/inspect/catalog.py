@@ -209,7 +209,9 @@ def _of_loss(entry: Entry) -> Story:
     layers = [{name: {"dense": 4, "from": "x"}} for name in (*made, *output)]
     compared = {key: key for key in made} | ({"target": "t"} if "target" in needed else {})
     loss = {entry.name: {**compared, **_required(entry)}}
-    return _first_that_fits(_spec(layers, loss, target) for target in TARGETS)
+    in_steps = {"shape": ["n", 3], "classes": 4}
+    specs = [_spec(layers, loss, target) for target in TARGETS]
+    return _first_that_fits([*specs, _spec(layers, loss, in_steps, ("n", 5, 4))])
 
 
 def _spec(

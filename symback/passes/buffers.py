@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 
 from symback.passes.names import all_names, names
-from symback.printing import COMPARISONS, arrays, natural, ranges_among, walk
+from symback.printing import COMPARISONS, arrays, is_read, natural, ranges_among, walk
 from symback.program import (
     Apply,
     Concatenate,
@@ -52,7 +52,7 @@ def buffers(program: Program) -> Program:
         loss=loss,
         backward=backward,
         update=replace(program.update, elements=elements, buffers=tuple(optimizer.made.values())),
-        buffers=tuple(network.made.values()),
+        buffers=(*program.buffers, *network.made.values()),
     )
 
 
@@ -65,12 +65,16 @@ class Workspace:
     made: dict[str, Tensor] = field(default_factory=dict)
     free: dict[tuple[Role, tuple[Dim, ...]], list[str]] = field(default_factory=dict)
     written: list[Statement] = field(default_factory=list)
+    there: set[str] = field(default_factory=set)  # made elsewhere, or names of what is there
     dims: dict[str, Dim] = field(default_factory=dict)  # each letter's range in the statement
     tensors: Mapping[str, Tensor] = field(init=False)  # the program's by name
     labels: frozenset[str] = field(init=False)  # those that hold labels
+    strided: frozenset[str] = field(init=False)  # views whose numbers don't lie side by side
 
     def __post_init__(self) -> None:
         self.tensors = arrays(self.program)
+        self.there = {tensor.name for tensor in self.program.buffers}
+        self.strided = frozenset(v.tensor.name for v in self.program.views if not v.is_dense)
         self.labels = frozenset(t.name for t in self.program.tensors if t.classes is not None)
 
     # ------------------------------------------------------------ statements
@@ -79,13 +83,10 @@ class Workspace:
         """Return a block's statements in place; a group's first statement carries its formula."""
         done: list[Statement] = []
         for statement in block:
-            if statement.loop is not None:  # step by step, in arrays of its own
-                done.append(statement)
-                continue
             self.written = []
             self.dims = ranges_among(statement, self.tensors)
             self.rewrite(statement)
-            first, *rest = self.written
+            first, *rest = (replace(each, loop=statement.loop) for each in self.written)
             done.append(replace(first, because=statement.because))
             done += [replace(further, because="") for further in rest]
         return tuple(done)
@@ -96,18 +97,29 @@ class Workspace:
         labels = tensor is not None and tensor.classes is not None
         gradient = target.name in {name for _, name in self.program.gradients}
         view = isinstance(value, Read | Slice | Split) and not gradient and tensor is not None
-        if isinstance(target, Split) or labels or (view and value.axes == target.axes):
+        alias = statement.loop is None and view and value.axes == target.axes
+        if isinstance(target, Split) or labels or alias or self.is_step(statement):
             self.written.append(statement)
+            self.there.add(target.name)
         elif not target.axes:
             self.number(statement)
         else:
             self.make(target, gradient=gradient)
             self.write(value, target, frozenset())
 
+    def is_step(self, statement: Statement) -> bool:
+        """Tell whether a recurrence's statement stays as it is: a name, or a whole of one step."""
+        loop = statement.loop
+        if loop is None:
+            return False
+        return loop.letter in statement.target.axes or self.program.gives_name(statement)
+
     def make(self, target: Read, *, gradient: bool) -> None:
         """Note the target's own array, unless it is there already or a part of the gradient."""
         states = {state.name for state in self.program.update.states}
         tensor = next((t for t in self.program.tensors if t.name == target.name), None)
+        if target.name in self.there:
+            return
         if tensor is not None and not gradient:
             self.made[tensor.name] = tensor
         elif tensor is None and target.name not in states | {"w", "g"}:
@@ -176,6 +188,8 @@ class Workspace:
                 operands = tuple(self.spread(operand, into) for operand in operands)
                 self.put(into, Apply(name, operands))
                 self.release(*(operand for operand in operands if operand != into))
+            case Reduce() if is_read(expr):
+                self.put(into, expr)
             case Reduce() | Contract() | Concatenate() if set(expr.axes) != set(into.axes):
                 made = self.operand(expr)
                 self.put(into, made)
@@ -184,6 +198,10 @@ class Workspace:
                 operand = self.upright(self.operand(body), name, over)
                 self.put(into, self.summed(Reduce(name, operand, over)))
                 self.release(operand)
+            case Contract() if into.name in self.strided:  # a product wants numbers side by side
+                made = self.operand(expr)
+                self.put(into, made)
+                self.release(made)
             case Contract(left, right, over):
                 sides = self.operand(left), self.operand(right)
                 self.put(into, Contract(*sides, over))
@@ -361,7 +379,7 @@ def factors(body: Expr) -> tuple[Expr, Expr] | None:
 
 def simple(expr: Expr) -> bool:
     """Tell whether an expression can stand as an operand: an array, or a number to be computed."""
-    if isinstance(expr, Leaf | Number | Size | Position):
+    if isinstance(expr, Leaf | Number | Size | Position) or is_read(expr):
         return True
     plain = not any(isinstance(node, Reduce | Contract | Concatenate) for node in walk(expr))
     return plain and not expr.axes

@@ -27,6 +27,7 @@ class Native:
     loads: tuple[str, ...]  # 'real m = m_all[p];'
     elements: tuple[str, ...]
     stores: tuple[str, ...]
+    forms: tuple[str, ...]  # instead: a loop over the parameters that are worked on as arrays
     after: tuple[str, ...]
     gather: tuple[str, ...]
     arrays: tuple[str, ...]  # 'self.z1 = self.made("z1", (n, 128))'
@@ -44,7 +45,8 @@ class Native:
     width: str  # how many numbers an example's output has
     count: str  # how many parameters there are
     parallel: str  # that the optimiser's loop is worth several threads
-    blas: str  # that some product is left to the BLAS
+    blas: str  # that some product may be left to the BLAS
+    threaded: str  # that some loop is shared by threads
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from importlib.util import find_spec
-from math import isfinite, prod
+from math import inf, isfinite, prod
 from typing import Any
 
 from symback import printing
@@ -24,6 +24,7 @@ from symback.program import (
     Apply,
     Dim,
     Expr,
+    Form,
     Lookup,
     Number,
     Position,
@@ -62,11 +63,13 @@ from symback.targets._loops import (
     rounds,
     writes_of,
 )
+from symback.targets._whole import Held, Whole, apart, offsets, states_of
 from symback.targets.numpy import drawn_into, helpers, initial, lines, size, sizes
 
 __all__ = ["ABOUT", "drawn_into", "helpers", "initial", "lines", "native", "size", "sizes"]
 
 WIDTH = 86  # the deepest place of the templates adds 12
+UPDATED = 1 << 16  # parameters from which on the optimiser's loop is worth several threads
 ROWS = 256  # examples in a batch, where the spec takes all of them at once
 KEYWORDS = """
     auto break case char const continue default do double else enum extern float for goto if inline
@@ -75,9 +78,10 @@ KEYWORDS = """
 """
 OWN = """
     cache cholesky corner cube determinant dots eliminate fourth gemm grads inverse log_determinant
-    idx larger log_sigmoid memcpy params product ptrdiff_t real side sigmoid sign size_t smaller
-    softplus square state turn isfinite INFINITY NAN NULL HUGE_VAL HUGE_VALF HUGE_VALL EOF R B SIMD
-    PARALLEL PRAGMA PARAMETERS LANES TILE ROWS SIZED BLAS COUNT BATCH main linux unix
+    idx larger log_sigmoid logaddexp memcpy params product ptrdiff_t real side sigmoid sign size_t
+    smaller softplus square state tanhshrink turn isfinite INFINITY NAN NULL HUGE_VAL HUGE_VALF
+    HUGE_VALL EOF R B SIMD PARALLEL PRAGMA PARAMETERS LANES TILE ROWS SIZED BLAS COUNT BATCH main
+    linux unix block vast treat_tiny near strip tile DEPTH HEIGHT STRIPS VAST TINY_IS_ZERO
 """
 MATH = {
     *("exp", "log", "log1p", "expm1", "sqrt", "floor", "sinh", "cosh", "tanh"),
@@ -88,7 +92,9 @@ NEEDS = {  # which functions a helper calls
     "sigmoid": ("exp", "fabs"),
     "softplus": ("larger", "log1p", "exp", "fabs"),
     "log_sigmoid": ("smaller", "log1p", "exp", "fabs"),
-    "gemm": ("product",),
+    "logaddexp": ("larger", "log", "log1p", "exp", "fabs"),
+    "tanhshrink": ("smaller", "tanh"),
+    "gemm": ("product", "turn"),
     "eliminate": ("fabs",),
     "inverse": ("eliminate",),
     "determinant": ("eliminate",),
@@ -97,12 +103,13 @@ NEEDS = {  # which functions a helper calls
 }
 HELPERS = (  # in the order they need each other
     *("larger", "smaller", "sign", "square", "cube", "fourth"),
-    *("sigmoid", "softplus", "log_sigmoid", "turn", "product", "dots", "gemm"),
+    *("sigmoid", "softplus", "log_sigmoid", "logaddexp", "tanhshrink"),
+    *("turn", "product", "dots", "gemm"),
     *("eliminate", "inverse", "determinant", "log_determinant", "cholesky"),
 )
 RESERVED = frozenset([*KEYWORDS.split(), *OWN.split(), *MATH, *(f"{name}f" for name in MATH)])
 GAINS = {"sum": "+=", "prod": "*="}
-STARTS = {"sum": "0", "prod": "1", "max": "-INFINITY", "min": "INFINITY"}
+STARTS = {"sum": 0, "prod": 1, "max": -inf, "min": inf}
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,8 +379,17 @@ def block(made_of: Nests, scope: Scope, rows: int) -> tuple[str, ...]:
     return tuple(found)
 
 
-def outermost(node: Node, scope: Scope, rows: int) -> Iterator[str]:
-    """Yield the lines of a nest, on several threads where that is worth it and safe."""
+def outermost(node: Node, scope: Scope, rows: int, margin: str = "") -> Iterator[str]:
+    """Yield the lines of a nest, on several threads where that is worth it and safe.
+
+    A recurrence takes its steps in order; within each, threads share what isn't in order.
+    """
+    if isinstance(node, Loop) and node.serial and not scope.alone:
+        yield heading(node, scope, margin)
+        for part in node.body:
+            yield from outermost(part, scope, rows, margin + "    ")
+        yield f"{margin}}}"
+        return
     shapes = {tensor.name: tensor.shape for tensor in scope.arrays.values()}
     loop = node.loop if isinstance(node, Parts) else node
     shared = isinstance(node, Parts) or (
@@ -381,8 +397,16 @@ def outermost(node: Node, scope: Scope, rows: int) -> Iterator[str]:
     )
     if isinstance(loop, Loop) and shared and not scope.alone:
         each = rounds(loop, rows) // (loop.size if isinstance(loop.size, int) else rows)
-        yield f"PARALLEL({scope.name(str(loop.size))} * {each} >= {THREADS})"
-    yield from printed(node, scope, "")
+        yield f"{margin}PARALLEL({scope.name(str(loop.size))} * {each} >= {THREADS})"
+    yield from printed(node, scope, margin)
+
+
+def heading(loop: Loop, scope: Scope, margin: str) -> str:
+    """Return a loop's first line."""
+    at, end = scope.counter(loop.letter), scope.name(str(loop.size))
+    upwards = f"idx {at} = 0; {at} < {end}; {at}++"
+    downwards = f"idx {at} = {end} - 1; {at} >= 0; {at}--"
+    return f"{margin}for ({downwards if loop.serial < 0 else upwards}) {{"
 
 
 def printed(node: Node, scope: Scope, margin: str) -> Iterator[str]:
@@ -390,14 +414,11 @@ def printed(node: Node, scope: Scope, margin: str) -> Iterator[str]:
     match node:
         case Loop(body=(Loop(body=(Put(because=because),)),)) if call := turned(node, scope):
             yield from told(call, because, margin)
-        case Loop(letter, size, body):
+        case Loop():
             if pragma := vectorised(node, scope):
                 yield margin + pragma
-            at, end = scope.counter(letter), scope.name(str(size))
-            upwards = f"idx {at} = 0; {at} < {end}; {at}++"
-            downwards = f"idx {at} = {end} - 1; {at} >= 0; {at}--"
-            yield f"{margin}for ({downwards if node.serial < 0 else upwards}) {{"
-            for part in body:
+            yield heading(node, scope, margin)
+            for part in node.body:
                 yield from printed(part, scope, margin + "    ")
             yield f"{margin}}}"
         case Parts():
@@ -497,9 +518,9 @@ def started(node: Start, scope: Scope, margin: str) -> Iterator[str]:
         yield f"{margin}idx {name} = 0;"
     elif node.target.name not in scope.arrays:
         kind = scope.real if margin else "double"  # a sum over all examples keeps its digits
-        yield f"{margin}{kind} {name} = {STARTS[node.function]};"
+        yield f"{margin}{kind} {name} = {literal(STARTS[node.function], scope).text};"
     else:
-        zero = Put(node.target, Read(STARTS[node.function], ()))
+        zero = Put(node.target, Number(STARTS[node.function]))
         nest: Node = zero
         for letter, dim in reversed(list(zip(node.target.axes, node.size, strict=True))):
             nest = Loop(letter, dim, (nest,))
@@ -643,17 +664,20 @@ def runs() -> bool:
 def native(program: Program) -> Native:
     """Return the parts of a program's C; large products are left to a BLAS."""
     made_of, held, scope = looped(program, blas=True)
-    return parts(program, made_of, held, scope, scheduled(program, "step"))
+    return parts(program, made_of, held, scope, wholes(program, blas=True))
 
 
 def standalone(program: Program) -> tuple[Native, Alone]:
     """Return the parts of a plain C library: no BLAS, nothing that a compiler must know."""
     made_of, held, scope = looped(program, blas=False)
     scope = replace(scope, alone=True)
-    made_parts = parts(program, made_of, held, scope, scheduled(program, "step", "epoch"))
+    rules = wholes(program, blas=False)
+    made_parts = parts(program, made_of, held, scope, rules, "step", "epoch")
+    more = (*states_of(program), *work_of(rules))
     states = [*program.update.states, *(program.schedule.states if program.schedule else ())]
-    known = [*(t.name for t in program.tensors), *(t.name for t in held), *(s.name for s in states)]
-    around = alone(program, held, {name: scope.name(name) for name in known})
+    known = [t.name for t in (*program.tensors, *held)]
+    known += [state.name for state in states] + [array.name for array in more]
+    around = alone(program, held, {name: scope.name(name) for name in known}, more)
     return replace(made_parts, vectors=()), around
 
 
@@ -696,16 +720,18 @@ def parts(
     blocks: Sequence[Nests],
     held: Sequence[Tensor],
     scope: Scope,
-    setting: tuple[str, ...],
+    rules: Sequence[Whole],
+    *per: str,
 ) -> Native:
-    """Return the lines of everything; `setting`: those of the schedule."""
+    """Return the lines of everything; `per`: when a schedule runs that is C too."""
     rows = program.training.batch_size or ROWS
     forward, objective, backward, renewal = (
         body(made_of, program, scope, rows, vectors)
         for made_of, vectors in zip(blocks, VECTORS_OF, strict=True)
     )
-    rule = updated(program)
-    text = (*forward, *objective, *backward, *renewal, *rule.elements)
+    rule = updated(program, rules)
+    setting = scheduled(program, *(per or ("step",)))
+    text = (*forward, *objective, *backward, *renewal, *rule.elements, *rule.forms)
     words, numbers = used(text), used((*rule.step, *setting))
     learned = {key for key, _ in program.gradients}
     parameters = ordered_parameters(program)
@@ -732,6 +758,7 @@ def parts(
         loads=rule.loads,
         elements=rule.elements,
         stores=rule.stores,
+        forms=rule.forms,
         after=rule.after,
         gather=gathered(program, scope),
         arrays=(
@@ -755,12 +782,13 @@ def parts(
             if not is_parameter(key, program)
         ),
         remembers=rule.remembers,
-        starts=starts(program),
+        starts=starts(program, work_of(rules)),
         output=scope.name(output.name),
         width=str(prod(map(int, output.shape[1:]))),
         count=str(count),
-        parallel="parallel" if count >= THREADS else "",
+        parallel="parallel" if count >= UPDATED else "",
         blas="blas" if "gemm" in words else "",
+        threaded="threaded" if count >= UPDATED or words_of(text) & {"gemm", "PARALLEL"} else "",
     )
 
 
@@ -813,8 +841,8 @@ def seen_again(tensor: Tensor, owner: str) -> str:
     return f"self.{tensor.name} = self.{owner}.reshape({shape})"
 
 
-def starts(program: Program) -> tuple[str, ...]:
-    """Return the lines that set a state to its start."""
+def starts(program: Program, work: Sequence[Held]) -> tuple[str, ...]:
+    """Return the lines that set a state to its start. `work`: arrays that a step works in."""
     scope = Scope({}, frozenset())
     update, schedule = program.update, program.schedule
     once = {statement.target.name for statement in update.scalars}
@@ -828,6 +856,11 @@ def starts(program: Program) -> tuple[str, ...]:
         else:
             filled = "np.zeros_like(w)" if state.start == 0 else f"np.full_like(w, {state.start!r})"
             found.append(f'self.array("{state.name}", "{name}", {filled})')
+    for each in (*states_of(program), *work):
+        made_array = f"np.empty({each.size}, w.dtype)"
+        if each.start is not None:
+            made_array = f"np.full({each.size}, {each.start!r}, w.dtype)"
+        found.append(f'self.array("{each.name}", "{scope.name(each.name)}", {made_array})')
     for state in schedule.states if schedule else ():
         found.append(f"self.{scope.name(state.name)} = {state.start!r}")
     return tuple(found)
@@ -1031,9 +1064,10 @@ class Rule:
     elements: tuple[str, ...]
     stores: tuple[str, ...]
     after: tuple[str, ...]
+    forms: tuple[str, ...]  # of whole parameters
 
 
-def updated(program: Program) -> Rule:
+def updated(program: Program, rules: Sequence[Whole]) -> Rule:
     """Return the optimiser's lines: its numbers in double, its elements in `real`."""
     update, schedule = program.update, program.schedule
     exact = Scope({}, frozenset(), exact=True)
@@ -1048,8 +1082,10 @@ def updated(program: Program) -> Rule:
     norm = "‖∂L/∂w‖₂ of the last step"
     if training.clip_norm is not None or training.clip_value is not None:
         norm += ", as it was before clipping"
-    read = {n.name for s in (*update.scalars, *update.elements) for n in leaves(s.value)}
-    known = [name for name in ("step", "lr", *single) if name in read]
+    read = {n.name for s in update.rules for n in leaves(s.value)}
+    kept_whole, work = states_of(program), work_of(rules)
+    moved = [state.name for state in program.moved]
+    known = [name for name in ("step", "lr", *single, *moved) if name in read]
     written = {statement.target.name for statement in update.elements}
     elements = tuple(
         line
@@ -1059,6 +1095,8 @@ def updated(program: Program) -> Rule:
     return Rule(
         fields=(
             *(f"real *{scope.name(name)};  // for each parameter" for name in each),
+            *(f"real *{scope.name(state.name)};  // by parameter" for state in kept_whole),
+            *(f"real *{array.name};  // what a step works in" for array in work),
             "double lr;  // the learning rate",
             "idx step;  // steps taken",
             *(f"double {scope.name(name)};" for name in single),
@@ -1068,6 +1106,8 @@ def updated(program: Program) -> Rule:
         ),
         remembers=(
             *(f"{name}: Array  # for each parameter" for name in each),
+            *(f"{state.name}: Array  # by parameter" for state in kept_whole),
+            *(f"{array.name}: Array  # what a step works in" for array in work),
             "lr: float  # the learning rate",
             "step: int  # steps taken",
             *(f"{name}: float" for name in single),
@@ -1088,7 +1128,135 @@ def updated(program: Program) -> Rule:
         elements=tuple(line.removeprefix(" " * 8) for line in elements),
         stores=tuple(f"{name}_all[p] = {scope.name(name)};" for name in each if name in written),
         after=tuple(f"state->{scope.name(name)} = {scope.name(name)};" for name in single),
+        forms=tuple(line for rule in rules for line in rule.lines),
     )
+
+
+def work_of(rules: Sequence[Whole]) -> tuple[Held, ...]:
+    """Return the arrays that rules work in, one after the other: as large as the largest needs."""
+    sizes: dict[str, int] = {}
+    for tensor in (tensor for rule in rules for tensor in rule.work):
+        name = work_name(tensor)
+        sizes[name] = max(sizes.get(name, 1), int(tensor.shape[0]))
+    return tuple(Held(name, size, None) for name, size in sizes.items())
+
+
+def wholes(program: Program, *, blas: bool) -> tuple[Whole, ...]:
+    """Return the lines of the rules for whole parameters, a loop over the parameters each."""
+    return tuple(
+        whole(form, f"form{place}", program, blas=blas)
+        for place, form in enumerate(program.update.forms, 1)
+    )
+
+
+def whole(form: Form, name: str, program: Program, *, blas: bool) -> Whole:
+    """Return the lines of a rule: where each parameter's numbers are, then what is done to them."""
+    learned = {key for key, _ in program.gradients}
+    tensors = [t for t in program.with_role(Role.PARAMETER) if t.key in {*form.keys} & learned]
+    sizes = [str(dim) for dim in form.tensor("w").shape]
+    states = [state.name for state in form.states]
+    text, work = rounds_of(apart(form), program, tensors, blas=blas)
+    at, begin = places(program), offsets(program)
+    rows = [
+        [*tensor.shape, at[tensor.key], *(begin[tensor.key, state] for state in states)]
+        for tensor in tensors
+    ]
+    copied = slope(form, program, sizes)
+    words, scope = words_of((*text, *copied)), Scope({}, frozenset())
+    source = f"grads + {name}[each].w_at;"
+    inner = (
+        *(f"const idx {size} = {name}[each].{size};" for size in sizes if size in words),
+        f"real *restrict w = params + {name}[each].w_at;",
+        f"const real *restrict {'slope' if copied else 'g'} = {source}",
+        *(
+            f"real *restrict {scope.name(s)} = state->{scope.name(s)} + {name}[each].{s}_at;"
+            for s in states
+        ),
+        *(f"real *restrict {scope.name(t.name)} = state->{work_name(t)};" for t in work),
+        *copied,
+        *text,
+    )
+    columns = ", ".join([*sizes, "w_at", *(f"{state}_at" for state in states)])
+    keys = ", ".join(tensor.key for tensor in tensors)
+    lines_ = (
+        *(f"// {row}" for row in textwrap.wrap(f"{keys}: sizes, where numbers begin", WIDTH)),
+        f"static const struct {{ idx {columns}; }} {name}[] = {{",
+        *(f"    {{{', '.join(map(str, row))}}}," for row in rows),
+        "};",
+        f"for (idx each = 0; each < {len(rows)}; each++) {{",
+        *(f"    {line}" for line in inner),
+        "}",
+    )
+    return Whole(lines_, work)
+
+
+def slope(form: Form, program: Program, sizes: Sequence[str]) -> tuple[str, ...]:
+    """Return the lines that copy a parameter's gradient, clipped; none where it stays as it is."""
+    if not is_copied(form, program):
+        return ()
+    clip = "clip * " if program.training.clip_norm is not None else ""
+    limit = "g[p] = g[p] > CLIP_VALUE ? CLIP_VALUE : g[p] < -CLIP_VALUE ? -CLIP_VALUE : g[p];"
+    return (
+        f"for (idx p = 0; p < {' * '.join(sizes) or '1'}; p++) {{",
+        f"    g[p] = {clip}slope[p];",
+        *([f"    {limit}"] if program.training.clip_value is not None else []),
+        "}",
+    )
+
+
+def rounds_of(
+    form: Form, program: Program, tensors: Sequence[Tensor], *, blas: bool
+) -> tuple[tuple[str, ...], tuple[Tensor, ...]]:
+    """Return the loops of a rule's parts, and the arrays they work in, as large as is needed."""
+    sizes = frozenset(str(dim) for dim in form.tensor("w").shape)
+    largest = max((int(dim) for tensor in tensors for dim in tensor.shape), default=1)
+    inner = replace(program, tensors=form.tensors, buffers=())
+    kept = {"w", *(state.name for state in form.states)}
+    arrays = {tensor.name: tensor for tensor in form.tensors}
+    taken = {*arrays, *sizes, *RESERVED, *outside(program), "each", "round", "slope"}
+    text: list[str] = []
+    for part in form.parts:
+        nest = nests(part.statements, inner, taken, rows=largest, blas=blas, owners={})
+        arrays |= {tensor.name: tensor for tensor in (*nest.scratch, *nest.own)}
+        scope = Scope(arrays, sizes, own=frozenset(t.name for t in nest.own), alone=not blas)
+        rows = block(nest, scope, largest)
+        taken |= {*arrays, *words_of(rows)}
+        if part.times > 1:
+            head = f"for (idx round = 0; round < {part.times}; round++) {{"
+            rows = (head, *(f"    {row}" for row in rows), "}")
+        text += rows
+    words, scope = words_of(text), Scope({}, frozenset())
+    copied = is_copied(form, program)
+    work = []
+    for tensor in arrays.values():
+        if tensor.name in kept or (tensor.name == "g" and not copied):
+            continue
+        if scope.name(tensor.name) in words or tensor.name == "g":
+            counts = [
+                prod(int(form.sizes(w.shape).get(str(dim), dim)) for dim in tensor.shape)
+                for w in tensors
+            ]
+            work.append(replace(tensor, shape=(max(counts, default=1),)))
+    return tuple(text), tuple(work)
+
+
+def outside(program: Program) -> frozenset[str]:
+    """Return the names of the numbers of a step, which a rule for whole parameters may read."""
+    update = program.update
+    read = {leaf.name for s in update.rules for leaf in leaves(s.value)}
+    return frozenset({*read, *(s.target.name for s in update.scalars), "clip", "state", "norm"})
+
+
+def is_copied(form: Form, program: Program) -> bool:
+    """Tell whether a rule works on a copy of the gradient: one that is clipped, or written over."""
+    training = program.training
+    written = any(statement.target.name == "g" for statement in form.statements)
+    return written or training.clip_norm is not None or training.clip_value is not None
+
+
+def work_name(tensor: Tensor) -> str:
+    """Return the field of the state that holds an array to work in."""
+    return f"work_{tensor.name}"
 
 
 def firsts(statements: Sequence[Statement], known: set[str]) -> Iterator[tuple[Statement, bool]]:

@@ -11,7 +11,7 @@ from functools import reduce
 from itertools import groupby, pairwise
 from math import prod
 
-from symback import printing
+from symback import printing, steps
 from symback.printing import COMPARISONS, Code, Level, Line, natural, ordered
 from symback.program import (
     Affine,
@@ -72,7 +72,7 @@ class Block:
     ranges: Mapping[str, Dim] = field(default_factory=dict)
     names: dict[tuple[Expr, tuple[str, ...]], str] = field(default_factory=dict)
     lines: list[tuple[str, str]] = field(default_factory=list)  # code, formula
-    parts: dict[str, tuple[Dim, ...]] = field(default_factory=dict)  # shapes of arrays at a step
+    parts: dict[str, tuple[Dim, ...]] = field(default_factory=dict)  # shapes of what isn't a tensor
 
 
 # ---------------------------------------------------------------- statements
@@ -134,6 +134,8 @@ def looped(
         value = at_step(statement.value, loop, made, block)
         name = f"{statement.target.name}_{loop.letter}"
         target = Read(name, tuple(a for a in statement.target.axes if a != loop.letter))
+        whole = shape_of(statement.target.name, block)
+        block.parts[name] = (*whole[:axis], *whole[axis + 1 :])
         block.lines.append((one(target, value, block), statement.because))
         put = f"put_step({statement.target.name}, {axis}, {count}, {name})"
         block.lines.append((put, ""))
@@ -148,8 +150,8 @@ def looped(
             before.append((code, because))
     dims = {statement.target.name: statement.target for statement in statements}
     for name in dims:
-        shape = ", ".join(map(str, block.program.tensor(name).shape))
-        before.append((f"{name} = zeros(({shape}))", ""))
+        shape = printing.tuple_text(map(str, block.program.tensor(name).shape))
+        before.append((f"{name} = zeros({shape})", ""))
     block.names = outside  # what was computed at a step is another value at the next
     steps = f"range({loop.size})" if loop.step > 0 else f"reversed(range({loop.size}))"
     body = printing.beside(printed(within, width - 4), width - 4)
@@ -162,69 +164,68 @@ def looped(
 
 def at_step(expr: Expr, loop: Loop, made: set[str], block: Block) -> Expr:
     """Return an expression at a step of a recurrence; arrays' parts are taken in lines before."""
+    letter = loop.letter
+    count = printing.counter(letter, block.program)
 
     def part(name: str, axis: int, offset: int, axes: tuple[str, ...]) -> Read:
         word = "" if not offset else "before" if offset < 0 else "after"
         far = str(abs(offset)) if abs(offset) > 1 else ""
-        found = f"{name}_{word}{far}" if word else f"{name}_{loop.letter}"
+        found = f"{name}_{word}{far}" if word else f"{name}_{letter}"
         if found not in made:
-            count = printing.counter(loop.letter, block.program)
-            place = printing.index(Affine(offset, ((loop.letter, 1),)), lambda _: count)
+            shape = shape_of(name, block)
+            block.parts[found] = (*shape[:axis], *shape[axis + 1 :])
+            place = printing.index(Affine(offset, ((letter, 1),)), lambda _: count)
             block.lines.append((f"{found} = at_step({name}, {axis}, {place})", ""))
             made.add(found)
         return Read(found, axes)
 
-    if loop.letter not in printing.free(expr):
-        return expr
-    expr = pointed(expr, block)
-    match expr:
-        case Position():
-            return Read(printing.counter(loop.letter, block.program), ())
-        case Read(name, axes):
-            kept = tuple(axis for axis in axes if axis != loop.letter)
-            return part(name, axes.index(loop.letter), 0, kept)
-        case Slice(name, axes, ranges):
-            axis = axes.index(loop.letter)
-            start = (ranges[axis] or (0, 0))[0]
-            taken = part(name, axis, start, axes[:axis] + axes[axis + 1 :])
-            return Slice(taken.name, taken.axes, ranges[:axis] + ranges[axis + 1 :])
-        case Split(name, _, _):
-            whole = fresh(f"{name}_{''.join(expr.axes)}", block)
-            block.lines.append((assignment(whole, tuple((a,) for a in expr.axes), expr, block), ""))
-            kept = tuple(axis for axis in expr.axes if axis != loop.letter)
-            return part(whole, expr.axes.index(loop.letter), 0, kept)
-        case Lookup(name, places, sizes):
-            axis = next(k for k, place in enumerate(places) if loop.letter in place.axes)
-            place = places[axis]
-            if isinstance(place, Read):
-                kept = tuple(a for a in place.axes if a != loop.letter)
-                labels = part(place.name, place.axes.index(loop.letter), 0, kept)
-                return Lookup(name, (*places[:axis], labels, *places[axis + 1 :]), sizes)
-            at = (*places[:axis], *places[axis + 1 :])
-            alone = all(len(p.axes) == 1 and p == Affine(0, ((p.axes[0], 1),)) for p in at)
-            follows = place.terms == ((loop.letter, 1),)
-            kept = tuple(a for p in at for a in p.axes)
-            if name not in printing.computed(loop, block.program):
-                if follows and alone:
-                    return part(name, axis, place.offset, kept)
-                return at_step(turned(expr, expr.axes, block), loop, made, block)
-            if not follows or loop.letter in kept:
-                raise NotImplementedError("steps that don't follow each other")
-            taken = part(name, axis, place.offset, kept)
-            if alone:
-                return taken
-            shape = block.program.tensor(name).shape
-            block.parts[taken.name] = (*shape[:axis], *shape[axis + 1 :])
-            inner = tuple((letter, size) for letter, size in sizes if letter != loop.letter)
-            return Lookup(taken.name, at, inner)
-        case Apply(function, args):
-            return Apply(function, tuple(at_step(arg, loop, made, block) for arg in args))
-        case Reduce(function, body, over):
-            return Reduce(function, at_step(body, loop, made, block), over)
-        case Contract(left, right, over):
-            first, second = (at_step(side, loop, made, block) for side in (left, right))
-            return Contract(first, second, over)
-    raise NotImplementedError(f"a {type(expr).__name__} in a recurrence")
+    def leaf(expr: Leaf) -> Expr:
+        kept = tuple(axis for axis in expr.axes if axis != letter)
+        match expr:
+            case Position():
+                return Read(count, ())
+            case Read(name, axes):
+                return part(name, axes.index(letter), 0, kept)
+            case Slice(name, axes, ranges):
+                axis = axes.index(letter)
+                start = (ranges[axis] or (0, 0))[0]
+                return Slice(
+                    part(name, axis, start, kept).name, kept, ranges[:axis] + ranges[axis + 1 :]
+                )
+            case Split(name, _, _):
+                whole = fresh(f"{name}_{''.join(expr.axes)}", block)
+                groups = tuple((axis,) for axis in expr.axes)
+                block.lines.append((assignment(whole, groups, expr, block), ""))
+                block.parts[whole] = tuple(block.ranges[axis] for axis in expr.axes)
+                return part(whole, expr.axes.index(letter), 0, kept)
+            case Lookup():
+                return lookup(expr)
+
+    def lookup(expr: Lookup) -> Expr:
+        axis = steps.step_axis(expr, loop)
+        place, rest = expr.places[axis], steps.others(expr, loop)
+        kept = tuple(a for p in rest.places for a in p.axes)
+        if isinstance(place, Read):
+            labels = leaf(place)
+            assert isinstance(labels, Read)
+            return replace(expr, places=(*expr.places[:axis], labels, *expr.places[axis + 1 :]))
+        if expr.name in printing.computed(loop, block.program):
+            offset, rest = steps.earlier(expr, loop)
+        elif place.terms == ((letter, 1),) and rest.is_plain:
+            offset = place.offset
+        else:
+            return at_step(turned(expr, expr.axes, block), loop, made, block)
+        taken = part(expr.name, axis, offset, kept)
+        if rest.is_plain:
+            return taken
+        return replace(rest, name=taken.name)
+
+    return steps.at_step(expr, loop, leaf)
+
+
+def shape_of(name: str, block: Block) -> tuple[Dim, ...]:
+    """Return the shape of a tensor, of its part at a step, or of an array computed before."""
+    return block.parts[name] if name in block.parts else block.program.tensor(name).shape
 
 
 def floated(value: Expr) -> Expr:
@@ -379,6 +380,7 @@ def computed_before(expr: Expr, axes: tuple[str, ...], block: Block) -> Read:
         place = f"[{','.join(axes)}]" if axes else ""
         block.lines.append((code, f"{name}{place} = {printing.formula(expr)}"))
         block.names[expr, axes] = name
+        block.parts[name] = tuple(block.ranges[axis] for axis in axes)
     return Read(block.names[expr, axes], axes)
 
 
@@ -406,6 +408,7 @@ def turned(leaf: Read | Split | Slice | Lookup, order: tuple[str, ...], block: B
             code = f"{name} = {gathered(leaf, axes, block)}"
         block.lines.append((code, f"{name}[{','.join(axes)}] = {printing.formula(leaf)}"))
         block.names[leaf, axes] = name
+        block.parts[name] = tuple(block.ranges[axis] for axis in axes)
     return Read(block.names[leaf, axes], axes)
 
 
@@ -433,7 +436,7 @@ def is_row(leaf: Read | Split | Slice | Lookup, axis: str, block: Block) -> bool
         case Read(axes=axes):
             return axes.index(axis) == len(axes) - 1
         case Lookup(name, (*outer, Affine(0, ((letter, 1),))), sizes):
-            shape = block.parts.get(name) or block.program.tensor(name).shape
+            shape = shape_of(name, block)
             whole = letter == axis and dict(sizes)[axis] == shape[-1]
             return whole and all(axis not in place.axes for place in outer)
     return False
@@ -448,7 +451,7 @@ def element(leaf: Read | Split | Slice | Lookup, block: Block) -> str:
     """Return one number of an array by its indices."""
     match leaf:
         case Lookup(name, looked_up, sizes):
-            shape = block.parts.get(name) or block.program.tensor(name).shape
+            shape = shape_of(name, block)
             places = [place_text(place, block) for place in looked_up]
             found = name + "".join(f"[{place}]" for place in places)
             rules = [
@@ -521,7 +524,7 @@ def scattered(value: Scatter, block: Block) -> str:
     ]
     inner = scalar(body, cursors, block)
     places = f"({at[0]},)" if len(at) == 1 else f"({', '.join(at)})"
-    shape = f"({value.shape[0]},)" if len(at) == 1 else f"({', '.join(map(str, value.shape))})"
+    shape = printing.tuple_text(map(str, value.shape))
     return f"added_at({shape}, (({places}, {inner.text}) {' '.join(clauses)}))"
 
 
@@ -717,13 +720,6 @@ def sizes(statements: Sequence[Statement], program: Program) -> tuple[str, ...]:
 def size(dim: str, tensor: Tensor) -> str:
     """Return the expression of a run-time size, read off an array."""
     return f"len({tensor.name}{'[0]' * tensor.shape.index(dim)})"
-
-
-def imports(statements: Sequence[Statement], program: Program) -> tuple[str, ...]:
-    """Return the import lines that the lines need."""
-    read = printing.read(bare(statements, program))
-    known = {"math": "import math", "mul": "from operator import mul"}
-    return tuple(line for name, line in known.items() if name in read)
 
 
 def bare(statements: Sequence[Statement], program: Program) -> tuple[str, ...]:
