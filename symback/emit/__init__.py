@@ -25,6 +25,7 @@ from symback.errors import Mistake, UserError
 from symback.program import Program, Role, Statement
 from symback.shown import Shown
 from symback.targets import names
+from symback.targets._about import Layout
 from symback.targets._alone import Alone
 
 SIMPLE_DRAWS = ("constant", "values", "uniform", "normal")  # number by number
@@ -45,6 +46,7 @@ class View:
     """All that a template sees."""
 
     title: str
+    layout: Layout
     header: tuple[str, ...]
     imports: tuple[str, ...]
     body: str
@@ -132,6 +134,7 @@ def viewed(program: Program, name: str) -> View:
         block = replace(block, program=beside(program))
     return View(
         title=safe(f"{program.model}: a network and its training, derived and written by symback."),
+        layout=about.fast if program.buffers and about.fast else about.layout,
         header=header(program, about.needs),
         imports=(),
         body="",

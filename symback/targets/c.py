@@ -37,7 +37,7 @@ from symback.program import (
     Statement,
     Tensor,
 )
-from symback.targets._about import About, Native
+from symback.targets._about import About, Layout, Native
 from symback.targets._alone import Alone, alone
 from symback.targets._loops import (
     PARTS,
@@ -1344,6 +1344,7 @@ def constants(program: Program, text: Sequence[str]) -> tuple[str, ...]:
 ABOUT = About(
     "NumPy, cffi and a C compiler",
     ("float64", "float32"),
+    Layout("c/passes.py.j2", ("c/steps.py.j2",), "Workspace", "packed"),
     like="numpy",
     native=native,
     standalone=standalone,
