@@ -5,7 +5,7 @@ the type `real`, float or double; whole numbers (sizes, positions, labels) are `
 exp or expf. The Python beside the C (metrics, the schedule, what is drawn) is the NumPy target's.
 """
 
-from symback.targets._about import About
+from symback.targets._about import About, Layout
 from symback.targets.c.native import native, runs, standalone
 from symback.targets.numpy import drawn_into, helpers, initial, lines, size, sizes
 
@@ -14,6 +14,7 @@ __all__ = ["ABOUT", "drawn_into", "helpers", "initial", "lines", "native", "size
 ABOUT = About(
     "NumPy, cffi and a C compiler",
     ("float64", "float32"),
+    Layout("c/passes.py.j2", ("c/steps.py.j2",), "Workspace", "packed"),
     like="numpy",
     native=native,
     standalone=standalone,
