@@ -211,7 +211,8 @@ def test_weights_are_an_output() -> None:
 
 
 def test_an_added_mask_of_a_plain_attention() -> None:
-    inputs = {"q": ["n", T, E], "k": ["n", S, E], "v": ["n", S, 2], "a": ["n", T, S]}
+    shapes = {"q": (T, E), "k": (S, E), "v": (S, 2), "a": (T, S)}
+    inputs = {name: ["n", *shape] for name, shape in shapes.items()}
     layer = {"formula": "h[...] = s * q[...]", "parameters": {"s": {"shape": [], "init": "ones"}}}
     spec = {
         "inputs": inputs,
@@ -223,7 +224,7 @@ def test_an_added_mask_of_a_plain_attention() -> None:
         "optimizer": {"sgd": 0.1},
     }
     rng = np.random.default_rng(3)
-    given = [rng.normal(size=(ROWS, *shape[1:])) for shape in inputs.values()]
+    given = [rng.normal(size=(ROWS, *shape)) for shape in shapes.values()]
     module = compiled(spec, "numpy", tuple(inputs))
     _, grads = module.value_and_grad(module.init(0), *given)
     q, k, v, a = (torch.tensor(array, requires_grad=True) for array in given)

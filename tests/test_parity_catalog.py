@@ -108,7 +108,7 @@ def test_every_layer_is_compared() -> None:
     from test_state import CASES as KEEPING
 
     elsewhere = {key for net in NETS.values() for layer in net.layers for key in found(layer)}
-    elsewhere |= {case.layer for case in [*KEEPING, *ATTENDING.values()]}
+    elsewhere |= {case.layer for case in KEEPING} | {case.layer for case in ATTENDING.values()}
     missing = {entry.name for entry in entries(Kind.LAYER)} - {case.layer for case in CASES}
     assert missing <= elsewhere
 

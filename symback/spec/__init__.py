@@ -91,7 +91,7 @@ def _spec(document: Document, source: str, folder: Path) -> Spec:
             for name, each in form.inputs.items()
         ),
         functions=tuple(
-            OwnFunction(name, tuple(each.args), each.formula)
+            OwnFunction(name, tuple(each.args), each.formula, tuple(each.constants.items()))
             for name, each in form.functions.items()
         ),
         layers=tuple(_layer(name, each) for item in form.layers for name, each in item.items()),

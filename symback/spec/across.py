@@ -71,6 +71,13 @@ def _unique(value: Any) -> Iterator[Wrong]:
             told = f"`{name}` is already {taken[name]}"
             yield Wrong(path, told, "give each layer its own name", key=True)
         taken.setdefault(name, "a layer")
+    for name, body in mapping(value, "functions").items():
+        args = body.get("args") if isinstance(body, dict) else None
+        for word in mapping(body, "constants"):
+            if word in (args if isinstance(args, list) else [args]):
+                told = f"`{word}` is already an argument"
+                hint = "choose another name"
+                yield Wrong(("functions", name, "constants", word), told, hint, key=True)
     owners = [(path, body) for path, _, body in layers(value)]
     owners += [(("optimizer",), mapping(value, "optimizer"))]
     owners += [*listed(value, "loss"), *listed(value, "schedule")]
