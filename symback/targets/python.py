@@ -72,7 +72,7 @@ class Block:
     ranges: Mapping[str, Dim] = field(default_factory=dict)
     names: dict[tuple[Expr, tuple[str, ...]], str] = field(default_factory=dict)
     lines: list[tuple[str, str]] = field(default_factory=list)  # code, formula
-    parts: dict[str, tuple[Dim, ...]] = field(default_factory=dict)  # shapes of arrays at a step
+    parts: dict[str, tuple[Dim, ...]] = field(default_factory=dict)  # shapes of what isn't a tensor
 
 
 # ---------------------------------------------------------------- statements
@@ -134,6 +134,8 @@ def looped(
         value = at_step(statement.value, loop, made, block)
         name = f"{statement.target.name}_{loop.letter}"
         target = Read(name, tuple(a for a in statement.target.axes if a != loop.letter))
+        whole = shape_of(statement.target.name, block)
+        block.parts[name] = (*whole[:axis], *whole[axis + 1 :])
         block.lines.append((one(target, value, block), statement.because))
         put = f"put_step({statement.target.name}, {axis}, {count}, {name})"
         block.lines.append((put, ""))
@@ -170,6 +172,8 @@ def at_step(expr: Expr, loop: Loop, made: set[str], block: Block) -> Expr:
         far = str(abs(offset)) if abs(offset) > 1 else ""
         found = f"{name}_{word}{far}" if word else f"{name}_{letter}"
         if found not in made:
+            shape = shape_of(name, block)
+            block.parts[found] = (*shape[:axis], *shape[axis + 1 :])
             place = printing.index(Affine(offset, ((letter, 1),)), lambda _: count)
             block.lines.append((f"{found} = at_step({name}, {axis}, {place})", ""))
             made.add(found)
@@ -185,12 +189,14 @@ def at_step(expr: Expr, loop: Loop, made: set[str], block: Block) -> Expr:
             case Slice(name, axes, ranges):
                 axis = axes.index(letter)
                 start = (ranges[axis] or (0, 0))[0]
-                taken = part(name, axis, start, kept)
-                return Slice(taken.name, kept, ranges[:axis] + ranges[axis + 1 :])
+                return Slice(
+                    part(name, axis, start, kept).name, kept, ranges[:axis] + ranges[axis + 1 :]
+                )
             case Split(name, _, _):
                 whole = fresh(f"{name}_{''.join(expr.axes)}", block)
                 groups = tuple((axis,) for axis in expr.axes)
                 block.lines.append((assignment(whole, groups, expr, block), ""))
+                block.parts[whole] = tuple(block.ranges[axis] for axis in expr.axes)
                 return part(whole, expr.axes.index(letter), 0, kept)
             case Lookup():
                 return lookup(expr)
@@ -212,11 +218,14 @@ def at_step(expr: Expr, loop: Loop, made: set[str], block: Block) -> Expr:
         taken = part(expr.name, axis, offset, kept)
         if rest.is_plain:
             return taken
-        shape = block.program.tensor(expr.name).shape
-        block.parts[taken.name] = (*shape[:axis], *shape[axis + 1 :])
         return replace(rest, name=taken.name)
 
     return steps.at_step(expr, loop, leaf, lambda part: pointed(part, block))
+
+
+def shape_of(name: str, block: Block) -> tuple[Dim, ...]:
+    """Return the shape of a tensor, of its part at a step, or of an array computed before."""
+    return block.parts[name] if name in block.parts else block.program.tensor(name).shape
 
 
 def floated(value: Expr) -> Expr:
@@ -371,6 +380,7 @@ def computed_before(expr: Expr, axes: tuple[str, ...], block: Block) -> Read:
         place = f"[{','.join(axes)}]" if axes else ""
         block.lines.append((code, f"{name}{place} = {printing.formula(expr)}"))
         block.names[expr, axes] = name
+        block.parts[name] = tuple(block.ranges[axis] for axis in axes)
     return Read(block.names[expr, axes], axes)
 
 
@@ -398,6 +408,7 @@ def turned(leaf: Read | Split | Slice | Lookup, order: tuple[str, ...], block: B
             code = f"{name} = {gathered(leaf, axes, block)}"
         block.lines.append((code, f"{name}[{','.join(axes)}] = {printing.formula(leaf)}"))
         block.names[leaf, axes] = name
+        block.parts[name] = tuple(block.ranges[axis] for axis in axes)
     return Read(block.names[leaf, axes], axes)
 
 
@@ -425,7 +436,7 @@ def is_row(leaf: Read | Split | Slice | Lookup, axis: str, block: Block) -> bool
         case Read(axes=axes):
             return axes.index(axis) == len(axes) - 1
         case Lookup(name, (*outer, Affine(0, ((letter, 1),))), sizes):
-            shape = block.parts.get(name) or block.program.tensor(name).shape
+            shape = shape_of(name, block)
             whole = letter == axis and dict(sizes)[axis] == shape[-1]
             return whole and all(axis not in place.axes for place in outer)
     return False
@@ -440,7 +451,7 @@ def element(leaf: Read | Split | Slice | Lookup, block: Block) -> str:
     """Return one number of an array by its indices."""
     match leaf:
         case Lookup(name, looked_up, sizes):
-            shape = block.parts.get(name) or block.program.tensor(name).shape
+            shape = shape_of(name, block)
             places = [place_text(place, block) for place in looked_up]
             found = name + "".join(f"[{place}]" for place in places)
             rules = [
