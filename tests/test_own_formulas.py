@@ -139,3 +139,13 @@ optimizer: sgd
     assert (mistake.line, mistake.column) == (6, above.splitlines()[5].index(at, 30) + 1)
     assert mistake.row[(mistake.column or 0) - 1 :][: mistake.length] == at
     assert hint in mistake.hint
+
+
+def test_a_sum_that_stands_twice_is_taken_once() -> None:
+    """u·sigmoid(u) of a sum u: one product forward, one gradient by its weights."""
+    layer = {"formula": "h[n, k] = silu(sum(W[k, i] * x[n, i], i))", "parameters": {"W": WEIGHT}}
+    program = pipeline.program(spec(layer, {"mse": "t"}))
+    assert "".join(statement.because for statement in program.forward).count("Σ") == 1
+    by_weights = program.backward[-1]
+    assert by_weights.target.name == "dW1"
+    assert by_weights.because.count("Σ") == 1
