@@ -688,6 +688,8 @@ def _update(recipe: Recipe, float_type: str) -> Update:
         tuple(statement for statement in made if not statement.target.axes),
         tuple(statement for statement in made if statement.target.axes),
         forms=tuple(_form(form, float_type) for form in recipe.forms),
+        search=recipe.search,
+        chosen=recipe.chosen,
     )
 
 

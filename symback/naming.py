@@ -64,6 +64,13 @@ MODULE_NAMES = frozenset(
     u_p
     update v_p validation value value_and_grad values vector view w w_p waiting want wanted
     weight whole written_back wrong zipfile
+    closure dot
+    """.split()
+)
+# What an emitted optimiser's function calls its own: no number of a rule may be called so.
+UPDATE_NAMES = frozenset(
+    """
+    array arrays clip clipped flat grads gradient math name norm np params rows start state view
     """.split()
 )
 TAKEN = MODULE_NAMES | {"x", "t", "y"} | set(dir(builtins)) | set(keyword.kwlist)

@@ -427,6 +427,8 @@ class Update:
     buffers: tuple[Tensor, ...] = ()  # as Program.buffers; "p": all parameters' elements
     once: tuple[Statement, ...] = ()  # as Program.once
     forms: tuple[Form, ...] = ()
+    search: str = ""  # a template of its own instead, with the switches that are on
+    chosen: tuple[str, ...] = ()
 
     @property
     def rules(self) -> tuple[Statement, ...]:

@@ -17,7 +17,10 @@ CALLED = {*ELEMENTWISE, *REDUCTIONS, *PLAIN, "mean", "cumsum"}
 DRAWS = {"uniform", "normal", "constant", "keep", "truncated", "orthogonal", "sparse"}
 DRAWS |= {"identity", "dirac"}
 GIVEN = {
-    Kind.LAYER: {"x", "x1", "x2", "x3", "x4", "classes", "training", "sources", "round"},
+    Kind.LAYER: {
+        *("classes", "training", "sources", "round", "x"),
+        *(f"{word}{k}" for word in ("x", "axes_") for k in range(1, 6)),
+    },
     Kind.ACTIVATION: {"x"},
     Kind.LOSS: {"w", "labels", "weighted", "sampled", "reduction_mean"},
     Kind.OPTIMIZER: {"w", "g", "lr", "step"},

@@ -35,7 +35,8 @@ class Case:
 
     @property
     def spec(self) -> SpecMapping:
-        given = {"I": ("input_lengths", self.steps), "K": ("target_lengths", self.labels)}
+        given: dict[str, tuple[str, Sequence[float]]] = {}
+        given["I"], given["K"] = ("input_lengths", self.steps), ("target_lengths", self.labels)
         given["s"] = ("sample_weight", self.weights)
         compared = {key: name for name, (key, values) in given.items() if values}
         return {

@@ -138,7 +138,7 @@ NEEDED: dict[str, Any] = {  # values of the options that must be given
 }
 
 
-ALONE = ("muon",)  # entries that want a network without biases
+ALONE = ("muon", "lbfgs")  # entries that want a network without biases, or draws, or batches
 
 
 def choice(kind: Kind, number: int) -> dict[str, Any]:
@@ -181,6 +181,16 @@ def sweep() -> Iterator[dict[str, Any]]:
         }
     yield of_images()
     yield MATRICES
+    for number, how in enumerate(({}, {"line_search_fn": "strong_wolfe", "max_eval": 9})):
+        yield {
+            **MATRICES,
+            "model": f"search{number}",
+            "layers": [{"f1": {"dense": 2}}, {"norm": {"batch_norm1d": None}}][: 2 - number],
+            "optimizer": {"lbfgs": how},
+            "schedule": {"exponential": 0.9, "per": ("step", "epoch")[number]},
+            "metrics": ["mae"][:number],
+            "train": {"validation": 0.2 * number},
+        }
     for number, compared in enumerate(operand_cases.PLAINEST):
         yield operand_cases.spec(compared) | {"model": f"operands{number}"}
     for number, among in enumerate(([], [{"drop": {"dropout": 0.5}}])):

@@ -21,7 +21,9 @@ pytestmark = pytest.mark.torch
 Arrays = dict[str, NDArray[np.float64]]
 
 STEPS = 50
-OPTIMIZERS = [entry for entry in catalog.entries() if entry.kind is Kind.OPTIMIZER]
+OPTIMIZERS = [
+    entry for entry in catalog.entries() if entry.kind is Kind.OPTIMIZER and not entry.search
+]
 COMBINED: Mapping[str, list[Settings]] = {
     "sgd": [
         {"lr": 0.1, "momentum": 0.9},
@@ -364,6 +366,8 @@ def test_a_rule_of_ones_own_reads_rows(dtype: str, target: str) -> None:
         ({"formula": "w[r, c] = w[r, c] - g[r, c + 1]"}, ["plain names", "computed index"]),
         ({"formula": "w = w - lr * size(q) * g * sum(w[...], ...)"}, ["how many values"]),
         ({"formula": "lr = sum(w[...], ...)"}, ["`lr` is a constant"]),
+        ({"formula": ["norm = g**2", "w = w - norm"]}, ["`norm` is a name the generated module"]),
+        ({"formula": ["rows = w[...] + 0", "w = w - rows"]}, ["choose another: rows1"]),
         ({"adafactor": {"d": 0.5}}, ["`d` must be a number, 1 or more"]),
         ({"muon": {"ns_step": 3}}, ["did you mean `ns_steps`"]),
     ],
@@ -384,3 +388,15 @@ def test_frozen_biases_leave_muon_the_matrices() -> None:
     module.train(params, *module.sample(8), epochs=2)
     moved = {key for key, w in params.items() if not np.array_equal(w, before[key])}
     assert moved == {"f2.weight"}
+
+
+def test_the_catalogue_has_all_that_work_step_by_step() -> None:
+    """SparseAdam is Adam on the rows that a gradient holds; ours holds all of them."""
+    ours = {e.source.split(";")[0] for e in catalog.entries() if e.kind is Kind.OPTIMIZER}
+    theirs = {
+        f"torch.optim.{name}"
+        for name, made in vars(torch.optim).items()
+        if isinstance(made, type) and issubclass(made, torch.optim.Optimizer)
+    }
+    assert theirs - ours == {"torch.optim.Optimizer", "torch.optim.SparseAdam"}
+    assert ours <= theirs

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from oracle import compiled
 
 from symback import pipeline
 from symback.check import check_text
@@ -149,3 +150,42 @@ def test_a_sum_that_stands_twice_is_taken_once() -> None:
     by_weights = program.backward[-1]
     assert by_weights.target.name == "dW1"
     assert by_weights.because.count("Σ") == 1
+
+
+def test_a_function_has_constants_of_its_own_and_a_layer_any_name() -> None:
+    """Names that Python's own functions have are free for layers: no variable is called so."""
+    own = {"args": "x", "formula": "x + sin(a*x)**2/a", "constants": {"a": 2.5}}
+    gated = {"formula": "h[n, k] = snake(next[n, k]) * next.weight[k, 0]", "from": "next"}
+    spec = {
+        "inputs": {"x": ["n", 3], "t": ["n", 2]},
+        "functions": {"snake": own},
+        "layers": [{"next": {"dense": 2, "activation": "snake"}}, {"list": gated}],
+        "loss": {"mse": "t"},
+        "optimizer": "sgd",
+    }
+    for target in ("numpy", "python"):
+        module = compiled(spec, target)
+        assert module.check() == []
+    module = compiled(spec)
+    params, x = module.init(0), np.eye(3)
+    z = x @ params["next.weight"].T + params["next.bias"]
+    for _ in range(2):
+        z = z + np.sin(2.5 * z) ** 2 / 2.5
+    np.testing.assert_allclose(module.forward(params, x)[0], z * params["next.weight"][:, 0])
+
+
+@pytest.mark.parametrize(
+    ("constants", "told"),
+    [({"x": 1}, "already an argument"), ({"b": 1}, "nothing is called `a`")],
+)
+def test_constants_of_a_function_are_checked(constants: dict[str, float], told: str) -> None:
+    own = {"args": "x", "formula": "a*x", "constants": constants}
+    spec = {
+        "inputs": {"x": ["n", 3], "t": ["n", 2]},
+        "functions": {"scaled": own},
+        "layers": [{"f1": {"dense": 2, "activation": "scaled"}}],
+        "loss": {"mse": "t"},
+        "optimizer": "sgd",
+    }
+    with pytest.raises(UserError, match=told):
+        pipeline.derive(spec)

@@ -385,3 +385,25 @@ def test_constants_of_one_name_keep_their_values() -> None:
     text = symback.generate(model, target="python").text
     assert "> 0.25" in text
     assert "0.5" in text
+
+
+@pytest.mark.parametrize("target", IN_PYTHON)
+def test_lambdas_are_formulas(target: str) -> None:
+    """LambdaLR is a factor of `base`, MultiplicativeLR one of the rate last set."""
+    found = rates({"formula": "lr = base / (1 + epoch)"}, target)
+    wanted = theirs(lambda optimizer: Rules.LambdaLR(optimizer, lambda epoch: 1 / (1 + epoch)))
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    found = rates({"formula": "lr = lr * where(epoch > 0, 1 - 1 / (epoch + 5), 1)"}, target)
+    wanted = theirs(lambda o: Rules.MultiplicativeLR(o, lambda epoch: 1 - 1 / (epoch + 5)))
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
+def test_the_catalogue_has_every_scheduler() -> None:
+    names = {alias for entry in SCHEDULES for alias in entry.aliases}
+    theirs_all = {
+        name
+        for name, made in vars(Rules).items()
+        if isinstance(made, type) and issubclass(made, Rules.LRScheduler) and name[0] != "_"
+    }
+    put_together = {"SequentialLR", "ChainedScheduler"}
+    assert theirs_all - names == {"LRScheduler", "LambdaLR", "MultiplicativeLR", *put_together}

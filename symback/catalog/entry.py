@@ -140,9 +140,9 @@ class Entry:
     formula reads. Such a one is left out.
 
     A layer's formulas may read `training`, 1 in training and 0 elsewhere, and ask for `sources`, of
-    which it has so many. Where it follows on itself, each `round`, from 0, reads the output of the
-    one before in the place of its first source, and a parameter's name has the round's number
-    for {}.
+    which it has so many, and for `axes_2`, how many axes the second has. Where it follows on
+    itself, each `round`, from 0, reads the output of the one before in the place of its first
+    source, and a parameter's name has the round's number for {}.
 
     What `numbers` and `sizes` hold are formulas over options, earlier numbers, and `size(h)` of an
     axis named in `axes`; the source has just these axes then.
@@ -161,6 +161,7 @@ class Entry:
     sizes: tuple[tuple[str, str], ...] = ()  # layer: how many values an index takes
     states: tuple[tuple[str, str], ...] = ()  # optimiser, schedule: name, start (a formula)
     kept: tuple[str, ...] = ()  # optimiser: states for people, which w doesn't depend on
+    search: str = ""  # optimiser: without formulas, a template that evaluates the loss as it goes
     momentum: str = ""  # optimiser: the option that a schedule's state `momentum` takes over
     random: tuple[Random, ...] = ()  # layer
     running: tuple[Running, ...] = ()  # layer

@@ -19,6 +19,7 @@ _COMPARED = (
 )
 _PAIR = (Operand("u", "x1", "the one"), Operand("v", "x2", "the other"))
 _SAMPLE = "where(sampled, s[...], 1)"
+_BY_WEIGHT = "where(sampled, sum(s[...], ...), size(...))"
 _CHOSEN = "where(weighted, sum(w[k] * (t[...] == k), k), 1)"
 _KEPT = "where(ignore_index_given, t[...] != ignore_index, 1)"
 _IGNORE = Option(
@@ -59,7 +60,7 @@ ENTRIES = (
         ),
         source="torch.nn.MSELoss; torch.nn.functional.mse_loss(weight=…)",
         operands=_COMPARED,
-        divisor="where(sampled, sum(s[...], ...), size(...))",
+        divisor=_BY_WEIGHT,
         aliases=("mean_squared_error",),
     ),
     Entry(
@@ -72,7 +73,7 @@ ENTRIES = (
         ),
         source="torch.nn.L1Loss; torch.nn.functional.l1_loss(weight=…)",
         operands=_COMPARED,
-        divisor="where(sampled, sum(s[...], ...), size(...))",
+        divisor=_BY_WEIGHT,
         aliases=("mae", "mean_absolute_error"),
         kinks="slope 0 where y = t",
     ),

@@ -419,4 +419,41 @@ ENTRIES = (
         main="lr",
         momentum="momentum",
     ),
+    Entry(
+        kind=Kind.OPTIMIZER,
+        name="lbfgs",
+        formulas=(),
+        search="lbfgs",
+        doc=(
+            "Quasi-Newton steps: the inverse Hessian is built of the last steps and how the "
+            "gradient changed in them. All examples at once; every step has several iterations."
+        ),
+        source="torch.optim.LBFGS; Nocedal 1980, doi:10.1090/S0025-5718-1980-0572855-7",
+        options=(
+            Option(
+                "lr", default=1.0, doc="the length of an iteration, or the first tried", least=0
+            ),
+            Option("max_iter", default=20, doc="iterations of a step", whole=True, least=1),
+            Option("max_eval", doc="evaluations of a step; 5/4·max_iter", whole=True, least=1),
+            Option(
+                "tolerance_grad",
+                default=1e-7,
+                doc="a step ends where no element of the gradient is larger",
+                least=0,
+            ),
+            Option(
+                "tolerance_change",
+                default=1e-9,
+                doc="a step ends where parameters or loss change by less",
+                least=0,
+            ),
+            Option("history_size", default=100, doc="steps remembered", whole=True, least=1),
+            Option(
+                "line_search_fn",
+                doc="how long an iteration is: lr, or as the strong Wolfe conditions ask",
+                choices=("strong_wolfe",),
+            ),
+        ),
+        main="lr",
+    ),
 )

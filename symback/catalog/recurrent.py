@@ -34,14 +34,17 @@ _KEPT = (
 _WIDTH = ("u", "hidden_size*(1 + bidirectional)")
 
 
-def _of_cell(gates: int) -> tuple[Parameter, ...]:
-    """Return the parameters of one step."""
+def _step(gates: int, suffix: str = "", back: str = "") -> tuple[Parameter, ...]:
+    """Return the parameters of a step, one way."""
     rows = "hidden_size" if gates == 1 else f"{gates}*hidden_size"
-    return (
-        Parameter("W", "weight_ih", (rows, "i"), _START),
-        Parameter("U", "weight_hh", (rows, "hidden_size"), _START),
-        Parameter("b", "bias_ih", (rows,), _START),
-        Parameter("c", "bias_hh", (rows,), _START),
+    return tuple(
+        Parameter(f"{letter}{back}", f"{name}{suffix}", shape, _START)
+        for letter, name, shape in (
+            ("W", "weight_ih", (rows, "i")),
+            ("U", "weight_hh", (rows, "hidden_size")),
+            ("b", "bias_ih", (rows,)),
+            ("c", "bias_hh", (rows,)),
+        )
     )
 
 
@@ -51,21 +54,6 @@ def _cell_gates(made: str, weight: str, index: str, source: str, bias: str) -> t
             f"{made}[n, g, k] = sum({weight}[hidden_size*g + k, {index}] * {source}[n, {index}],"
             f" {index}) + where(bias, {bias}[hidden_size*g + k], 0)"
         ),
-    )
-
-
-def _parameters(gates: int) -> tuple[Parameter, ...]:
-    """Return the parameters of both directions."""
-    rows = "hidden_size" if gates == 1 else f"{gates}*hidden_size"
-    return tuple(
-        Parameter(f"{letter}{back}", f"{name}_l{{}}{'_reverse' if back else ''}", shape, _START)
-        for back in ("", "b")
-        for letter, name, shape in (
-            ("W", "weight_ih", (rows, "i")),
-            ("U", "weight_hh", (rows, "hidden_size")),
-            ("b", "bias_ih", (rows,)),
-            ("c", "bias_hh", (rows,)),
-        )
     )
 
 
@@ -188,132 +176,142 @@ def _cases(way: _Way, states: int) -> Iterator[Case]:
             yield Case(where, _form(way, states, given, both, stacked, later))
 
 
+def _sizes(gates: int) -> tuple[tuple[str, str], ...]:
+    many = (("g", str(gates)),) if gates > 1 else ()
+    return (("k", "hidden_size"), ("l", "hidden_size"), *many)
+
+
+def _recurrence(
+    name: str,
+    way: _Way,
+    gates: int,
+    doc: str,
+    source: str,
+    options: tuple[Option, ...] = (),
+    outputs: tuple[tuple[str, str], ...] = (),
+) -> Entry:
+    """Return a recurrence along t; with `outputs` a step has a second state, which they show."""
+    states = 2 if outputs else 1
+    kept = _KEPT.format(" and the last state as `name.c_n`" if outputs else "")
+    return Entry(
+        kind=Kind.LAYER,
+        name=name,
+        formulas=_form(way, states, given=False, both=False, stacked=False, later=False),
+        cases=tuple(_cases(way, states)),
+        doc=f"{doc} {kept}",
+        source=f"torch.nn.{name.upper()}(batch_first=True); {source}",
+        options=(*_OPTIONS, *options),
+        axes=("n", "t", "i"),
+        numbers=_ENDS,
+        sizes=(*_sizes(gates), _WIDTH, ("a", "1")),
+        parameters=tuple(
+            each
+            for back, suffix in (("", "_l{}"), ("b", "_l{}_reverse"))
+            for each in _step(gates, suffix, back)
+        ),
+        random=_MASK,
+        outputs=(("h_n", "H"), *outputs),
+        rounds="num_layers",
+        carried=tuple((made, lower) for _, made, lower in _STATES[:states]),
+        main="hidden_size",
+    )
+
+
+def _cell(
+    name: str,
+    gates: int,
+    formulas: tuple[str, ...],
+    doc: str,
+    source: str,
+    options: tuple[Option, ...] = (),
+    outputs: tuple[tuple[str, str], ...] = (),
+) -> Entry:
+    """Return one step of a recurrence, as a layer."""
+    return Entry(
+        kind=Kind.LAYER,
+        name=name,
+        formulas=formulas,
+        doc=doc,
+        source=source,
+        options=(_SIZE, _BIAS, *options),
+        axes=("n", "i"),
+        sizes=_sizes(gates),
+        parameters=_step(gates),
+        outputs=outputs,
+        main="hidden_size",
+    )
+
+
+_GATED = (*_cell_gates("p", "W", "i", "x1", "b"), *_cell_gates("q", "U", "l", "x2", "c"))
+
 ENTRIES = (
-    Entry(
-        kind=Kind.LAYER,
-        name="rnn",
-        formulas=_form(_rnn, 1, given=False, both=False, stacked=False, later=False),
-        cases=tuple(_cases(_rnn, 1)),
-        doc=(
-            "Each step puts out a function of its input and of what the step before put out. A "
-            f"second source is what the first step reads. {_KEPT.format('')}"
-        ),
-        source="torch.nn.RNN(batch_first=True); Elman 1990, doi:10.1207/s15516709cog1402_1",
-        options=(*_OPTIONS, _NONLINEARITY),
-        axes=("n", "t", "i"),
-        sizes=(("k", "hidden_size"), ("l", "hidden_size"), _WIDTH, ("a", "1")),
-        numbers=_ENDS,
-        parameters=_parameters(1),
-        outputs=(("h_n", "H"),),
-        carried=(("H", "G"),),
-        random=_MASK,
-        rounds="num_layers",
-        main="hidden_size",
+    _recurrence(
+        "rnn",
+        _rnn,
+        1,
+        "Each step puts out a function of its input and of what the step before put out. A second "
+        "source is what the first step reads.",
+        "Elman 1990, doi:10.1207/s15516709cog1402_1",
+        options=(_NONLINEARITY,),
     ),
-    Entry(
-        kind=Kind.LAYER,
-        name="gru",
-        formulas=_form(_gru, 1, given=False, both=False, stacked=False, later=False),
-        cases=tuple(_cases(_gru, 1)),
-        doc=(
-            "A gate mixes what the step before put out with something new. A second source is what "
-            f"the first step reads. {_KEPT.format('')}"
-        ),
-        source="torch.nn.GRU(batch_first=True); Cho et al. 2014, arXiv:1406.1078",
-        options=_OPTIONS,
-        axes=("n", "t", "i"),
-        sizes=(("k", "hidden_size"), ("l", "hidden_size"), ("g", "3"), _WIDTH, ("a", "1")),
-        numbers=_ENDS,
-        parameters=_parameters(3),
-        outputs=(("h_n", "H"),),
-        carried=(("H", "G"),),
-        random=_MASK,
-        rounds="num_layers",
-        main="hidden_size",
+    _recurrence(
+        "gru",
+        _gru,
+        3,
+        "A gate mixes what the step before put out with something new. A second source is what "
+        "the first step reads.",
+        "Cho et al. 2014, arXiv:1406.1078",
     ),
-    Entry(
-        kind=Kind.LAYER,
-        name="lstm",
-        formulas=_form(_lstm, 2, given=False, both=False, stacked=False, later=False),
-        cases=tuple(_cases(_lstm, 2)),
-        doc=(
-            "Gates decide what a state keeps, what it takes in and what it shows. A second and a "
-            "third source are the output and the state that the first step reads; the states can "
-            f"be read as `name.cell`. {_KEPT.format(' and the last state as `name.c_n`')}"
-        ),
-        source=(
-            "torch.nn.LSTM(batch_first=True); Hochreiter and Schmidhuber 1997, "
-            "doi:10.1162/neco.1997.9.8.1735"
-        ),
-        options=_OPTIONS,
-        axes=("n", "t", "i"),
-        sizes=(("k", "hidden_size"), ("l", "hidden_size"), ("g", "4"), _WIDTH, ("a", "1")),
-        numbers=_ENDS,
-        parameters=_parameters(4),
-        outputs=(("h_n", "H"), ("c_n", "C"), ("cell", "s"), ("cell_reverse", "sb")),
-        carried=(("H", "G"), ("C", "D")),
-        random=_MASK,
-        rounds="num_layers",
-        main="hidden_size",
+    _recurrence(
+        "lstm",
+        _lstm,
+        4,
+        "Gates decide what a state keeps, what it takes in and what it shows. A second and a third "
+        "source are the output and the state that the first step reads; the states can be read as "
+        "`name.cell`.",
+        "Hochreiter and Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735",
+        outputs=(("c_n", "C"), ("cell", "s"), ("cell_reverse", "sb")),
     ),
-    Entry(
-        kind=Kind.LAYER,
-        name="rnn_cell",
-        formulas=(
+    _cell(
+        "rnn_cell",
+        1,
+        (
             (
                 "a[n, k] = sum(W[k, i] * x1[n, i], i) + where(bias, b[k], 0)"
                 " + sum(U[k, l] * x2[n, l], l) + where(bias, c[k], 0)"
             ),
             "h[n, k] = where(nonlinearity_tanh, tanh(a[n, k]), relu(a[n, k]))",
         ),
-        doc="One step of an rnn, of an input and of what the step before put out.",
-        source="torch.nn.RNNCell",
-        options=(_SIZE, _BIAS, _NONLINEARITY),
-        axes=("n", "i"),
-        sizes=(("k", "hidden_size"), ("l", "hidden_size")),
-        parameters=_of_cell(1),
-        main="hidden_size",
+        "One step of an rnn, of an input and of what the step before put out.",
+        "torch.nn.RNNCell",
+        options=(_NONLINEARITY,),
     ),
-    Entry(
-        kind=Kind.LAYER,
-        name="gru_cell",
-        formulas=(
-            *_cell_gates("p", "W", "i", "x1", "b"),
-            *_cell_gates("q", "U", "l", "x2", "c"),
+    _cell(
+        "gru_cell",
+        3,
+        (
+            *_GATED,
             "r[n, k] = sigmoid(p[n, 0, k] + q[n, 0, k])",
             "z[n, k] = sigmoid(p[n, 1, k] + q[n, 1, k])",
             "m[n, k] = tanh(p[n, 2, k] + r[n, k] * q[n, 2, k])",
             "h[n, k] = (1 - z[n, k]) * m[n, k] + z[n, k] * x2[n, k]",
         ),
-        doc="One step of a gru, of an input and of what the step before put out.",
-        source="torch.nn.GRUCell",
-        options=(_SIZE, _BIAS),
-        axes=("n", "i"),
-        sizes=(("k", "hidden_size"), ("l", "hidden_size"), ("g", "3")),
-        parameters=_of_cell(3),
-        main="hidden_size",
+        "One step of a gru, of an input and of what the step before put out.",
+        "torch.nn.GRUCell",
     ),
-    Entry(
-        kind=Kind.LAYER,
-        name="lstm_cell",
-        formulas=(
-            *_cell_gates("p", "W", "i", "x1", "b"),
-            *_cell_gates("q", "U", "l", "x2", "c"),
+    _cell(
+        "lstm_cell",
+        4,
+        (
+            *_GATED,
             "a[n, g, k] = p[n, g, k] + q[n, g, k]",
             "s[n, k] = sigmoid(a[n, 1, k]) * x3[n, k] + sigmoid(a[n, 0, k]) * tanh(a[n, 2, k])",
             "h[n, k] = sigmoid(a[n, 3, k]) * tanh(s[n, k])",
         ),
-        doc=(
-            "One step of an lstm, of an input and of output and state before it; its state can be "
-            "read as `name.cell`."
-        ),
-        source="torch.nn.LSTMCell",
-        options=(_SIZE, _BIAS),
-        axes=("n", "i"),
-        sizes=(("k", "hidden_size"), ("l", "hidden_size"), ("g", "4")),
-        parameters=_of_cell(4),
+        "One step of an lstm, of an input and of output and state before it; its state can be read "
+        "as `name.cell`.",
+        "torch.nn.LSTMCell",
         outputs=(("cell", "s"),),
-        main="hidden_size",
     ),
     Entry(
         kind=Kind.LAYER,

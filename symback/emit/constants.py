@@ -100,6 +100,6 @@ def constants(program: Program) -> tuple[str, ...]:
         constant.name.upper(): f"{constant.name.upper()} = {constant.value!r}"
         + (f"  # {safe(constant.doc)}" if constant.doc else "")
         for constant in listed
-        if constant.name.upper() in used or constant.name == "lr"
+        if constant.name.upper() in used or constant.name == "lr" or update.search
     }
     return tuple(lines.values())

@@ -57,6 +57,9 @@ class Optimizer:
     forms: tuple[Rule, ...]  # instead of `elements`
     kept: tuple[Kept, ...]  # their states
     shared: tuple[str, ...]  # what several of them compute, in arrays of different axes
+    search: str  # a template of its own, which evaluates the loss as it goes
+    chosen: tuple[str, ...]  # its switches that are on
+    learned: tuple[str, ...]  # the keys of what it changes
     schedule_name: str
     schedule: tuple[str, ...]
     per_step: str
@@ -73,6 +76,7 @@ def optimizer(block: Block) -> Optimizer:
     blocks = BLOCK if program.buffers and count > BLOCK and not update.forms else 0
     scratch = names(b for b in update.buffers if b.shape)
     own = tuple(state.name for state in states)
+    parameters = {tensor.key for tensor in program.with_role(Role.PARAMETER)}
     return Optimizer(
         name=named(update.name),
         constants=constants(program),
@@ -94,6 +98,9 @@ def optimizer(block: Block) -> Optimizer:
         forms=tuple(rule(form, block) for form in update.forms),
         kept=kept(program),
         shared=shared(update.forms),
+        search=update.search,
+        chosen=update.chosen,
+        learned=tuple(quoted(key) for key, _ in program.gradients if key in parameters),
         schedule_name=named(schedule.name) if schedule else "",
         schedule=block.schedule(),
         per_step="step" if schedule and schedule.per == "step" else "",

@@ -8,7 +8,7 @@ from symback import functions as fn
 from symback.errors import Mistake, UserError
 from symback.graph.layers import add_layer
 from symback.graph.loss import add_loss, metric_nodes
-from symback.graph.network import Network
+from symback.graph.network import TRAINING, Network
 from symback.graph.recipe import rules
 from symback.graph.types import (
     Equation,
@@ -98,6 +98,8 @@ def _built(spec: Spec) -> Graph:
         if item.role is Role.PARAMETER and item.key.partition(".")[0] not in frozen
     ]
     optimizer, schedule = rules(spec, network.functions, learned)
+    if optimizer.search:
+        _require_steady(optimizer.name, tensors)
     return Graph(
         model=spec.model,
         source=spec.source,
@@ -137,6 +139,16 @@ def _without_unread(
         if beside - read == unread:
             return kept, unread
         unread = beside - read
+
+
+def _require_steady(optimizer: str, tensors: tuple[Tensor, ...]) -> None:
+    """Refuse what is drawn anew at each evaluation, where losses are compared."""
+    drawn = [t.key for t in tensors if t.role is Role.RANDOM and t.draw and t.draw.arguments]
+    drawn = [key for key in drawn if key != TRAINING]
+    if drawn:
+        message = f"`{optimizer}` compares losses, and {drawn[0]} is drawn anew for each of them"
+        hint = "leave the layer that draws out, or take adam"
+        raise UserError(Mistake(message, ("optimizer",), hint=hint))
 
 
 def _detached(nodes: tuple[Node, ...], tensors: tuple[Tensor, ...]) -> frozenset[str]:

@@ -23,6 +23,7 @@ from symback.program import Dim, Draw, Role, Tensor
 from symback.spec import Choice, Layer, Start
 
 LARGEST = 10**8  # values in one parameter
+MOST_SOURCES = 5  # of a layer of the catalogue, whose number of axes its forms may ask for
 
 
 def add_layer(network: Network, layer: Layer, place: int, before: str) -> str:
@@ -49,6 +50,8 @@ def _folded(
     assert layer.kind is not None
     numbers = option_numbers(entry, dict(layer.kind.options))
     numbers |= {"sources": Integer(len(sources)), "round": Integer(0)}
+    ranks = dict(enumerate((len(network.tensors[name].shape) for name in sources), 1))
+    numbers |= {f"axes_{k}": Integer(ranks.get(k, 0)) for k in range(1, MOST_SOURCES + 1)}
     letters = _sources(_formulas(entry, numbers, path))
     pairs = len(letters) == 2 and not entry.parameters
     carried: dict[str, str] = {}  # letter → what the round before puts out beside its output

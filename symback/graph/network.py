@@ -374,8 +374,14 @@ def functions_of(own: Iterable[OwnFunction]) -> Functions:
                 if name not in fn.ELEMENTWISE:
                     numbers = tuple(option_numbers(entry, {}).items())
                     found[name] = Definition(("x",), entry.formulas[0], numbers)
-    found |= {item.name: Definition(item.args, item.formula) for item in own}
+    for item in own:
+        found[item.name] = Definition(item.args, item.formula, _numbers(item))
     return tuple(found.items())
+
+
+def _numbers(own: OwnFunction) -> tuple[tuple[str, Expr], ...]:
+    """Return what a function's formula may name beside its arguments."""
+    return tuple((name, fn.number(value)) for name, value in own.constants)
 
 
 def faulty(own: Sequence[OwnFunction], functions: Functions) -> Iterator[Mistake]:
@@ -386,7 +392,8 @@ def faulty(own: Sequence[OwnFunction], functions: Functions) -> Iterator[Mistake
     wrong: dict[str, UserError] = {}
     for item in own:
         try:
-            parsed(item.formula, tuple((letter, 0) for letter in item.args), (), functions, None)
+            ranks = tuple((letter, 0) for letter in item.args)
+            parsed(item.formula, ranks, _numbers(item), functions, None)
         except UserError as error:
             wrong[item.name] = at_path(error, ("functions", item.name, "formula"))
     for item in own:

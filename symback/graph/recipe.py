@@ -15,7 +15,7 @@ from symback.graph.network import formula_paths, target_of
 from symback.graph.plan import MOMENTUM, chained, in_turn, renamed
 from symback.graph.start import Functions, Path, option_numbers
 from symback.graph.types import Equation, Form, Recipe, name_of, reads
-from symback.graph.whole import Text, forms
+from symback.graph.whole import Text, forms, require_free
 from symback.program import Constant, State, Tensor
 from symback.spec import Rule, Spec
 
@@ -86,6 +86,9 @@ def optimiser(
     `moved`: its constants that the schedule moves, and where it starts them.
     """
     at = ("optimizer",)
+    entry = catalog.find(Kind.OPTIMIZER, rule.choice.name) if rule.choice else None
+    if entry is not None and entry.search:
+        return _search(entry, dict(rule.choice.options) if rule.choice else {}, rule.per)
     text = _text(Kind.OPTIMIZER, rule, at)
     if not text.whole:
         return recipe(Kind.OPTIMIZER, rule, at, functions, moved)
@@ -104,6 +107,22 @@ def optimiser(
     ]
     rate = Constant("lr", text.constants.get("lr", DEFAULT_RATE), "the learning rate")
     return Recipe(text.name, (rate, *named), (), tuple(kept), rule.per, found)
+
+
+def _search(entry: Entry, given: Mapping[str, Any], per: str) -> Recipe:
+    """Return an optimiser that is a template: its numbers, and the switches that are on."""
+    numbers = option_numbers(entry, given)
+    settings = {option: given.get(option.name, option.default) for option in entry.options}
+    constants = [
+        Constant(option.name, value, option.doc)
+        for option, value in settings.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    named = {constant.name for constant in constants}
+    chosen = [name for name, value in numbers.items() if value == 1 and name not in named]
+    return Recipe(
+        entry.name, tuple(constants), (), (), per, search=entry.search, chosen=tuple(chosen)
+    )
 
 
 def _of(form: Form) -> list[Equation]:
@@ -137,6 +156,8 @@ def recipe(
         if read.target is None or read.target.subscripts:
             hint = f"write `{goal} = …`"
             raise UserError(Mistake("this assigns nothing", path, hint=hint))
+        if kind is Kind.OPTIMIZER:
+            require_free(read.target, path)
         if read.target.name in constants:
             message = f"`{read.target.name}` is a constant"
             raise UserError(Mistake(message, path, read.target.offset, read.target.length))

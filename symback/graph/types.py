@@ -85,6 +85,8 @@ class Recipe:
     equations: tuple[Equation, ...]
     per: str = "epoch"
     forms: tuple[Form, ...] = ()
+    search: str = ""  # a template of its own instead, with the switches that are on
+    chosen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

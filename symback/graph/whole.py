@@ -15,11 +15,11 @@ from symback import formula, stable
 from symback import functions as fn
 from symback.catalog.entry import Case
 from symback.errors import Mistake, UserError
-from symback.formula import Formula, Scope
+from symback.formula import Access, Formula, Scope
 from symback.graph.network import Network, target_of, wrong_access
 from symback.graph.start import Functions, Path
 from symback.graph.types import Equation, Form, Node, Part, name_of, reads
-from symback.naming import axis_letters
+from symback.naming import UPDATE_NAMES, axis_letters
 from symback.program import Dim, Role, State, Tensor
 
 MIDDLE = "..."  # among an entry's formulas: where those of the case stand
@@ -196,6 +196,7 @@ class _Reading:
             raise self.placed(error) from None
         if read.target is None:
             raise UserError(Mistake("this assigns nothing", path, hint="write `w = …`"))
+        require_free(read.target, path)
         if read.target.name in {*self.given, "lr", "step", "epsilon"}:
             raise wrong_access(read.target, path, f"`{read.target.name}` is a constant")
         sizes: dict[str, Dim] = {}
@@ -253,6 +254,13 @@ class _Reading:
         names = {name_of(part) for part in (equation.target, *reads(equation.rhs))}
         pairs = tuple((name, name) for name in sorted(names))
         return Node(self.text.name, equation, pairs, tuple(sizes.items()))
+
+
+def require_free(target: Access, path: Path) -> None:
+    """Refuse a name of a rule that the emitted function has for something else."""
+    if target.name in UPDATE_NAMES:
+        told = f"`{target.name}` is a name the generated module uses itself"
+        raise wrong_access(target, path, told, f"choose another: {target.name}1")
 
 
 def _named(node: Node) -> set[str]:

@@ -9,7 +9,7 @@ from itertools import takewhile
 from typing import Any
 
 from symback import catalog, pipeline
-from symback.catalog.entry import Entry, Kind, Option
+from symback.catalog.entry import Case, Entry, Kind, Option
 from symback.errors import Mistake, UserError, near_miss
 from symback.inspect.story import Formula, Story, story
 from symback.program import Role
@@ -37,7 +37,10 @@ def _entry(entry: Entry, width: int) -> Iterator[str]:
     yield f"{entry.name}, {_article(entry.kind)}{also}"
     yield from _wrapped(entry.doc, width, INDENT)
     yield ""
-    yield f"{INDENT}In the formula language"
+    if entry.search:
+        yield f"{INDENT}Without formulas: a search, in the function `update` of a module"
+    else:
+        yield f"{INDENT}In the formula language"
     for formula in entry.formulas:
         yield from _wrapped(formula, width, INDENT * 2)
     for name, worked_out in entry.numbers:
@@ -45,7 +48,7 @@ def _entry(entry: Entry, width: int) -> Iterator[str]:
     for letter, size in entry.sizes:
         yield from _wrapped(f"{letter} takes {size} values", width, INDENT * 2)
     for case in entry.cases:
-        yield f"{INDENT}Where {case.where}"
+        yield f"{INDENT}{_case(entry, case)}"
         for formula in case.formulas:
             yield from _wrapped(formula, width, INDENT * 2)
     kept = [each.next for each in entry.running if each.next]
@@ -72,6 +75,15 @@ def _entry(entry: Entry, width: int) -> Iterator[str]:
     if entry.kinks:
         yield from _wrapped(f"Kinks: {entry.kinks}", width, INDENT)
     yield from _wrapped(f"Source: {entry.source}", width, INDENT)
+
+
+def _case(entry: Entry, case: Case) -> str:
+    """Return when a case's formulas are taken; an optimiser's stand at its `...`."""
+    where = f"where {case.where}" if case.where != "1" else "elsewhere"
+    if entry.kind is not Kind.OPTIMIZER:
+        return where.capitalize()
+    times = f"{entry.rounds} times, " if entry.rounds else ""
+    return f"At `...`, {times}{where}" if case.formulas else f"Refused {where}"
 
 
 def _article(kind: Kind) -> str:

@@ -71,10 +71,18 @@ def _identifier(text: str) -> str:
 
 
 def _name(text: str) -> str:
+    _layer_name(text)
+    if hasattr(builtins, text):
+        told = f"`{text}` is one of Python's own functions"
+        raise refuse(told, f"choose another: {text}1", key=True)
+    return text
+
+
+def _layer_name(text: str) -> str:
+    """Refuse what can't be read in a formula; no variable of the module is called by a layer."""
     _identifier(text)
     taken = {
         "a word of Python": keyword.iskeyword(text),
-        "one of Python's own functions": hasattr(builtins, text),
         "a name the generated module uses itself": text in MODULE | ARGUMENTS,
     }
     for owner, is_taken in taken.items():
@@ -222,6 +230,7 @@ def _one_key(value: Any) -> Any:
 
 TEXTS: dict[str, Any] = {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1}]}
 Name = Annotated[str, AfterValidator(_name)]
+LayerName = Annotated[str, AfterValidator(_layer_name)]
 Text = Annotated[str, AfterValidator(_text)]
 Texts = Annotated[list[Text], BeforeValidator(_alone), Field(min_length=1), WithJsonSchema(TEXTS)]
 Word = Annotated[str, AfterValidator(_word)]
@@ -277,6 +286,7 @@ class FunctionForm(Form):
 
     args: Annotated[list[Name], BeforeValidator(_alone), Field(min_length=1, max_length=8)]
     formula: Annotated[Text, AfterValidator(_expression)]
+    constants: Constants = Field(default_factory=dict)
 
 
 class ParameterForm(Form):
@@ -749,7 +759,7 @@ class SpecForm(Form):
     model: Annotated[str, AfterValidator(_model)] = "model"
     inputs: dict[InputName, InputForm] = Field(min_length=1, description="inputs: {x: [n, 64]}")
     functions: dict[Name, FunctionForm] = Field(default_factory=dict)
-    layers: list[Annotated[dict[Name, LayerForm], BeforeValidator(_one_key)]] = Field(
+    layers: list[Annotated[dict[LayerName, LayerForm], BeforeValidator(_one_key)]] = Field(
         min_length=1,
         max_length=MOST_LAYERS,
         description="layers: a list such as `- f1: {dense: 10}`",

@@ -220,7 +220,7 @@ def at_step(expr: Expr, loop: Loop, made: set[str], block: Block) -> Expr:
             return taken
         return replace(rest, name=taken.name)
 
-    return steps.at_step(expr, loop, leaf)
+    return steps.at_step(expr, loop, leaf, lambda part: pointed(part, block))
 
 
 def shape_of(name: str, block: Block) -> tuple[Dim, ...]:
