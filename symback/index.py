@@ -33,6 +33,7 @@ from symback.functions import Index
 
 Renaming = Mapping[Expr, Expr]
 POLES = (fn.log, fn.log1p, fn.sqrt, fn.power, fn.tan, fn.asin, fn.acos)  # not finite everywhere
+STEEP = (fn.exp, fn.expm1, fn.sinh, fn.cosh)  # finite of what reads zero, not of a large index
 
 
 def indices(expr: Expr) -> set[Index]:
@@ -231,6 +232,11 @@ def compared(kronecker: Expr) -> Expr:
     return fn.eq(*sorted(kronecker.args, key=lambda part: (bool(part.is_Integer), str(part))))
 
 
+def all_compared(expr: Expr) -> Expr:
+    """Return an expression with every delta as a comparison."""
+    return expr.xreplace({delta: compared(delta) for delta in deltas(expr)})
+
+
 def holds_delta(expr: Expr) -> bool:
     """Say whether a Kronecker delta stands anywhere in the expression."""
     return bool(expr.has(fn.Delta))
@@ -255,7 +261,7 @@ def product(parts: Iterable[Expr]) -> Expr:
     return made
 
 
-def contract(expr: Expr, incoming: Expr | None = None, stepwise: str = "") -> Expr:
+def contract(expr: Expr, incoming: Expr | None = None, *, stepwise: bool = False) -> Expr:
     """Return the expression with its Kronecker deltas used up: each has removed a bound index.
 
     A delta between free indices becomes the comparison [i = j]. A delta stays where a sum over it
@@ -263,8 +269,8 @@ def contract(expr: Expr, incoming: Expr | None = None, stepwise: str = "") -> Ex
 
     `incoming` is the adjoint that comes in, an access that reads 0 outside of its array. It allows
     Σ_i δ(i + p, u)·∂L/∂z[i]·f(i) = ∂L/∂z[u − p]·f(u − p): what f is out there doesn't matter.
-    Where f may be infinite there, that is done for the letter of a recurrence alone (`stepwise`),
-    whose steps can't be added up afterwards: f counts as 0 there.
+    Where f may be infinite there, that is done for the adjoint of a recurrence alone (`stepwise`),
+    as nothing is added up at places step by step: f counts as 0 there.
     """
     if not holds_delta(expr):
         return expr
@@ -318,7 +324,7 @@ def unify(total: Expr, renaming: Renaming) -> Expr:
 
 
 def _collapsed(
-    parts: list[Expr], bound: tuple[Index, ...], incoming: Expr | None, stepwise: str
+    parts: list[Expr], bound: tuple[Index, ...], incoming: Expr | None, stepwise: bool
 ) -> Expr:
     """Return Σ_bound Π parts with its deltas used up."""
     left, running = list(parts), list(bound)
@@ -359,7 +365,7 @@ def _solved(delta: Expr, left: list[Expr], running: list[Index]) -> Solved | Non
 
 
 def _shifted(
-    delta: Expr, left: list[Expr], running: list[Index], incoming: Expr | None, stepwise: str
+    delta: Expr, left: list[Expr], running: list[Index], incoming: Expr | None, stepwise: bool
 ) -> Solved | None:
     """Solve δ(i + p, u) for i, where the incoming adjoint at i takes care of its range."""
     parts = [affine(side) for side in delta.args]
@@ -370,7 +376,7 @@ def _shifted(
     masks = [part for part in left if isinstance(part, Indexed) and part.base == incoming.base]
     for gone, coefficient in total.items():
         masked = any(gone in mask.indices for mask in masks)
-        others_stay = gone.name.rstrip("'") == stepwise or all(
+        others_stay = stepwise or all(
             _is_harmless(part, gone) for part in left if part is not delta
         )
         if gone in running and abs(coefficient) == 1 and masked and others_stay:
@@ -383,19 +389,28 @@ def _is_harmless(part: Expr, letter: Index) -> bool:
     """Say whether a factor stays finite where the letter leaves its range and reads zeros."""
     if letter not in indices(part) or isinstance(part, Indexed):
         return True
-    functions = part.atoms(fn.Reduction, *POLES)
-    return not any(f.has(Indexed) and letter in indices(f) for f in functions) and not any(
+    reductions = (f for f in part.atoms(fn.Reduction) if f.has(Indexed))
+    steep = (f for f in part.atoms(*STEEP) if letter in indices(_without_reads(f)))
+    functions = (*reductions, *steep, *part.atoms(*POLES))
+    return not any(letter in indices(f) for f in functions) and not any(
         power.has(letter) and not power.exp.is_positive for power in part.atoms(Pow)
     )
 
 
+def _without_reads(expr: Expr) -> Expr:
+    return expr.xreplace(dict.fromkeys(accesses(expr), S.Zero))
+
+
 def _inside(part: Expr, letter: Index, place: Expr) -> Expr:
     """Return a factor that counts as 0 where the letter, at its place, leaves its range."""
-    offset, _ = affine(place) or (S.Zero, {})
-    behind = fn.lt(place, fn.size(letter))
-    inside = behind if offset.is_positive else fn.ge(place, 0) * behind
-    inside = fn.ge(place, 0) if offset.is_negative else inside
-    return fn.where(inside, part, 0)
+    offset, terms = affine(place) or (S.Zero, {})
+    after, before = fn.ge(place, 0), fn.lt(place, fn.size(letter))
+    shifted = list(terms.values()) == [1]
+    if shifted and offset.is_positive:
+        return fn.where(before, part, 0)
+    if shifted and offset.is_negative:
+        return fn.where(after, part, 0)
+    return fn.where(after * before, part, 0)
 
 
 def of_constant(expr: Expr) -> Expr:
@@ -422,7 +437,7 @@ def places_of(total: Expr) -> tuple[dict[Index, Expr], list[Expr]]:
             if isinstance(at, Index) and at not in total.bound and at not in places:
                 places[at] = place
                 continue
-        parts.append(part.xreplace({delta: compared(delta) for delta in deltas(part)}))
+        parts.append(all_compared(part))
     return places, parts
 
 

@@ -17,7 +17,6 @@ from symback import functions as fn
 from symback import graph, notation, program, regrouping
 from symback import index as ix
 from symback.derivation import Beside, Derivation, Line, Term
-from symback.errors import Mistake, UserError
 from symback.formula import numeric
 from symback.functions import Index
 from symback.graph import Equation, Recipe, name_of, subscripts
@@ -49,11 +48,6 @@ from symback.program import (
     merged,
 )
 
-COMPUTED = (
-    "{name} can't be computed step by step: a recurrence reads what it computes at plain or "
-    "shifted indices, as h[n, t-1, k+1]"
-)
-
 Shapes = Mapping[str, tuple[Dim, ...]]
 
 REDUCED = {
@@ -74,6 +68,7 @@ def lower(derivation: Derivation, float_type: str = "float64") -> Program:
 
 def _lowered(derivation: Derivation, float_type: str) -> Program:
     graph = derivation.graph
+    states = {tensor.name for tensor in derivation.tensors if tensor.role is Role.STATE}
     alone = {name for _, lines in derivation.metrics for line in lines for name in (line.target,)}
     forward = statements(derivation, derivation.forward)
     loss = statements(derivation, derivation.loss)
@@ -90,13 +85,16 @@ def _lowered(derivation: Derivation, float_type: str) -> Program:
         objective=graph.objective,
         weight=graph.divisor,
         backward=backward,
-        renewal=statements(derivation, derivation.renewal),
+        renewal=tuple(
+            replace(each, because=assigned(each.because)) if each.target.name in states else each
+            for each in statements(derivation, derivation.renewal)
+        ),
         gradients=derivation.gradients,
         functions=tuple(_function(derivation, each, passes) for each in derivation.beside),
         frozen=graph.frozen,
         detached=graph.detached,
-        update=_update(graph.optimizer),
-        schedule=None if graph.schedule is None else _schedule(graph.schedule),
+        update=_update(graph.optimizer, float_type),
+        schedule=None if graph.schedule is None else _schedule(graph.schedule, float_type),
         metrics=tuple(
             Metric(name, statements(derivation, lines)) for name, lines in derivation.metrics
         ),
@@ -123,6 +121,11 @@ def statements(
     shown = {**shown_names(derivation), **said}
     shapes = {tensor.name: tensor.shape for tensor in derivation.tensors}
     return _joined([_statement(line, shown, shapes) for line in lines], lines)
+
+
+def assigned(said: str) -> str:
+    """Return an equation as what it is where its target had a value before: w ← w − lr·g."""
+    return said.replace(" = ", " ← ", 1)
 
 
 def shown_names(derivation: Derivation) -> dict[str, str]:
@@ -186,8 +189,8 @@ def _statement(line: Line, names: Mapping[str, str], shapes: Shapes) -> Statemen
         letter = letters[line.axis]
         size = dict(terms[0].sizes)[letter.range]
         loop = program.Loop(line.loop.group, line.loop.letter, int(size), line.loop.step)
-    if loop and any(ix.holds_delta(term.equation.rhs) for term in terms):
-        raise UserError(Mistake(COMPUTED.format(name=names.get(line.target, line.target))))
+    if loop:  # at one step nothing is added up at places: Σ_k δ(i, 2·k)·f(k) = Σ_k [i = 2·k]·f(k)
+        terms = tuple(_compared(term) for term in terms)
     if loop is None:
         beside = regrouping.side_by_side(terms, shapes)
         if beside is not None:
@@ -201,6 +204,12 @@ def _statement(line: Line, names: Mapping[str, str], shapes: Shapes) -> Statemen
     value = values[0] if len(values) == 1 else Apply("add", tuple(values))
     because = f"{notation.text(at, shown(terms[0], names))} = {notation.added(said)}"
     return Statement(Lowering(terms[0], (), shapes).target(at), value, because, loop=loop)
+
+
+def _compared(term: Term) -> Term:
+    """Return a term with its deltas as comparisons."""
+    to = term.equation
+    return replace(term, equation=Equation(to.target, ix.all_compared(to.rhs)))
 
 
 def _flat(target: Expr) -> tuple[Expr, ...]:
@@ -646,17 +655,17 @@ def _whole(parts: list[program.Expr]) -> program.Expr:
 # ---------------------------------------------------------------- optimiser and schedule
 
 
-def _recipe_statements(recipe: Recipe, arrays: set[str]) -> tuple[Statement, ...]:
+def _recipe_statements(recipe: Recipe, arrays: set[str], float_type: str) -> tuple[Statement, ...]:
     """Lower assignments; those that depend on w or g run for each element, under the letter p."""
     made = []
-    for equation in recipe.equations:
+    for equation in (_precise(each, float_type) for each in recipe.equations):
         axes = ("p",) if any(s.name in arrays for s in ix.scalars(equation.rhs)) else ()
         if axes or equation.name in arrays:
             arrays.add(equation.name)
             axes = ("p",)
         value = _spread(Lowering(Term("", equation, (), ()), ()).value(equation.rhs), arrays)
         said = notation.equation(equation.target, equation.rhs, {})
-        made.append(Statement(Read(equation.name, axes), value, said.replace(" = ", " ← ", 1)))
+        made.append(Statement(Read(equation.name, axes), value, assigned(said)))
     return tuple(made)
 
 
@@ -669,20 +678,42 @@ def _spread(expr: program.Expr, arrays: set[str]) -> program.Expr:
     return expr
 
 
-def _update(recipe: Recipe) -> Update:
+def _update(recipe: Recipe, float_type: str) -> Update:
     states = {state.name for state in recipe.states}
-    made = _recipe_statements(recipe, states | {"w", "g"})
+    made = _recipe_statements(recipe, states | {"w", "g"}, float_type)
     return Update(
         recipe.name,
         recipe.constants,
         recipe.states,
         tuple(statement for statement in made if not statement.target.axes),
         tuple(statement for statement in made if statement.target.axes),
+        forms=tuple(_form(form, float_type) for form in recipe.forms),
+        search=recipe.search,
+        chosen=recipe.chosen,
     )
 
 
-def _schedule(recipe: Recipe) -> Schedule:
-    made = _recipe_statements(recipe, set())
+def _form(form: graph.Form, float_type: str) -> program.Form:
+    """Lower a rule for whole parameters."""
+    shapes = {tensor.name: tensor.shape for tensor in form.tensors}
+
+    def lowered(node: graph.Node) -> Statement:
+        term = Term(node.layer, _precise(node.equation, float_type), node.names, node.sizes)
+        made = _statement(Line(node.target, (term,)), {}, shapes)
+        return replace(made, because=made.because.replace(" = ", " ← ", 1))
+
+    parts = [program.Part(tuple(map(lowered, part.nodes)), part.times) for part in form.parts]
+    return program.Form(form.keys, form.tensors, form.states, tuple(parts))
+
+
+def _precise(equation: Equation, float_type: str) -> Equation:
+    """Return an equation with `epsilon` as a number: how far apart the program's are at 1."""
+    step = Rational(1, 2**52 if float_type == "float64" else 2**23)
+    return replace(equation, rhs=equation.rhs.xreplace({Symbol("epsilon"): step}))
+
+
+def _schedule(recipe: Recipe, float_type: str) -> Schedule:
+    made = _recipe_statements(recipe, set(), float_type)
     return Schedule(recipe.name, recipe.constants, recipe.states, made, recipe.per)
 
 

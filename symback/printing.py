@@ -145,6 +145,12 @@ def call(name: str, args: Iterable[Code]) -> Code:
     return Code(f"{name}({', '.join(arg.text for arg in args)})", Level.ATOM)
 
 
+def tuple_text(parts: Iterable[str]) -> str:
+    """Return a tuple's text: (3,), (n, 10)."""
+    listed = tuple(parts)
+    return f"({listed[0]},)" if len(listed) == 1 else f"({', '.join(listed)})"
+
+
 def literal(value: float) -> Code:
     """Return a number."""
     return Code(number(value), Level.SIGN if value < 0 else Level.ATOM)

@@ -10,7 +10,7 @@ and a printer of loops derives its loops. Letters belong to one statement; the a
 in `Program.tensors`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -391,10 +391,46 @@ class Constant:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Statements that run so many times, one round after another."""
+
+    statements: tuple[Statement, ...]
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """An optimiser's rule for the parameters of these keys, each as a whole array.
+
+    `tensors` are w, its gradient g, the states, and what is computed; their shapes name the sizes
+    of a parameter's axes. The parts assign w and the states anew.
+    """
+
+    keys: tuple[str, ...]
+    tensors: tuple[Tensor, ...]
+    states: tuple[State, ...]
+    parts: tuple[Part, ...]
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """Every statement once, in order."""
+        return tuple(statement for part in self.parts for statement in part.statements)
+
+    def tensor(self, name: str) -> Tensor:
+        """Return the tensor of that name."""
+        return next(tensor for tensor in self.tensors if tensor.name == name)
+
+    def sizes(self, shape: Sequence[Dim]) -> dict[str, Dim]:
+        """Return what each size is for a parameter of that shape."""
+        return {str(name): dim for name, dim in zip(self.tensor("w").shape, shape, strict=True)}
+
+
+@dataclass(frozen=True, slots=True)
 class Update:
     """An optimiser. `scalars` run once a step (axes ()), `elements` for each element of each
     parameter, under the one letter "p": w the parameter, g its gradient, lr the rate of the step,
     step its number from 1, and the states. The statements that write w or a state assign it anew.
+    A rule for whole parameters has `forms` in place of elements, each with states of its own.
     """
 
     name: str
@@ -404,6 +440,15 @@ class Update:
     elements: tuple[Statement, ...]
     buffers: tuple[Tensor, ...] = ()  # as Program.buffers; "p": all parameters' elements
     once: tuple[Statement, ...] = ()  # as Program.once
+    forms: tuple[Form, ...] = ()
+    search: str = ""  # a template of its own instead, with the switches that are on
+    chosen: tuple[str, ...] = ()
+
+    @property
+    def rules(self) -> tuple[Statement, ...]:
+        """Every statement of a step."""
+        inside = (statement for form in self.forms for statement in form.statements)
+        return (*self.scalars, *self.elements, *inside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -534,6 +579,29 @@ class Program:
     def tensor(self, name: str) -> Tensor:
         """Return the tensor of that name in the code."""
         return next(tensor for tensor in self.tensors if tensor.name == name)
+
+    @property
+    def held(self) -> "tuple[tuple[str, State, tuple[int, ...]], ...]":
+        """The states of whole parameters, those that have a gradient: key, state and shape."""
+        learned = {key for key, _ in self.gradients}
+        by_key = {tensor.key: tensor for tensor in self.with_role(Role.PARAMETER)}
+        found = []
+        for form in self.update.forms:
+            for state in form.states:
+                for key in (key for key in form.keys if key in learned):
+                    sizes = form.sizes(by_key[key].shape)
+                    shape = tuple(int(sizes[str(dim)]) for dim in form.tensor(state.name).shape)
+                    found.append((key, state, shape))
+        return tuple(found)
+
+    @property
+    def moved(self) -> tuple[State, ...]:
+        """The schedule's states that the optimiser reads: a momentum."""
+        own = {*(s.target.name for s in self.update.rules), *(s.name for s in self.update.states)}
+        own |= {state.name for form in self.update.forms for state in form.states}
+        own |= {constant.name for constant in self.update.constants}
+        states = self.schedule.states if self.schedule else ()
+        return tuple(state for state in states if state.name not in own)
 
     def gives_name(self, statement: Statement) -> bool:
         """Tell whether a statement only gives a part of an array a name."""

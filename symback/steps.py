@@ -10,6 +10,7 @@ from symback.program import (
     Leaf,
     Lookup,
     Loop,
+    Matrix,
     Position,
     Read,
     Reduce,
@@ -18,19 +19,35 @@ from symback.program import (
 )
 
 
-def at_step(expr: Expr, loop: Loop, part: Callable[[Leaf | Position], Expr]) -> Expr:
-    """Return an expression at a step: of each array along the loop's letter, `part` reads that."""
+def at_step(
+    expr: Expr,
+    loop: Loop,
+    part: Callable[[Leaf | Position], Expr],
+    seen: Callable[[Expr], Expr] = lambda expr: expr,
+) -> Expr:
+    """Return an expression at a step: of each array along the loop's letter, `part` reads that.
+
+    `seen`: how a printer wants to see an expression.
+    """
     if loop.letter not in printing.free(expr):
         return expr
-    match expr:
-        case Position() | Read() | Split() | Slice() | Lookup():
-            return part(expr)
+
+    def inner(expr: Expr) -> Expr:
+        return at_step(expr, loop, part, seen)
+
+    match seen(expr):
+        case Position() | Read() | Split() | Slice() | Lookup() as leaf:
+            return part(leaf)
         case Apply(function, args):
-            return Apply(function, tuple(at_step(arg, loop, part) for arg in args))
+            return Apply(function, tuple(inner(arg) for arg in args))
         case Reduce(function, body, over):
-            return Reduce(function, at_step(body, loop, part), over)
+            return Reduce(function, inner(body), over)
+        case Matrix(function, operand):
+            of_step = part(operand)
+            assert isinstance(of_step, Read)
+            return Matrix(function, of_step)
         case Contract(left, right, over):
-            return Contract(at_step(left, loop, part), at_step(right, loop, part), over)
+            return Contract(inner(left), inner(right), over)
     raise NotImplementedError(f"a {type(expr).__name__} in a recurrence")
 
 

@@ -53,11 +53,11 @@ def loaded(module: Any) -> Callable[..., Any]:
 
 
 def started(module: Any) -> Callable[..., Any]:
-    """Return PyTorch's recurrence with the states before the first step, an axis of layers less."""
+    """Return PyTorch's recurrence from states; of one layer and one way they have no axis of it."""
 
     def theirs(*given: Any) -> Any:
         *(x, *states), w = given
-        states = [state[None] for state in states]
+        states = [s.transpose(0, 1) if s.dim() == 3 else s[None] for s in states]
         whole = tuple(states) if len(states) > 1 else states[0]
         return torch.func.functional_call(module.double(), dict(w), (x, whole))[0]
 
@@ -364,6 +364,35 @@ CASES = [
         align_corners=True,
     ),
     case(
+        "upsample2d",
+        (2, 4, 3),
+        loaded(nn.Upsample(scale_factor=(1.5, 2), mode="bicubic")),
+        scale_factor=[1.5, 2],
+        mode="bicubic",
+    ),
+    case(
+        "upsample2d",
+        (1, 5, 2),
+        loaded(nn.Upsample(size=(3, 5), mode="bicubic", align_corners=True)),
+        size=[3, 5],
+        mode="bicubic",
+        align_corners=True,
+    ),
+    case(
+        "upsample2d",
+        (2, 5, 4),
+        loaded(nn.Upsample(size=(3, 7), mode="nearest-exact")),
+        size=[3, 7],
+        mode="nearest_exact",
+    ),
+    case(
+        "upsample1d",
+        (1, 4),
+        loaded(nn.Upsample(scale_factor=2.5, mode="nearest-exact")),
+        scale_factor=2.5,
+        mode="nearest_exact",
+    ),
+    case(
         "upsample3d",
         (1, 2, 3, 2),
         loaded(nn.Upsample(scale_factor=(2, 1, 2), mode="trilinear")),
@@ -563,6 +592,29 @@ CASES = [
         for layer, cls in (("rnn", nn.RNN), ("gru", nn.GRU))
     ),
     case("lstm", ((4, 2), (3,), (3,)), started(nn.LSTM(2, 3, batch_first=True)), hidden_size=3),
+    case(
+        "rnn",
+        ((1, 2), (2, 3)),
+        started(nn.RNN(2, 3, num_layers=2, bias=False, batch_first=True)),
+        hidden_size=3,
+        num_layers=2,
+        bias=False,
+    ),
+    case(
+        "gru",
+        ((3, 2), (4, 1)),
+        started(nn.GRU(2, 1, num_layers=2, bidirectional=True, batch_first=True)),
+        hidden_size=1,
+        num_layers=2,
+        bidirectional=True,
+    ),
+    case(
+        "lstm",
+        ((3, 1), (2, 2), (2, 2)),
+        started(nn.LSTM(1, 2, bidirectional=True, batch_first=True)),
+        hidden_size=2,
+        bidirectional=True,
+    ),
     case("rnn_cell", ((2,), (3,)), loaded(nn.RNNCell(2, 3)), hidden_size=3),
     case(
         "rnn_cell",

@@ -30,6 +30,7 @@ NUMBERS: Mapping[str, Callable[..., float]] = {
     "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
     "softplus": lambda x: math.log(1 + math.exp(x)),
     "log_sigmoid": lambda x: -math.log(1 + math.exp(-x)),
+    "logaddexp": lambda a, b: math.log(math.exp(a) + math.exp(b)),
     "maximum": max,
     "minimum": min,
 }
@@ -44,6 +45,21 @@ ARRAYS: Mapping[str, Callable[..., Any]] = {
     "sigmoid": jax.nn.sigmoid,
     "softplus": jax.nn.softplus,
     "log_sigmoid": jax.nn.log_sigmoid,
+    "logaddexp": jnp.logaddexp,
+}
+MATRICES: Mapping[str, Callable[[Any], Any]] = {
+    "inv": np.linalg.inv,
+    "det": np.linalg.det,
+    "logdet": lambda a: np.linalg.slogdet(a)[1],
+    "trace": np.trace,
+    "cholesky": lambda a: np.linalg.cholesky((a + np.swapaxes(a, -1, -2)) / 2),
+}
+LINEAR: Mapping[str, Callable[[Any], Any]] = {
+    "inv": jnp.linalg.inv,
+    "det": jnp.linalg.det,
+    "logdet": lambda a: jnp.linalg.slogdet(a)[1],
+    "trace": lambda a: jnp.trace(a, axis1=-2, axis2=-1),
+    "cholesky": lambda a: jnp.linalg.cholesky((a + jnp.swapaxes(a, -1, -2)) / 2),
 }
 COMPARED: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: lambda a, b: a < b,
@@ -163,9 +179,19 @@ class Loops:
             return float(self.sizes[ast.unparse(node.args[0])])
         if word == "where":
             return self.value(node.args[1 if self.value(node.args[0], at) else 2], at)
+        if word == "delta":
+            return float(self.value(node.args[0], at) == self.value(node.args[1], at))
         if word in NUMBERS:
             return float(NUMBERS[word](*(self.value(argument, at) for argument in node.args)))
         letters = [ast.unparse(argument) for argument in node.args[1:]]
+        if word == "cumsum":
+            places = ({**at, letters[0]: k} for k in range(at[letters[0]] + 1))
+            return math.fsum(self.value(node.args[0], place) for place in places)
+        if word in MATRICES:
+            shape = [self.sizes[letter] for letter in letters]
+            flat = [self.value(node.args[0], place) for place in self.places(letters, at)]
+            made = MATRICES[word](np.reshape(flat, shape))
+            return float(made[tuple(at[letter] for letter in letters)] if made.ndim else made)
         values = [self.value(node.args[0], place) for place in self.places(letters, at)]
         match word:
             case "sum":
@@ -285,6 +311,7 @@ class Arrays:
         Without a way it goes by what they read: letter - 1 or letter + 1.
         """
         found: dict[str, Any] = {}
+        axes: dict[str, int] = {}
         targets = {text.partition("[")[0]: text for text in texts}
         for name, text in targets.items():
             (statement,) = ast.parse(text).body
@@ -292,13 +319,13 @@ class Arrays:
             assert isinstance(statement.targets[0], ast.Subscript)
             letters = [ast.unparse(part) for part in subscripts(statement.targets[0])]
             found[name] = jnp.zeros([self.sizes[one] for one in letters])
-        axis = letters.index(letter)
+            axes[name] = letters.index(letter)
         order = range(self.sizes[letter])
         upwards = f"{letter} - 1" in " ".join(texts) or f"{letter} - 2" in " ".join(texts)
         for step in order if way > 0 or (upwards and not way) else reversed(order):
             for name, text in targets.items():
                 made = Arrays({**self.tensors, **found}, self.sizes).array(text)
-                at = (*[slice(None)] * axis, step)
+                at = (*[slice(None)] * axes[name], step)
                 found[name] = found[name].at[at].set(made[at])
         return found
 
@@ -310,12 +337,20 @@ class Arrays:
         if word == "where":
             condition, yes, no = map(self.value, node.args)
             return jnp.where(condition != 0, yes, no)
+        if word == "delta":
+            return jnp.where(self.value(node.args[0]) == self.value(node.args[1]), 1.0, 0.0)
         if word in ARRAYS:
             return ARRAYS[word](*map(self.value, node.args))
         letters = [ast.unparse(argument) for argument in node.args[1:]]
         axes = tuple(self.axis(letter) for letter in letters)
         body = self.along(self.value(node.args[0]), letters)
+        if word in LINEAR:
+            turned = LINEAR[word](jnp.moveaxis(body, axes, (-2, -1)))
+            kept = turned if turned.ndim == body.ndim else turned[..., None, None]
+            return jnp.moveaxis(kept, (-2, -1), axes)
         match word:
+            case "cumsum":
+                return jnp.cumsum(body, axis=axes[0])
             case "sum" | "mean" | "max" | "min" | "prod":
                 return getattr(jnp, word)(body, axis=axes, keepdims=True)
             case "argmax" | "argmin":

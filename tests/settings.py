@@ -23,6 +23,8 @@ def others(option: Option) -> Sequence[Any]:
     if option.whole:
         least = 1 if option.least is None else int(option.least)
         return [least, least + 3]
+    if option.most == 0:
+        return [-0.15]
     if 1 in {option.above, option.least}:
         return [1.5]
     return [0.6] if 1 in {option.below, option.most} else [0.15]

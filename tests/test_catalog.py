@@ -13,13 +13,16 @@ from symback.program import Assumption
 
 ENTRIES = catalog.entries()
 PLAIN = {"size", "flat", "delta"}  # they have indices alone
-CALLED = {*ELEMENTWISE, *REDUCTIONS, *PLAIN, "mean"}
+CALLED = {*ELEMENTWISE, *REDUCTIONS, *PLAIN, "mean", "cumsum"}
 DRAWS = {"uniform", "normal", "constant", "keep", "truncated", "orthogonal", "sparse"}
 DRAWS |= {"identity", "dirac"}
 GIVEN = {
-    Kind.LAYER: {"x", "x1", "x2", "x3", "x4", "classes", "training", "sources", "round"},
+    Kind.LAYER: {
+        *("classes", "training", "sources", "round", "x"),
+        *(f"{word}{k}" for word in ("x", "axes_") for k in range(1, 6)),
+    },
     Kind.ACTIVATION: {"x"},
-    Kind.LOSS: {"w", "labels", "weighted", "sampled"},
+    Kind.LOSS: {"w", "labels", "weighted", "sampled", "reduction_mean"},
     Kind.OPTIMIZER: {"w", "g", "lr", "step"},
     Kind.SCHEDULE: {"base", "lr", "epoch", "step", "metric"},
     Kind.INITIALIZER: {"fan_in", "fan_out"},
@@ -83,7 +86,7 @@ def words(text: str) -> tuple[set[str], set[str], set[str]]:
         if isinstance(node, ast.Call):
             assert isinstance(node.func, ast.Name)
             calls.add(node.func.id)
-            binds = node.func.id in {*REDUCTIONS, *PLAIN, "mean"}
+            binds = node.func.id in {*REDUCTIONS, *PLAIN, "mean", "cumsum"}
             places = node.args[node.func.id not in PLAIN :] if binds else []
             leaves = (leaf for place in places for leaf in ast.walk(place))
             indices |= {leaf.id for leaf in leaves if isinstance(leaf, ast.Name)}
@@ -162,8 +165,9 @@ def test_formulas_name_only_what_there_is(entry: Entry) -> None:
     known |= {"fan_in", "fan_out"}
     for operand in entry.operands:
         known |= {operand.letter, f"{operand.letter}_short", f"{operand.letter}_narrow"}
+        known.add(f"{operand.key}_given")
     known |= {name for name, _ in (*entry.states, *entry.numbers)}
-    known |= {each.letter for each in entry.random}
+    known |= {each.letter for each in entry.random} | {letter for _, letter in entry.carried}
     known |= {e.name for e in ENTRIES if e.kind is Kind.INITIALIZER}
     for text in texts(entry):
         calls, indices, others = words(text)

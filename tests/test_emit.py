@@ -138,11 +138,23 @@ NEEDED: dict[str, Any] = {  # values of the options that must be given
 }
 
 
+ALONE = ("muon", "lbfgs")  # entries that want a network without biases, or draws, or batches
+
+
 def choice(kind: Kind, number: int) -> dict[str, Any]:
     """Return an entry of a kind with what it needs, all of them in turn."""
-    listed = [entry for entry in entries(kind) if entry.name not in OF_IMAGES]
+    listed = [entry for entry in entries(kind) if entry.name not in (*OF_IMAGES, *ALONE)]
     entry = listed[number % len(listed)]
     return {entry.name: {o.name: NEEDED[o.name] for o in entry.options if o.required}}
+
+
+MATRICES = {
+    "model": "matrices",
+    "inputs": {"x": ["n", 3], "t": ["n", 2]},
+    "layers": [{f"f{k}": {"dense": {"units": k, "bias": False}}} for k in (5, 2)],
+    "loss": {"mse": "t"},
+    "optimizer": "muon",
+}
 
 
 def sweep() -> Iterator[dict[str, Any]]:
@@ -155,15 +167,30 @@ def sweep() -> Iterator[dict[str, Any]]:
         first["init"] = choice(Kind.INITIALIZER, number)
         second = {"dense": 4, "activation": choice(Kind.ACTIVATION, number + 7)}
         schedule: dict[str, Any] = choice(Kind.SCHEDULE, number)
+        optimizer = choice(Kind.OPTIMIZER, number)
+        for name in schedule.keys() & {"one_cycle", "cyclic"}:
+            [rule] = (e for e in entries(Kind.OPTIMIZER) if e.name in optimizer)
+            schedule = {name: {**schedule[name], "cycle_momentum": bool(rule.momentum)}}
         yield spec | {
             "model": f"sweep{number}",
             "layers": [{"f0": first}, {"e0": second}, {"drop": {"dropout": 0.5}}, *spec["layers"]],
-            "optimizer": choice(Kind.OPTIMIZER, number),
+            "optimizer": optimizer,
             "schedule": schedule | {"per": "step" if number % 3 == 1 else "epoch"},
             "metrics": [e.name for e in figures if ("labels" in "".join(e.formulas)) == by_labels],
             "train": {"accumulate": 1 + number % 2, "validation": 0.2 * (number % 3 == 0)},
         }
     yield of_images()
+    yield MATRICES
+    for number, how in enumerate(({}, {"line_search_fn": "strong_wolfe", "max_eval": 9})):
+        yield {
+            **MATRICES,
+            "model": f"search{number}",
+            "layers": [{"f1": {"dense": 2}}, {"norm": {"batch_norm1d": None}}][: 2 - number],
+            "optimizer": {"lbfgs": how},
+            "schedule": {"exponential": 0.9, "per": ("step", "epoch")[number]},
+            "metrics": ["mae"][:number],
+            "train": {"validation": 0.2 * number},
+        }
     for number, compared in enumerate(operand_cases.PLAINEST):
         yield operand_cases.spec(compared) | {"model": f"operands{number}"}
     for number, among in enumerate(([], [{"drop": {"dropout": 0.5}}])):

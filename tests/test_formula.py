@@ -344,7 +344,7 @@ WRAPPED = (  # where the argument may be anything small
 )
 PAIRED = (
     *("{} + {}", "{} - ({})", "({}) * ({})", "({}) / (1.5 + ({})**2)", "maximum({}, {})"),
-    *("minimum({}, {})", "({}) * ({})", "{} + {}", "log(exp({}) + exp({}))"),
+    *("minimum({}, {})", "logaddexp({}, {})", "{} + {}", "log(exp({}) + exp({}))"),
 )
 CONDITIONS = (
     *("{} > {}", "{} <= {}", "{} < {} and {} > -1", "not ({} >= {})", "{} > {} or {} < 0.1"),

@@ -352,6 +352,66 @@ CASES = {
         (3, 2),
         steps="t",
     ),
+    "a logarithm of the place": Case(
+        "z[n, i] = log(i + 1) * sum(w[p] * x[n, i + p - 1], p)",
+        "ni",
+        {"i": 4, "p": 3},
+        {"w": (3,)},
+        (4,),
+    ),
+    "its own neighbours through logarithms": Case(
+        "h[n, t, k] = w[k] * log(1.5 + h[n, t + 1, k + 1]**2) * log(k + 2) * log(t + 1)"
+        " + x[n, t, k]",
+        "ntk",
+        {"t": 3, "k": 3},
+        {"w": (3,)},
+        (3, 3),
+        steps="t",
+    ),
+    "every other of its own": Case(
+        "h[n, t, k] = sin(w[k] * h[n, t - 1, 2*k - 1] + x[n, t, k])",
+        "ntk",
+        {"t": 3, "k": 4},
+        {"w": (4,)},
+        (3, 4),
+        steps="t",
+    ),
+    "a sum without parameters": Case(
+        "h[n, t, k] = tanh(cumsum(h[n, t - 1, k], k)) + w[k] * x[n, t, k]",
+        "ntk",
+        {"t": 3, "k": 2},
+        {"w": (2,)},
+        (3, 2),
+        steps="t",
+    ),
+    "among the examples": Case(
+        "h[n, t] = softmax(w * h[n, t - 1] + x[n, t], n) + min(h[n, t - 1], n)",
+        "nt",
+        {"t": 3},
+        {"w": ()},
+        (3,),
+        steps="t",
+    ),
+    "axes in another order": Case(
+        [
+            "a[k, t, n] = sin(h[n, t - 1, k] + x[n, t, k])",
+            "h[n, t, k] = w[k] * a[k, t, n] + a[k - 1, t - 1, n]",
+        ],
+        "ntk",
+        {"t": 3, "k": 2},
+        {"w": (2,)},
+        (3, 2),
+        steps="t",
+    ),
+    "an inverse and a determinant": Case(
+        "h[n, t, k] = sum(inv(3 * delta(k, j) + U[k, j] * h[n, t - 1, 0], k, j) * x[n, t, j], j)"
+        " + logdet(9 * delta(i, j) + h[n, t - 1, i] * h[n, t - 1, j], i, j)",
+        "ntk",
+        {"t": 3, "k": 2, "j": 2, "i": 2},
+        {"U": (2, 2)},
+        (3, 2),
+        steps="t",
+    ),
     "long short-term memory": Case(
         [
             gate("f", "sigmoid"),
@@ -459,6 +519,14 @@ def refusal(layer: str | Sequence[str], x: Any, **more: Any) -> str:
         ("z[n, i] = x[n, 2*i] * z[n, i] * w[i]", ["n", 4], "isn't there yet"),
         ("z[n, i] = x[n, i] * z[n, i - 1] * z[n, i + 1] * w[i]", ["n", 4], "both ways at once"),
         (["a[n, i] = b[n, i] * w[i]", "b[n, i] = a[n, i] * x[n, i]"], ["n", 4], "isn't there yet"),
+        *(
+            (
+                ["a[n, i] = b[n, i - 1] * w[i]", f"b[n, i] = a[n, {place}] * x[n, i]"],
+                ["n", 4],
+                "`a` is computed step by step along i",
+            )
+            for place in ("0", "2*i - 3", "size(i) - 1 - i")
+        ),
     ],
 )
 def test_what_cannot_be_computed_is_refused(layer: str | list[str], x: Any, said: str) -> None:

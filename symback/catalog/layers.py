@@ -7,6 +7,27 @@ two are joined pairwise, from the left.
 from symback.catalog.entry import Case, Entry, Kind, Option, Parameter, Random
 
 _P = Option("p", default=0.5, doc="the probability of a zero", least=0, below=1)
+_UNITS = (
+    Option("units", doc="the number of outputs", required=True, whole=True, least=1),
+    Option("bias", default=True, doc="add a learned bias"),
+)
+_VECTORS = (
+    Option("embedding_dim", doc="how long a vector is", required=True, whole=True, least=1),
+    Option(
+        "num_embeddings",
+        doc="how many vectors; one for each of the input's classes",
+        whole=True,
+        least=1,
+    ),
+)
+_TABLE = (
+    Parameter(
+        "E",
+        "weight",
+        ("where(num_embeddings_given, num_embeddings, classes)", "embedding_dim"),
+        "normal(0, 1)",
+    ),
+)
 _SATURATED = "-1.7580993408473766"  # what SELU tends to, far left
 _ALPHA = (
     f"a[{{0}}] = where(r[{{1}}] > 0, x[{{0}}], {_SATURATED})",
@@ -17,19 +38,38 @@ _ALPHA = (
 )
 
 
+def _masked(
+    name: str,
+    formulas: tuple[str, ...],
+    doc: str,
+    source: str,
+    axes: tuple[str, ...] = (),
+    drawn: tuple[str, ...] = (),
+) -> Entry:
+    """Return a dropout: a layer whose formulas read a mask r, along all axes or those drawn."""
+    return Entry(
+        kind=Kind.LAYER,
+        name=name,
+        formulas=formulas,
+        doc=doc,
+        source=source,
+        options=(_P,),
+        axes=axes,
+        random=(Random("r", "keep(1 - p)", drawn),),
+        main="p",
+    )
+
+
 def _dropout(rank: int) -> Entry:
     places = {1: ("l",), 2: ("h", "w"), 3: ("d", "h", "w")}[rank]
     at = ", ".join(("n", "c", *places))
-    return Entry(
-        kind=Kind.LAYER,
-        name=f"dropout{rank}d",
-        formulas=(f"y[{at}] = r[n, c] * x[{at}]",),
-        doc="A dropout that sets whole channels to zero.",
-        source=f"torch.nn.Dropout{rank}d; Tompson et al. 2014, arXiv:1411.4280",
-        options=(_P,),
-        axes=("n", "c", *places),
-        random=(Random("r", "keep(1 - p)", ("n", "c")),),
-        main="p",
+    return _masked(
+        f"dropout{rank}d",
+        (f"y[{at}] = r[n, c] * x[{at}]",),
+        "A dropout that sets whole channels to zero.",
+        f"torch.nn.Dropout{rank}d; Tompson et al. 2014, arXiv:1411.4280",
+        ("n", "c", *places),
+        ("n", "c"),
     )
 
 
@@ -66,10 +106,7 @@ ENTRIES = (
         formulas=("z[..., o] = sum(W[o, i] * x[..., i], i) + where(bias, b[o], 0)",),
         doc="Every output is a weighted sum of all inputs, plus a bias.",
         source="torch.nn.Linear",
-        options=(
-            Option("units", doc="the number of outputs", required=True, whole=True, least=1),
-            Option("bias", default=True, doc="add a learned bias"),
-        ),
+        options=_UNITS,
         parameters=(
             Parameter("W", "weight", ("units", "i"), "uniform(-1/sqrt(size(i)), 1/sqrt(size(i)))"),
             Parameter("b", "bias", ("units",), "uniform(-1/sqrt(size(i)), 1/sqrt(size(i)))"),
@@ -91,40 +128,27 @@ ENTRIES = (
         doc="All axes but the first are joined into one, the last index running fastest.",
         source="torch.nn.Flatten",
     ),
-    Entry(
-        kind=Kind.LAYER,
-        name="dropout",
-        formulas=("y[...] = r[...] * x[...]",),
-        doc=(
-            "In training each value is set to zero with probability p, the others are divided by "
-            "1 - p; elsewhere nothing happens."
-        ),
-        source="torch.nn.Dropout",
-        options=(Option("p", default=0.5, doc="the probability of a zero", least=0, below=1),),
-        random=(Random("r", "keep(1 - p)"),),
-        main="p",
+    _masked(
+        "dropout",
+        ("y[...] = r[...] * x[...]",),
+        "In training each value is set to zero with probability p, the others are divided by "
+        "1 - p; elsewhere nothing happens.",
+        "torch.nn.Dropout",
     ),
     *(_dropout(rank) for rank in (1, 2, 3)),
-    Entry(
-        kind=Kind.LAYER,
-        name="alpha_dropout",
-        formulas=tuple(text.format("...", "...") for text in _ALPHA),
-        doc="A dropout for SELU: values become what it tends to; mean and variance are kept.",
-        source="torch.nn.AlphaDropout; Klambauer et al. 2017, arXiv:1706.02515",
-        options=(_P,),
-        random=(Random("r", "keep(1 - p)"),),
-        main="p",
+    _masked(
+        "alpha_dropout",
+        tuple(text.format("...", "...") for text in _ALPHA),
+        "A dropout for SELU: values become what it tends to; mean and variance are kept.",
+        "torch.nn.AlphaDropout; Klambauer et al. 2017, arXiv:1706.02515",
     ),
-    Entry(
-        kind=Kind.LAYER,
-        name="feature_alpha_dropout",
-        formulas=tuple(text.format("n, c, ...", "n, c") for text in _ALPHA),
-        doc="An alpha_dropout of whole channels.",
-        source="torch.nn.FeatureAlphaDropout",
-        options=(_P,),
-        axes=("n", "c", "..."),
-        random=(Random("r", "keep(1 - p)", ("n", "c")),),
-        main="p",
+    _masked(
+        "feature_alpha_dropout",
+        tuple(text.format("n, c, ...", "n, c") for text in _ALPHA),
+        "An alpha_dropout of whole channels.",
+        "torch.nn.FeatureAlphaDropout",
+        ("n", "c", "..."),
+        ("n", "c"),
     ),
     _softmax("softmax", "Positive numbers that sum to 1 along an axis.", "torch.nn.Softmax"),
     _softmax("log_softmax", "The logarithm of a softmax along an axis.", "torch.nn.LogSoftmax"),
@@ -152,10 +176,7 @@ ENTRIES = (
         ),
         doc="Every output is a weighted sum of all products of two layers' values.",
         source="torch.nn.Bilinear",
-        options=(
-            Option("units", doc="the number of outputs", required=True, whole=True, least=1),
-            Option("bias", default=True, doc="add a learned bias"),
-        ),
+        options=_UNITS,
         parameters=(
             Parameter(
                 "W", "weight", ("units", "i", "j"), "uniform(-1/sqrt(size(i)), 1/sqrt(size(i)))"
@@ -170,23 +191,8 @@ ENTRIES = (
         formulas=("y[..., d] = E[x[...], d]",),
         doc="A learned vector for each label.",
         source="torch.nn.Embedding",
-        options=(
-            Option("embedding_dim", doc="how long a vector is", required=True, whole=True, least=1),
-            Option(
-                "num_embeddings",
-                doc="how many vectors; one for each of the input's classes",
-                whole=True,
-                least=1,
-            ),
-        ),
-        parameters=(
-            Parameter(
-                "E",
-                "weight",
-                ("where(num_embeddings_given, num_embeddings, classes)", "embedding_dim"),
-                "normal(0, 1)",
-            ),
-        ),
+        options=_VECTORS,
+        parameters=_TABLE,
         main="embedding_dim",
     ),
     Entry(
@@ -201,13 +207,7 @@ ENTRIES = (
         doc="The sum, mean or largest of the learned vectors of an example's labels.",
         source="torch.nn.EmbeddingBag",
         options=(
-            Option("embedding_dim", doc="how long a vector is", required=True, whole=True, least=1),
-            Option(
-                "num_embeddings",
-                doc="how many vectors; one for each of the input's classes",
-                whole=True,
-                least=1,
-            ),
+            *_VECTORS,
             Option(
                 "mode",
                 default="mean",
@@ -215,14 +215,7 @@ ENTRIES = (
                 choices=("mean", "sum", "max"),
             ),
         ),
-        parameters=(
-            Parameter(
-                "E",
-                "weight",
-                ("where(num_embeddings_given, num_embeddings, classes)", "embedding_dim"),
-                "normal(0, 1)",
-            ),
-        ),
+        parameters=_TABLE,
         main="embedding_dim",
         kinks="the slope at equal largest values is shared evenly, where PyTorch takes the first",
     ),

@@ -1,7 +1,7 @@
 """The whole network: nodes walked backward, what each contributes gathered by tensor."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby
@@ -56,6 +56,11 @@ class Backward:
         self.unit_sums = frozenset(name for name, kind in graph.facts if kind == "one_sum")
         self.assumed: set[str] = set()
         self.nodes = (*graph.layers, *graph.loss)
+        self.groups = {  # what each recurrence computes
+            group[0].loop: frozenset(node.target for node in group)
+            for group in _together(self.nodes)
+            if group[0].loop
+        }
         self.varying = self._varying()
         self.locals: dict[int, tuple[Local, dict[str, str]]] = {}  # by id of the node
         self.terms: dict[str, list[Term]] = {}
@@ -95,15 +100,20 @@ class Backward:
     def _varying(self) -> frozenset[str]:
         """Return the tensors that a change of what is wanted would change.
 
-        Where the largest value stands isn't among them: it jumps.
+        Where the largest value stands isn't among them: it jumps. A recurrence's formulas read
+        later ones too.
         """
         found = set(self.wanted)
-        for node in self.nodes:
-            names = dict(node.names)
-            others = [names[letter] for letter in _followed(node.equation) - {node.equation.name}]
-            if found.intersection(others) and not isinstance(node.equation.rhs, fn.ArgMax):
-                found.add(node.target)
-        return frozenset(found)
+        while True:
+            before = len(found)
+            for node in self.nodes:
+                names = dict(node.names)
+                others = _followed(node.equation) - {node.equation.name}
+                moved = found.intersection(names[letter] for letter in others)
+                if moved and not isinstance(node.equation.rhs, fn.ArgMax):
+                    found.add(node.target)
+            if len(found) == before:
+                return frozenset(found)
 
     def _operands(self, node: Node) -> tuple[str, ...]:
         """Return the tensors that the node reads and that gradients flow to, parameters first."""
@@ -137,27 +147,28 @@ class Backward:
         adjoints = {node.target: adjoint(node.target) for node in group}
         self.names |= adjoints
         axes = {adjoints[node.target]: _axes(node.equation, loop)[0] for node in group}
-        within: list[Line] = []
-        after: list[Line] = []  # sums over all steps
+        named: list[Line] = []  # values that several adjoints share
         for node in group:
             local, names = self._differentiated(node, None)
-            for equation in local.backward:
-                line = Line(names[equation.name], (self._term(node, equation, names),))
-                axis = _step_axis(equation, names, axes)
-                met = {names.get(name_of(read)) for read in reads(equation.rhs)}
-                if axis is not None:
-                    within.append(replace(line, loop=back, axis=axis))
-                    axes[line.target] = axis
-                elif met & {*axes, *(line.target for line in after)}:
-                    after.append(line)
-                else:
-                    self.lines.append(line)
+            named += [Line(names[e.name], (self._term(node, e, names),)) for e in local.backward]
             self._contribute(node, local, names)
+        within: list[Line] = []
         for node in group:
             terms = self._ready(node, self.terms.pop(node.target), axes)
             self._add_adjoint(node.target)
             target = adjoints[node.target]
             within.append(Line(target, terms, back, axes[target]))
+        waited = _read_by(within, named)
+        after: list[Line] = []  # of all steps at once
+        for line in named:
+            axis = _step_axis(line.terms[0], axes)
+            if axis is not None and line.target in waited:
+                within.append(replace(line, loop=back, axis=axis))
+                axes[line.target] = axis
+            elif _met(line) & {*axes, *(other.target for other in after)}:
+                after.append(line)
+            else:
+                self.lines.append(line)
         self.lines += [*_in_order(within), *after]
 
     def _ready(self, node: Node, terms: list[Term], inside: Mapping[str, int]) -> tuple[Term, ...]:
@@ -215,9 +226,8 @@ class Backward:
             if node.target not in self.varying:
                 by = ()
             sums = frozenset(letter for letter, name in node.names if name in self.unit_sums)
-            local = differentiate(
-                node.equation, by, sums, seed, node.loop.letter if node.loop else ""
-            )
+            stepwise = frozenset(x for x, name in node.names if name in self._beside(node))
+            local = differentiate(node.equation, by, sums, seed, stepwise)
             self.assumed |= {names[letter] for letter in local.facts}
             for letter in list(names):
                 names[adjoint(letter)] = self.names.get(names[letter], adjoint(names[letter]))
@@ -228,6 +238,10 @@ class Backward:
                 self.roots[names[root.name]] = self._term(node, root, names)
             self.locals[id(node)] = local, names
         return self.locals[id(node)]
+
+    def _beside(self, node: Node) -> frozenset[str]:
+        """Return the tensors that the node's recurrence computes."""
+        return self.groups.get(node.loop, frozenset()) if node.loop else frozenset()
 
     def _new(self, node: Node, equation: Equation, names: dict[str, str]) -> str:
         """Make the tensor of a value that got its name here."""
@@ -316,17 +330,36 @@ def _together(nodes: tuple[Node, ...]) -> Iterator[tuple[Node, ...]]:
         yield tuple(node for _, node in group)
 
 
-def _step_axis(equation: Equation, names: Mapping[str, str], axes: Mapping[str, int]) -> int | None:
-    """Return the axis of the equation's target along which it follows a recurrence.
+def _met(line: Line) -> set[str]:
+    """Return the tensors that a line reads."""
+    return {
+        dict(term.names).get(name_of(read), "")
+        for term in line.terms
+        for read in reads(term.equation.rhs)
+    }
+
+
+def _read_by(lines: Sequence[Line], named: Sequence[Line]) -> set[str]:
+    """Return what lines read, and what the named values among that read in turn."""
+    found = {name for line in lines for name in _met(line)}
+    for line in reversed(named):
+        if line.target in found:
+            found |= _met(line)
+    return found
+
+
+def _step_axis(term: Term, axes: Mapping[str, int]) -> int | None:
+    """Return the axis of the term's target along which it follows a recurrence.
 
     `axes` are those of the arrays that the recurrence computes; None where none of them is read.
     """
-    for read in ix.accesses(equation.rhs):
+    names = dict(term.names)
+    for read in ix.accesses(term.equation.rhs):
         axis = axes.get(names.get(name_of(read), ""))
         if axis is None:
             continue
         _, moving = ix.affine(read.indices[axis]) or (S.Zero, {})
-        for place, letter in enumerate(subscripts(equation.target)):
+        for place, letter in enumerate(subscripts(term.equation.target)):
             if letter in moving:
                 return place
     return None

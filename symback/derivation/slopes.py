@@ -21,13 +21,13 @@ def differentiate(
     by: tuple[str, ...],
     unit_sums: frozenset[str],
     seed: Expr | None,
-    stepwise: str = "",
+    stepwise: frozenset[str] = frozenset(),
 ) -> Local:
     """Differentiate one equation by the operands named.
 
     `unit_sums` names operands that sum to one over their last axis. `seed` is ∂L/∂target where it
-    is a number (1 at the loss itself); elsewhere it is the tensor d<target>. `stepwise` is the
-    letter of the recurrence that the equation is a part of.
+    is a number (1 at the loss itself); elsewhere it is the tensor d<target>. `stepwise` names the
+    operands that a recurrence computes, which the equation is a part of.
     """
     used: set[str] = set()
     slopes = [_slope(equation, operand, unit_sums, seed, stepwise, used) for operand in by]
@@ -39,7 +39,7 @@ def _slope(
     operand: str,
     unit_sums: frozenset[str],
     seed: Expr | None,
-    stepwise: str,
+    stepwise: frozenset[str],
     used: set[str],
 ) -> Slope:
     """Return ∂L/∂operand, with the ladder that leads to it."""
@@ -62,7 +62,8 @@ def _slope(
         Step("chain", shown(total(fn.Slope(out, at))), "the chain rule"),
         Step("raw", shown(total(inner)), "SymPy's derivative, with its deltas"),
     ]
-    contracted = shown(branches.merged(ix.contract(total(inner), incoming, stepwise), incoming))
+    left = ix.contract(total(inner), incoming, stepwise=operand in stepwise)
+    contracted = shown(branches.merged(left, incoming))
     if contracted != steps[-1].rhs:
         words = "each δ(i, a) is zero unless i = a, so its sum collapses"
         steps.append(Step("contracted", contracted, words))

@@ -10,7 +10,7 @@ from symback.emit.reading import incoming, needed_by, reads, writes
 from symback.emit.target import Boxes, Target, printer
 from symback.emit.templates import sources
 from symback.emit.text import quoted
-from symback.program import Function, Program, Role, Statement, Tensor
+from symback.program import Form, Function, Program, Role, Statement, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +132,29 @@ class Block:
     def step(self) -> tuple[str, ...]:
         """Return the optimiser's scalars of a step."""
         update = self.program.update
-        wanted = reads((*update.scalars, *update.elements))
+        wanted = reads(update.rules)
         once = [state.name for state in update.states if writes(state.name, update.scalars)]
-        known = [name for name in ("step", "lr", *once) if name in wanted]
+        moved = [state.name for state in self.program.moved]
+        known = [name for name in ("step", "lr", *once, *moved) if name in wanted]
         numbers = names(b for b in update.buffers if not b.shape)
         return (
             *self.unpacked("state", (*known, *numbers)),
             *self.target.lines(update.scalars, self.rule),
         )
+
+    def form(self, form: Form) -> tuple[str, ...]:
+        """Return the optimiser's lines for one of a form's parameters: w, with its gradient g."""
+        rule = replace(self.program, tensors=form.tensors, buffers=())
+        w = form.tensor("w")
+        used = self.target.sizes(form.statements, rule)
+        dims = [str(dim) for dim in w.shape if dim in used]
+        found = [f"{dim} = {self.target.size(dim, w)}" for dim in dims]
+        for part in form.parts:
+            inner = "    " if part.times > 1 else ""
+            rows = self.target.lines(part.statements, rule, 88 - len(inner))
+            found += [f"for _ in range({part.times}):"] if inner else []
+            found += [f"{inner}{row}" for row in rows]
+        return tuple(found)
 
     def schedule(self) -> tuple[str, ...]:
         """Return the schedule's lines, from state to state."""
@@ -252,6 +267,9 @@ class Block:
         rules += program.schedule.statements if program.schedule else ()
         helpers = {*self.target.helpers(statements, self.network)}
         helpers |= {*self.target.helpers(rules, self.rule)}
+        for form in program.update.forms:
+            inside = replace(program, tensors=form.tensors, buffers=())
+            helpers |= {*self.target.helpers(form.statements, inside)}
         for each in program.functions:
             plain = self.plain(each).program
             helpers |= {*printer(name).helpers(function_statements(each), plain)}

@@ -206,7 +206,7 @@ def network(block: Block) -> Network:
             f"{tensor.name}: Array  # {shape_text(tensor)}"
             if tensor.shape
             else f"{tensor.name}: float"
-            for tensor in scored
+            for tensor in (() if program.buffers else scored)  # else the cache holds them
         ),
         score_names=", ".join(f"{name}={name}" for name in names(scored)),
         kept_scores=tuple(name for name in names(scored) if name not in arrays),

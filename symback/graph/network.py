@@ -1,7 +1,8 @@
 """The network while it is put together: tensors by name, and nodes as they come."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sympy import Expr, Indexed, Integer, Symbol
@@ -61,6 +62,7 @@ class Network:
         self.tensors: dict[str, Tensor] = {}
         self.letters: dict[str, tuple[str, ...]] = {}
         self.outputs: dict[str, str] = {}  # input's, layer's or parameter's key → tensor
+        self.beside: set[str] = set()  # what layers offer beside their output
         self.nodes: list[Node] = []  # since they were last taken
         self.taken: list[Node] = []
         self.renewal: list[Node] = []  # what states become after a pass in training
@@ -75,6 +77,8 @@ class Network:
         ] = {}  # of derivatives in formulas
         self.derived: set[str] = set()  # their names
         self.functions = functions_of(spec.functions)
+        if faults := list(faulty(spec.functions, self.functions)):
+            raise UserError(*faults)
 
     def taken_nodes(self) -> tuple[Node, ...]:
         """Return the nodes added since this was last asked."""
@@ -185,7 +189,8 @@ class Network:
         reads_ = tuple(placed(access) for access in read.reads)
         return replace(read, rhs=read.rhs.xreplace(swap), target=target, reads=reads_)
 
-    def fit(self, access: Access, shape: Sequence[Dim], sizes: dict[str, Dim], path: Path) -> None:
+    @staticmethod
+    def fit(access: Access, shape: Sequence[Dim], sizes: dict[str, Dim], path: Path) -> None:
         """Let each index of an access run over its axis; refuse two sizes for one range."""
         for part, dim in zip(access.subscripts, shape, strict=True):
             if isinstance(part, Integer) and isinstance(dim, int) and int(part) >= dim:
@@ -369,8 +374,32 @@ def functions_of(own: Iterable[OwnFunction]) -> Functions:
                 if name not in fn.ELEMENTWISE:
                     numbers = tuple(option_numbers(entry, {}).items())
                     found[name] = Definition(("x",), entry.formulas[0], numbers)
-    found |= {item.name: Definition(item.args, item.formula) for item in own}
+    for item in own:
+        found[item.name] = Definition(item.args, item.formula, _numbers(item))
     return tuple(found.items())
+
+
+def _numbers(own: OwnFunction) -> tuple[tuple[str, Expr], ...]:
+    """Return what a function's formula may name beside its arguments."""
+    return tuple((name, fn.number(value)) for name, value in own.constants)
+
+
+def faulty(own: Sequence[OwnFunction], functions: Functions) -> Iterator[Mistake]:
+    """Yield the mistakes in the spec's own functions, each in its own text.
+
+    A function that calls a faulty one is itself in order as far as anyone can tell.
+    """
+    wrong: dict[str, UserError] = {}
+    for item in own:
+        try:
+            ranks = tuple((letter, 0) for letter in item.args)
+            parsed(item.formula, ranks, _numbers(item), functions, None)
+        except UserError as error:
+            wrong[item.name] = at_path(error, ("functions", item.name, "formula"))
+    for item in own:
+        others = wrong.keys() - {item.name}
+        if item.name in wrong and not others.intersection(re.findall(r"\w+", item.formula)):
+            yield from wrong[item.name].mistakes
 
 
 def target_of(read: Formula) -> Expr:

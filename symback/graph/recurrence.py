@@ -4,16 +4,16 @@ Formulas that read each other so are one recurrence: they are computed together,
 the letter t. A step outside of the range reads zero.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from sympy import Integer
 
 from symback import formula
 from symback import index as ix
+from symback.errors import UserError
 from symback.formula import Access, Formula
 from symback.functions import Index
-from symback.graph.derivatives import written_out
 from symback.graph.network import Network, Reading, target_of, wrong_access
 from symback.graph.start import Path
 from symback.graph.types import Equation, Loop
@@ -27,16 +27,16 @@ def add_formulas(
     reading: Reading,
     texts: Sequence[str],
     read: Callable[[int], Formula],
+    add: Callable[[Formula], str],
 ) -> str:
-    """Add a layer's formulas in order, recurrences among them; return the last one's tensor.
+    """Add formulas in order, recurrences among them; return the last one's tensor.
 
-    `read` reads the formula at a place.
+    `read` reads the formula at a place, `add` adds one that is no part of a recurrence.
     """
     output = ""
     for places in _groups(texts):
         if len(places) == 1 and not _looks_ahead(texts, places[0], places):
-            found = written_out(network, read(places[0]), reading)
-            output = network.equation(found, reading)
+            output = add(read(places[0]))
         else:
             output = _recurrence(network, reading, places, texts, read)
     return output
@@ -106,51 +106,87 @@ def _read(
 def _loop(formulas: Sequence[tuple[Formula, Path]], group: set[str]) -> Loop:
     """Return the letter that the recurrence runs along, and its direction; check every access.
 
-    It is a letter that every access shifts the same way, or leaves where a formula above has
-    computed what it reads; others may be shifted as they like.
+    Every access shifts the letter the same way, or leaves it where a formula above has computed
+    what it reads; others may be shifted as they like.
     """
-    done: set[str] = set()
-    within: list[tuple[Access, Path, dict[str, int], bool]] = []
+    targets: dict[str, Access] = {}
+    within: list[_Within] = []
     for found, path in formulas:
         assert found.target is not None
-        for access in found.reads:
-            if access.name in group:
-                shifts = dict(_shifts(access, found.target))
-                within.append((access, path, shifts, access.name in done))
-        done.add(found.target.name)
+        here = [access for access in found.reads if access.name in group]
+        within += [_Within(access, found.target, path, access.name in targets) for access in here]
+        targets[found.target.name] = found.target
     possible = [
-        (letter, -sign)
-        for letter in dict.fromkeys(letter for _, _, shifts, _ in within for letter in shifts)
-        for sign in (-1, 1)
-        if all(
-            shifts.get(letter, 0) * sign > 0 or (there and letter not in shifts)
-            for _, _, shifts, there in within
-        )
+        (letter, step)
+        for letter in dict.fromkeys(x for target in targets.values() for x in _letters(target))
+        for step in (1, -1)
+        if all(each.is_before(letter, step, targets) for each in within)
     ]
     if not possible:
-        for access, path, shifts, there in within:
-            if not shifts and not there:
-                raise wrong_access(access, path, f"`{access.name}` isn't there yet", EARLIER)
-        access, path, _, _ = within[0]
-        letters = sorted({letter for _, _, shifts, _ in within for letter in shifts})
-        mixed = f"this recurrence runs along {' and '.join(letters)}, or both ways at once"
-        raise wrong_access(access, path, mixed, EARLIER)
+        raise _refused(within, targets)
     letter, step = possible[0]
     for found, path in formulas:
         assert found.target is not None
-        if letter not in {part.name for part in found.target.subscripts if isinstance(part, Index)}:
+        if letter not in _letters(found.target):
             message = f"all formulas of the recurrence along {letter} have it on the left"
             raise wrong_access(found.target, path, message)
     return Loop("", letter, step)
 
 
-def _shifts(access: Access, target: Access) -> Iterator[tuple[str, int]]:
-    """Yield the letters of the target that the access reads at another step, and how far away."""
-    free = [part for part in target.subscripts if isinstance(part, Index)]
-    for part in access.subscripts:
-        found = ix.affine(part)
-        if isinstance(part, Index) or found is None or len(found[1]) != 1:
-            continue
-        ((letter, coefficient),) = found[1].items()
-        if letter in free and coefficient == 1 and isinstance(found[0], Integer):
-            yield letter.name, int(found[0])
+@dataclass(frozen=True, slots=True)
+class _Within:
+    """What a formula reads of the recurrence that it is a part of.
+
+    `above`: a formula above it computes that, at the same step.
+    """
+
+    access: Access
+    by: Access
+    path: Path
+    above: bool
+
+    def is_before(self, letter: str, step: int, targets: Mapping[str, Access]) -> bool:
+        """Say whether it is there when the recurrence runs along the letter in steps of ±1."""
+        shift = self.shift(letter, targets)
+        return shift is not None and (shift * step < 0 or (shift == 0 and self.above))
+
+    def shift(self, letter: str, targets: Mapping[str, Access]) -> int | None:
+        """Return how far away it reads along the letter: -1 of h[n, t - 1, k]; None of no step."""
+        target = targets[self.access.name]
+        if letter not in _letters(target):
+            return 0
+        axis = _letters(target).index(letter)
+        others = (part for k, part in enumerate(self.access.subscripts) if k != axis)
+        offset, terms = ix.affine(self.access.subscripts[axis]) or (Integer(0), {})
+        here = [part for part in self.by.subscripts if isinstance(part, Index)]
+        moving = [part for part in here if part.name == letter]
+        if any(part.has(*moving) for part in others) or not isinstance(offset, Integer):
+            return None
+        return int(offset) if terms == dict.fromkeys(moving, 1) and moving else None
+
+    def shifts(self, targets: Mapping[str, Access]) -> dict[str, int]:
+        """Return how far away it reads along each letter that it reads at another step."""
+        letters = _letters(targets[self.access.name])
+        found = {letter: self.shift(letter, targets) for letter in letters if letter}
+        return {letter: shift for letter, shift in found.items() if shift}
+
+
+def _letters(target: Access) -> tuple[str, ...]:
+    """Return the letter at each axis of what a formula computes, "" where there is none."""
+    return tuple(part.name if isinstance(part, Index) else "" for part in target.subscripts)
+
+
+def _refused(within: Sequence[_Within], targets: Mapping[str, Access]) -> UserError:
+    """Return what is wrong with a recurrence that runs along no letter."""
+    for each in within:
+        if not each.shifts(targets) and not each.above:
+            return wrong_access(
+                each.access, each.path, f"`{each.access.name}` isn't there yet", EARLIER
+            )
+    letters = sorted({letter for each in within for letter in each.shifts(targets)})
+    for each in within:
+        if all(each.shift(letter, targets) is None for letter in letters):
+            steps = f"`{each.access.name}` is computed step by step along {' and '.join(letters)}"
+            return wrong_access(each.access, each.path, steps, EARLIER)
+    mixed = f"this recurrence runs along {' and '.join(letters)}, or both ways at once"
+    return wrong_access(within[0].access, within[0].path, mixed, EARLIER)

@@ -48,6 +48,7 @@ FEW = 4  # places of a window that are written out, so that what is around them 
 GAINED = 1 << 15  # numbers up to which such sums are worth an array for each part
 NEAR = 1 << 18  # numbers that a round's own arrays may hold together: they stay in the cache
 THREADS = 1 << 18  # rounds of a loop from which on several threads are worth starting
+DEAR = 8  # rounds of a loop that take as long as an exponential
 Access = Read | Split | Slice | Lookup
 Strided = Read | Split
 Leaf = (Read, Split, Slice, Lookup)
@@ -275,7 +276,7 @@ class Workshop:
         work = self.fresh("e_work")
         self.scratch[work] = Tensor(work, work, Role.VALUE, (size, size))
         node: Node = Call(value.function, into, operand, size, Read(work, ("", "")), because)
-        for letter in reversed(operand.axes[:-2]):
+        for letter in reversed(self.loops(operand.axes[:-2])):
             node = Loop(letter, self.dims[letter], (node,), serial=1)  # they share `work`
         self.nodes.append(node)
         if into != target:
@@ -515,7 +516,8 @@ class Workshop:
         work = self.count(rows) * self.count(columns) * self.count(inner)
         batch = any(isinstance(self.dims[axis], str) for axis in (*outer, *apart))
         blas = self.blas and work > (LARGEST_WITHIN if batch else LARGEST)
-        if right.axes[-1] not in columns and not (right.axes[-1] in inner and (blas or along)):
+        as_it_is = blas and not self.bound  # what each step reads is turned once, before them
+        if right.axes[-1] not in columns and not (right.axes[-1] in inner and (as_it_is or along)):
             right = self.turned(right, inner, columns)
         if left.axes[-1] not in {*rows, *inner} and (blas or right.axes[-1] in inner):
             left = self.turned(left, rows, inner)
@@ -763,14 +765,19 @@ def home(made: Sequence[Node], loop: Loop, known: Known) -> int | None:
 
 
 def rounds(node: Node, rows: int) -> int:
-    """Return how many innermost rounds a nest has in a batch of so many examples."""
+    """Return how many innermost rounds a nest has in a batch of so many examples.
+
+    A call of exp or the like counts as DEAR rounds.
+    """
     if isinstance(node, Product):
         return prod(dim if isinstance(dim, int) else rows for _, dim in node.sizes) // 8
     if not isinstance(node, Loop):
-        return 1
+        return DEAR * sum(
+            isinstance(part, Apply) and part.function not in CHEAP | {"divide", "power"}
+            for part in values_of(node)
+        )
     size = node.size if isinstance(node.size, int) else rows
-    inner = (rounds(part, rows) for part in node.body if isinstance(part, Loop | Product))
-    return size * max(sum(inner), 1)
+    return size * max(sum(rounds(part, rows) for part in node.body), 1)
 
 
 def is_parallel(loop: Loop, known: Known) -> bool:

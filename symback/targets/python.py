@@ -72,7 +72,7 @@ class Block:
     ranges: Mapping[str, Dim] = field(default_factory=dict)
     names: dict[tuple[Expr, tuple[str, ...]], str] = field(default_factory=dict)
     lines: list[tuple[str, str]] = field(default_factory=list)  # code, formula
-    parts: dict[str, tuple[Dim, ...]] = field(default_factory=dict)  # shapes of arrays at a step
+    parts: dict[str, tuple[Dim, ...]] = field(default_factory=dict)  # shapes of what isn't a tensor
 
 
 # ---------------------------------------------------------------- statements
@@ -134,6 +134,8 @@ def looped(
         value = at_step(statement.value, loop, made, block)
         name = f"{statement.target.name}_{loop.letter}"
         target = Read(name, tuple(a for a in statement.target.axes if a != loop.letter))
+        whole = shape_of(statement.target.name, block)
+        block.parts[name] = (*whole[:axis], *whole[axis + 1 :])
         block.lines.append((one(target, value, block), statement.because))
         put = f"put_step({statement.target.name}, {axis}, {count}, {name})"
         block.lines.append((put, ""))
@@ -148,8 +150,8 @@ def looped(
             before.append((code, because))
     dims = {statement.target.name: statement.target for statement in statements}
     for name in dims:
-        shape = ", ".join(map(str, block.program.tensor(name).shape))
-        before.append((f"{name} = zeros(({shape}))", ""))
+        shape = printing.tuple_text(map(str, block.program.tensor(name).shape))
+        before.append((f"{name} = zeros({shape})", ""))
     block.names = outside  # what was computed at a step is another value at the next
     steps = f"range({loop.size})" if loop.step > 0 else f"reversed(range({loop.size}))"
     body = printing.beside(printed(within, width - 4), width - 4)
@@ -170,6 +172,8 @@ def at_step(expr: Expr, loop: Loop, made: set[str], block: Block) -> Expr:
         far = str(abs(offset)) if abs(offset) > 1 else ""
         found = f"{name}_{word}{far}" if word else f"{name}_{letter}"
         if found not in made:
+            shape = shape_of(name, block)
+            block.parts[found] = (*shape[:axis], *shape[axis + 1 :])
             place = printing.index(Affine(offset, ((letter, 1),)), lambda _: count)
             block.lines.append((f"{found} = at_step({name}, {axis}, {place})", ""))
             made.add(found)
@@ -185,12 +189,14 @@ def at_step(expr: Expr, loop: Loop, made: set[str], block: Block) -> Expr:
             case Slice(name, axes, ranges):
                 axis = axes.index(letter)
                 start = (ranges[axis] or (0, 0))[0]
-                taken = part(name, axis, start, kept)
-                return Slice(taken.name, kept, ranges[:axis] + ranges[axis + 1 :])
+                return Slice(
+                    part(name, axis, start, kept).name, kept, ranges[:axis] + ranges[axis + 1 :]
+                )
             case Split(name, _, _):
                 whole = fresh(f"{name}_{''.join(expr.axes)}", block)
                 groups = tuple((axis,) for axis in expr.axes)
                 block.lines.append((assignment(whole, groups, expr, block), ""))
+                block.parts[whole] = tuple(block.ranges[axis] for axis in expr.axes)
                 return part(whole, expr.axes.index(letter), 0, kept)
             case Lookup():
                 return lookup(expr)
@@ -212,11 +218,14 @@ def at_step(expr: Expr, loop: Loop, made: set[str], block: Block) -> Expr:
         taken = part(expr.name, axis, offset, kept)
         if rest.is_plain:
             return taken
-        shape = block.program.tensor(expr.name).shape
-        block.parts[taken.name] = (*shape[:axis], *shape[axis + 1 :])
         return replace(rest, name=taken.name)
 
-    return steps.at_step(expr, loop, leaf)
+    return steps.at_step(expr, loop, leaf, lambda part: pointed(part, block))
+
+
+def shape_of(name: str, block: Block) -> tuple[Dim, ...]:
+    """Return the shape of a tensor, of its part at a step, or of an array computed before."""
+    return block.parts[name] if name in block.parts else block.program.tensor(name).shape
 
 
 def floated(value: Expr) -> Expr:
@@ -254,6 +263,9 @@ def fractional(expr: Expr, program: Program) -> bool:
 def assignment(name: str, groups: tuple[tuple[str, ...], ...], value: Expr, block: Block) -> str:
     """Return name = value, computed along groups of letters, each group one axis."""
     order = tuple(axis for group in groups for axis in group)
+    value = pointed(value, block)
+    if isinstance(value, Lookup) and len(groups) == len(order) == len(value.axes):
+        return f"{name} = {gathered(value, order, block)}"
     if isinstance(value, Scatter):
         if order != value.axes:
             return assignment(name, groups, computed_before(value, value.axes, block), block)
@@ -307,6 +319,7 @@ def prepared(expr: Expr, order: tuple[str, ...], loops: tuple[str, ...], block: 
 
     `loops` are the letters of the loops around the place, `order` all letters in their order.
     """
+    expr = pointed(expr, block)
     if isinstance(expr, Read | Split | Slice | Lookup):
         return turned(expr, order, block)
     if isinstance(expr, Concatenate | Scatter | Matrix) or (
@@ -333,6 +346,20 @@ def prepared(expr: Expr, order: tuple[str, ...], loops: tuple[str, ...], block: 
     return expr
 
 
+def pointed(expr: Expr, block: Block) -> Expr:
+    """Return the part of an array at one place of an axis, a[n,0,k], as read there."""
+    match expr:
+        case Reduce("sum", Slice(name, axes, ranges), over) if all(a.startswith("_") for a in over):
+            starts = [part[0] if part else 0 for part in ranges]
+            places = tuple(
+                Affine(start, () if axis in over else ((axis, 1),))
+                for axis, start in zip(axes, starts, strict=True)
+            )
+            kept = tuple((axis, block.ranges[axis]) for axis in axes if axis not in over)
+            return Lookup(name, places, kept)
+    return expr
+
+
 def costly(expr: Expr) -> bool:
     """Tell whether an expression is worth computing once rather than in every round of a loop."""
     return any(
@@ -353,6 +380,7 @@ def computed_before(expr: Expr, axes: tuple[str, ...], block: Block) -> Read:
         place = f"[{','.join(axes)}]" if axes else ""
         block.lines.append((code, f"{name}{place} = {printing.formula(expr)}"))
         block.names[expr, axes] = name
+        block.parts[name] = tuple(block.ranges[axis] for axis in axes)
     return Read(block.names[expr, axes], axes)
 
 
@@ -372,17 +400,46 @@ def turned(leaf: Read | Split | Slice | Lookup, order: tuple[str, ...], block: B
         return leaf
     if (leaf, axes) not in block.names:
         swapped = isinstance(leaf, Read) and axes == leaf.axes[::-1] and len(axes) == 2
-        name = fresh(f"{leaf.name}_{'T' if swapped else ''.join(axes)}", block)
+        word = "T" if swapped else fixed_places(leaf) or "".join(axes)
+        name = fresh(f"{leaf.name}_{word}", block)
         if swapped:
             code = f"{name} = list(zip(*{leaf.name}, strict=True))"
         else:
-            text = element(leaf, block)
-            for axis in reversed(axes):
-                text = f"[{text} for {counter(axis, block)} in range({block.ranges[axis]})]"
-            code = f"{name} = {text}"
+            code = f"{name} = {gathered(leaf, axes, block)}"
         block.lines.append((code, f"{name}[{','.join(axes)}] = {printing.formula(leaf)}"))
         block.names[leaf, axes] = name
+        block.parts[name] = tuple(block.ranges[axis] for axis in axes)
     return Read(block.names[leaf, axes], axes)
+
+
+def fixed_places(leaf: Read | Split | Slice | Lookup) -> str:
+    """Return the places that an array is read at along axes without a letter: 0 of a[n,0,k]."""
+    places = leaf.places if isinstance(leaf, Lookup) else ()
+    return "".join(str(p.offset) for p in places if isinstance(p, Affine) and not p.terms)
+
+
+def gathered(leaf: Read | Split | Slice | Lookup, axes: tuple[str, ...], block: Block) -> str:
+    """Return a new array of another's elements along these axes, its rows whole where they are."""
+    text = element(leaf, block)
+    last = f"[{counter(axes[-1], block)}]" if axes else ""
+    if axes and is_row(leaf, axes[-1], block) and text.endswith(last):  # not `… else 0.0`
+        text = f"list({text.removesuffix(last)})"
+        axes = axes[:-1]
+    for axis in reversed(axes):
+        text = f"[{text} for {counter(axis, block)} in range({block.ranges[axis]})]"
+    return text
+
+
+def is_row(leaf: Read | Split | Slice | Lookup, axis: str, block: Block) -> bool:
+    """Tell whether an axis runs over all of an array's last one, and over nothing else of it."""
+    match leaf:
+        case Read(axes=axes):
+            return axes.index(axis) == len(axes) - 1
+        case Lookup(name, (*outer, Affine(0, ((letter, 1),))), sizes):
+            shape = shape_of(name, block)
+            whole = letter == axis and dict(sizes)[axis] == shape[-1]
+            return whole and all(axis not in place.axes for place in outer)
+    return False
 
 
 def counter(axis: str, block: Block) -> str:
@@ -394,7 +451,7 @@ def element(leaf: Read | Split | Slice | Lookup, block: Block) -> str:
     """Return one number of an array by its indices."""
     match leaf:
         case Lookup(name, looked_up, sizes):
-            shape = block.parts.get(name) or block.program.tensor(name).shape
+            shape = shape_of(name, block)
             places = [place_text(place, block) for place in looked_up]
             found = name + "".join(f"[{place}]" for place in places)
             rules = [
@@ -467,7 +524,7 @@ def scattered(value: Scatter, block: Block) -> str:
     ]
     inner = scalar(body, cursors, block)
     places = f"({at[0]},)" if len(at) == 1 else f"({', '.join(at)})"
-    shape = f"({value.shape[0]},)" if len(at) == 1 else f"({', '.join(map(str, value.shape))})"
+    shape = printing.tuple_text(map(str, value.shape))
     return f"added_at({shape}, (({places}, {inner.text}) {' '.join(clauses)}))"
 
 

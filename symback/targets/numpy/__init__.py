@@ -4,10 +4,14 @@ The letters of the axes say how operands line up: an array is printed in the ord
 place wants, and what it lacks is broadcast, by itself on the left and as `[:, None]` elsewhere.
 """
 
-from symback.targets._about import About
+from symback.targets._about import About, Layout
 from symback.targets.numpy.draws import drawn_into, initial, made
 from symback.targets.numpy.statements import code, helpers, lines, size, sizes
 
 __all__ = ["ABOUT", "code", "drawn_into", "helpers", "initial", "lines", "made", "size", "sizes"]
 
-ABOUT = About("NumPy only", ("float64", "float32"), in_place=True)
+ABOUT = About(
+    "NumPy only",
+    ("float64", "float32"),
+    fast=Layout("numpy/fast_passes.py.j2", ("numpy/fast_step.py.j2",), "Workspace", "packed"),
+)

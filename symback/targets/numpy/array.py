@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from functools import reduce
 
-from symback.printing import Code, Level, ordered
+from symback.printing import Code, Level, ordered, tuple_text
 from symback.program import Dim, Tensor, merged
 
 
@@ -93,12 +93,6 @@ def index(parts: list[str]) -> str:
 def shape(axes: Iterable[str], scope: Scope) -> str:
     """Return the shape along the letters as a tuple's text."""
     return tuple_text(str(scope.ranges[axis]) for axis in axes)
-
-
-def tuple_text(parts: Iterable[str]) -> str:
-    """Return a tuple's text: (3,), (n, 10)."""
-    listed = tuple(parts)
-    return f"({listed[0]},)" if len(listed) == 1 else f"({', '.join(listed)})"
 
 
 def reshaped(array: Array, dims: tuple[Dim, ...], scope: Scope) -> str:

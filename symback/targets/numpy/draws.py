@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from symback.printing import number
+from symback.printing import number, tuple_text
 from symback.program import Program, Role, Statement, Tensor
-from symback.targets.numpy.array import Scope, tuple_text
+from symback.targets.numpy.array import Scope
 from symback.targets.numpy.values import shown
 
 

@@ -14,7 +14,7 @@ MATH = {
     *("exp", "log", "log1p", "expm1", "sqrt", "floor", "sinh", "cosh", "tanh"),
     *("sin", "cos", "tan", "asin", "acos", "atan", "erf", "erfc"),
 }
-UFUNCS = MATH - {"erf", "erfc"} | {"sign", "abs", "maximum", "minimum"}
+UFUNCS = MATH - {"erf", "erfc"} | {"sign", "abs", "maximum", "minimum", "logaddexp"}
 SIGNS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
 OPERATORS = {  # what writes in place by these names of NumPy's
     **{name: name for name in (*SIGNS, "negative", "power")},

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from symback.printing import tuple_text
 from symback.program import Affine, Dim, Lookup, Read
-from symback.targets.numpy.array import tuple_text
 
 
 def stepped(expr: Lookup, shape: Sequence[Dim]) -> list[str] | None:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from symback.printing import Level
-from symback.targets.numpy.array import Array, Kind, transposed, tuple_text
+from symback.printing import Level, tuple_text
+from symback.targets.numpy.array import Array, Kind, transposed
 
 
 def matrix_product(

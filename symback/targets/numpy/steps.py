@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from symback import printing
-from symback.printing import Line
+from symback.printing import Line, tuple_text
 from symback.program import (
     Affine,
     Expr,
@@ -20,7 +20,7 @@ from symback.program import (
     Tensor,
 )
 from symback.steps import at_step, earlier, others, step_axis
-from symback.targets.numpy.array import Scope, index, shape_arguments, tuple_text
+from symback.targets.numpy.array import Scope, index, shape_arguments
 from symback.targets.numpy.values import assigned, shown
 
 

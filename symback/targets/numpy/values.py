@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from symback import printing
-from symback.printing import Level, ordered
+from symback.printing import Level, ordered, tuple_text
 from symback.program import (
     Affine,
     Apply,
@@ -38,7 +38,6 @@ from symback.targets.numpy.array import (
     shape_arguments,
     spread,
     transposed,
-    tuple_text,
 )
 from symback.targets.numpy.elementwise import function
 from symback.targets.numpy.places import (

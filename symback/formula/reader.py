@@ -1,43 +1,26 @@
-"""Formulas: text → SymPy, through a whitelist. No part of the text is ever evaluated.
-
-    z[n, o] = sum(W[o, i] * x[n, i], i) + b[o]
-
-The syntax is Python's, read with `ast`; each node is turned by hand into an object of
-`symback.functions` or of SymPy's arithmetic. What isn't listed here is refused, with its place.
-"""
+"""Syntax tree → SymPy: each node by hand, and what isn't listed here is refused with its place."""
 
 import ast
 import math
 import operator
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
-from sympy import Add, Expr, Indexed, IndexedBase, Integer, Mul, Pow, Rational, Symbol, pi
+from sympy import Add, Expr, Indexed, Integer, Rational, Symbol, pi
 from sympy import nan as undefined
 from sympy import oo as infinite
 from sympy import zoo as unbounded
-from sympy.core.parameters import distribute
 
 from symback import functions as fn
 from symback import index as ix
 from symback.errors import Mistake, UserError, near_miss
+from symback.formula.hints import INSTEAD, PLACE, SYNONYMS, WHAT_THERE_IS
+from symback.formula.tree import DEEPEST, MOST_NODES, dotted, is_dots, subscripts, syntax
+from symback.formula.types import Access, Definition, Scope, index, tensor
+from symback.formula.value import numeric
 from symback.functions import Index
-from symback.program import Dim
 
-LONGEST, MOST_NODES, DEEPEST, LARGEST_INTEGER, LARGEST_EXPONENT = 2_000, 500, 40, 10**9, 64
-# Where the indices begin that a call names; those of a reduction are behind its first argument.
-FIRST_INDEX = {"size": 0, "flat": 0, "delta": 0, "mean": 1, "cumsum": 1, "trace": 1, "solve": 2}
-OTHERS = (
-    "mean",
-    "size",
-    "cumsum",
-    "delta",
-    "d",
-    "trace",
-    "solve",
-)  # functions that are neither elementwise nor reductions
+LARGEST_INTEGER, LARGEST_EXPONENT = 10**9, 64
 LARGEST_TREE = 4 * MOST_NODES
 TINIEST = Rational(1, 10**300)
 
@@ -55,371 +38,12 @@ COMPARISONS: Mapping[type[ast.cmpop], type[fn.Elementwise]] = {
     ast.Eq: fn.eq,
     ast.NotEq: fn.ne,
 }
-
-
-# What to write instead of what mathematics and other languages write.
-WHAT_THERE_IS = (
-    "they have + - * / **, comparisons, x[n, i], sum(…, i), where(c, a, b) and functions"
-)
-INSTEAD: Mapping[type[ast.AST], str] = {
-    ast.BitXor: "write a power as x**2",
-    ast.MatMult: "write a matrix product as sum(W[o, i] * x[n, i], i)",
-    ast.IfExp: "write a choice as where(c, a, b)",
-    ast.BitAnd: "write `and`",
-    ast.BitOr: "write `or`",
-    ast.Mod: "write a - b*floor(a/b)",
-    ast.FloorDiv: "write floor(a/b)",
-}
-IN_ASCII: Mapping[str, str] = {
-    "\N{N-ARY SUMMATION}": "sum(…, i)",
-    "\N{GREEK CAPITAL LETTER SIGMA}": "sum(…, i)",
-    "\N{N-ARY PRODUCT}": "prod(…, i)",
-    "\N{SQUARE ROOT}": "sqrt(…)",
-    "\N{SUPERSCRIPT TWO}": "**2",
-    "\N{SUPERSCRIPT THREE}": "**3",
-    "\N{MIDDLE DOT}": "*",
-    "\N{DOT OPERATOR}": "*",
-    "\N{MULTIPLICATION SIGN}": "*",
-    "\N{MINUS SIGN}": "-",
-    "\N{GREEK SMALL LETTER PI}": "pi",
-    "\N{LESS-THAN OR EQUAL TO}": "<=",
-    "\N{GREATER-THAN OR EQUAL TO}": ">=",
-    "\N{NOT EQUAL TO}": "!=",
-}
-SYNONYMS: Mapping[str, str] = {
-    "ln": "log(x)",
-    "log2": "log(x) / log(2)",
-    "log10": "log(x) / log(10)",
-    "pow": "x**y",
-    "square": "x**2",
-    "exp2": "2**x",
-    "arcsin": "asin(x)",
-    "arccos": "acos(x)",
-    "arctan": "atan(x)",
-    "fabs": "abs(x)",
-    "heaviside": "where(x > 0, 1, 0)",
-    "clip": "minimum(maximum(x, low), high)",
-    "clamp": "minimum(maximum(x, low), high)",
-    "dot": "sum(a[i] * b[i], i)",
-    "matmul": "sum(W[o, i] * x[n, i], i)",
-    "norm": "sqrt(sum(x[n, i]**2, i))",
-    "product": "prod(…, i)",
-    "average": "mean(…, i)",
-}
-
-# What to say of an index that is none.
-PLACE = (
-    "an index is a name, a whole number, or sums and multiples of them",
-    "as i, 0 and 2*i + p - 1 in x[n, i, 0, 2*i + p - 1], or labels, as in E[t[n], k]",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """A tensor as written in a formula, `x[n, i]`, and where it stands in the text.
-
-    `labels` says that it stands itself where an index stands.
-    """
-
-    name: str
-    subscripts: tuple[Expr, ...]
-    offset: int
-    length: int
-    labels: bool = False
-
-    @property
-    def value(self) -> Expr:
-        """The access as SymPy sees it."""
-        return tensor(self.name, *self.subscripts)
-
-
-@dataclass(frozen=True, slots=True)
-class Formula:
-    """A formula read: `target = rhs`, or only `rhs`; every access to a tensor in order.
-
-    `sizes` says how many values each range has, once shapes are known.
-    """
-
-    text: str
-    target: Access | None
-    rhs: Expr
-    reads: tuple[Access, ...]
-    sizes: tuple[tuple[str, Dim], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """A function by formula: `mish(x) = x * tanh(log(1 + exp(x)))`, options as numbers."""
-
-    args: tuple[str, ...]
-    text: str
-    numbers: tuple[tuple[str, Expr], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What a formula may name. `...` stands for the letters `ellipsis`."""
-
-    ranks: Mapping[str, int | None] = field(default_factory=dict)  # tensors; None: any number
-    numbers: Mapping[str, Expr] = field(default_factory=dict)  # options, put in as they are
-    constants: Mapping[str, float] = field(default_factory=dict)  # options that keep their names
-    functions: Mapping[str, Definition] = field(default_factory=dict)
-    ellipsis: tuple[str, ...] | None = None
-    path: tuple[str | int, ...] = ()  # where the text stands in the spec
-
-
-def index(name: str) -> Index:
-    """Return the index of that name; its range isn't known yet."""
-    return Index(name)
-
-
-def tensor(name: str, *subscripts: Expr) -> Expr:
-    """Return a tensor at these indices; without any, a scalar."""
-    return fn.Access(IndexedBase(name), *subscripts) if subscripts else Symbol(name)
-
-
-def numeric(expr: Expr, constants: Mapping[str, float] | None = None) -> float | None:
-    """Return the value of an expression of numbers and named constants, None for any other.
-
-    Raises ArithmeticError or ValueError where it has no finite value.
-    """
-    if isinstance(expr, Symbol) and constants:
-        return constants.get(expr.name)
-    if isinstance(expr, Rational):
-        return float(expr.p / expr.q)
-    if expr is pi:
-        return math.pi
-    if isinstance(expr, Add | Mul | Pow | fn.Elementwise):
-        values = [numeric(arg, constants) for arg in expr.args]
-        known = [value for value in values if value is not None]
-        return _apply(expr, known) if len(known) == len(values) else None
-    return None
-
-
-def _apply(expr: Expr, values: list[float]) -> float:
-    match expr:
-        case Add():
-            return math.fsum(values)
-        case Mul():
-            return math.prod(values)
-        case Pow():
-            return math.pow(*values)
-        case _:
-            return float(type(expr).number(*values))
-
-
-@lru_cache(maxsize=4096)
-def syntax(text: str, path: tuple[str | int, ...] = ()) -> ast.Assign | ast.Expr:
-    """Return the syntax tree of a formula within the caps on length, nodes and depth.
-
-    Raises UserError.
-    """
-
-    def refuse(message: str, hint: str = "", offset: int = 0) -> UserError:
-        return UserError(Mistake(message, path, offset=offset, hint=hint))
-
-    if len(text) > LONGEST:
-        raise refuse(f"a formula of {len(text)} characters; {LONGEST} are allowed")
-    for offset, character in enumerate(text):
-        if not (" " <= character <= "~" or character == "\n"):
-            shown = ascii(character)[1:-1]
-            written = IN_ASCII.get(character, "")
-            hint = f"write {written}" if written else ""
-            raise refuse(f"a formula is plain ASCII; here stands {shown}", hint, offset)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # advice on Python, about code that is never run
-            body = ast.parse(text.replace("\n", " ").strip() or " ").body
-    except SyntaxError as error:
-        lead = len(text) - len(text.lstrip())
-        raise refuse(
-            f"this is no formula: {error.msg}",
-            "write it as `z[n, o] = sum(W[o, i] * x[n, i], i) + b[o]`",
-            offset=lead + max(0, (error.offset or 1) - 1),
-        ) from None
-    except (ValueError, MemoryError, RecursionError):
-        raise refuse("this formula is nested too deeply to be read") from None
-    if len(body) != 1 or not isinstance(body[0], ast.Assign | ast.Expr):
-        raise refuse("expected one formula, `target = expression` or an expression")
-    nodes, depth = _measure(body[0])
-    if nodes > MOST_NODES:
-        raise refuse(f"a formula of {nodes} parts; {MOST_NODES} are allowed", "split it in two")
-    if depth > DEEPEST:
-        raise refuse(f"nested {depth} deep; {DEEPEST} is allowed", "name a part of it")
-    return body[0]
-
-
-def _measure(root: ast.AST) -> tuple[int, int]:
-    """Return the number of nodes and the depth, where a chain a + b + c + … counts once."""
-    nodes, deepest, waiting = 0, 0, [(root, 1)]
-    while waiting:
-        node, depth = waiting.pop()
-        nodes, deepest = nodes + 1, max(deepest, depth)
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.expr_context | ast.operator | ast.unaryop | ast.cmpop):
-                continue
-            chain = (
-                isinstance(node, ast.BinOp)
-                and isinstance(child, ast.BinOp)
-                and child is node.left
-                and type(child.op) is type(node.op)
-            )
-            waiting.append((child, depth if chain else depth + 1))
-    return nodes, deepest
-
-
-def parse(text: str, scope: Scope) -> Formula:
-    """Read a formula. Raises UserError, with the place, for whatever the language hasn't."""
-    with distribute(False):  # 2·(y − t) stays as written
-        return _parse(text, scope)
-
-
-def _parse(text: str, scope: Scope) -> Formula:
-    statement = syntax(text, scope.path)
-    reader = _Reader(scope, len(text) - len(text.lstrip()), frozenset(_letters(statement)))
-    target = None
-    if isinstance(statement, ast.Assign):
-        if len(statement.targets) != 1:
-            raise reader.error(statement, "one `=` is enough")
-        target = reader.target(statement.targets[0])
-    rhs = reader.expression(statement.value)
-    if target is not None:
-        reader.check_free(statement.value, rhs, target)
-    return _ranged(Formula(text, target, rhs, tuple(reader.reads)))
-
-
-def _ranged(read: Formula) -> Formula:
-    """Name each index's range after the first axis it stands at, and keep letters apart.
-
-    Indices at one axis of one tensor run over the same range. A sum within a sum over the same
-    letter, and a letter that means two ranges, get another letter.
-    """
-    own = (
-        [read.target] if read.target and any(a.name == read.target.name for a in read.reads) else []
-    )
-    accesses = [*read.reads, *own]
-    same: dict[str, str] = {}  # range → another of the same axis, up to the first
-
-    def root(name: str) -> str:
-        while same.get(name, name) != name:
-            name = same[name]
-        return name
-
-    axes: dict[str, str] = {}  # axis → the range of the first index that stands there
-    for access in accesses:
-        for place, part in enumerate(access.subscripts):
-            if isinstance(part, Index):
-                first = root(axes.setdefault(f"{access.name}:{place}", part.range))
-                same[root(part.range)] = first
-    named: dict[str, str] = {}
-    for axis, name in axes.items():
-        named.setdefault(root(name), axis)
-    meant: dict[str, set[str]] = {}  # letter → the ranges it means, for a size outside its sum
-    for letter in ix.letters(read.rhs):
-        if root(letter.range) in named:
-            meant.setdefault(letter.name, set()).add(named[root(letter.range)])
-
-    def range_of(name: str, letter: str) -> str:
-        (only,) = meant[letter] if len(meant.get(letter, ())) == 1 else (letter,)
-        return named.get(root(name), only)
-
-    def ranged(expr: Expr) -> Expr:
-        swap: dict[Expr, Expr] = {
-            letter: Index(letter.name, range_of(letter.range, letter.name))
-            for letter in ix.letters(expr)
-        }
-        for size in expr.atoms(fn.Size):
-            swap[size] = fn.Size(Symbol(range_of(size.range, size.range.partition("#")[0])))
-        return expr.xreplace(swap)
-
-    def placed(access: Access) -> Access:
-        return replace(access, subscripts=tuple(ranged(part) for part in access.subscripts))
-
-    target = placed(read.target) if read.target else None
-    free = {letter for part in (target.subscripts if target else ()) for letter in ix.indices(part)}
-    rhs = ix.tidy(ranged(read.rhs), free)
-    return replace(read, target=target, rhs=rhs, reads=tuple(placed(read) for read in read.reads))
-
-
-def tensors(text: str, path: tuple[str | int, ...] = ()) -> Iterator[str]:
-    """Yield the name before each pair of brackets: W, x and z of z[n] = sum(W[i]*x[n, i], i)."""
-    for node in ast.walk(syntax(text, path)):
-        if isinstance(node, ast.Subscript):
-            yield _dotted(node.value)
-
-
-def read_names(text: str) -> tuple[str, ...]:
-    """Return the names before brackets right of `=`."""
-    nodes = ast.walk(syntax(text).value)
-    return tuple(_dotted(node.value) for node in nodes if isinstance(node, ast.Subscript))
-
-
-def target_name(text: str) -> str:
-    """Return the name left of `=`, "" for a mere expression."""
-    statement = syntax(text)
-    if not isinstance(statement, ast.Assign):
-        return ""
-    target = statement.targets[0]
-    return _dotted(target.value if isinstance(target, ast.Subscript) else target)
-
-
-def explicit(text: str, name: str) -> int:
-    """Return how many subscripts beside `...` the tensor has in the formula, -1 without `...`."""
-    for node in ast.walk(syntax(text)):
-        if isinstance(node, ast.Subscript):
-            parts = _parts(node.slice)
-            if _dotted(node.value) == name and any(_is_dots(part) for part in parts):
-                return sum(not _is_dots(part) for part in parts)
-    return -1
-
-
-def index_names(text: str) -> tuple[str, ...]:
-    """Return the names that stand where an index stands."""
-    return tuple(dict.fromkeys(_letters(syntax(text))))
-
-
-def mentions(text: str, name: str) -> bool:
-    """Say whether a name stands in the formula, other than before brackets."""
-    return name in {n.id for n in ast.walk(syntax(text)) if isinstance(n, ast.Name)}
-
-
-def _dotted(node: ast.expr) -> str:
-    """Return the name of a tensor, `x` or `layer.W`; "" for anything else."""
-    match node:
-        case ast.Name(id=word):
-            return word
-        case ast.Attribute(value=ast.Name(id=layer), attr=word):
-            return f"{layer}.{word}"
-    return ""
-
-
-def _is_dots(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is ...
-
-
-def _parts(node: ast.expr) -> list[ast.expr]:
-    return node.elts if isinstance(node, ast.Tuple) else [node]
-
-
-def _letters(root: ast.AST) -> Iterator[str]:
-    """Yield the names that stand where an index stands."""
-    for node in ast.walk(root):
-        if isinstance(node, ast.Subscript):
-            places = [node.slice]
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            first = FIRST_INDEX.get(node.func.id, 1 if node.func.id in fn.REDUCTIONS else None)
-            places = [] if first is None else node.args[first:]
-        else:
-            continue
-        for place in places:
-            within = list(ast.walk(place))
-            named = {id(n.value) for n in within if isinstance(n, ast.Subscript)}  # tensors
-            named |= {id(n.func) for n in within if isinstance(n, ast.Call)}
-            yield from (n.id for n in within if isinstance(n, ast.Name) and id(n) not in named)
+# Functions that are neither elementwise nor reductions.
+OTHERS = ("mean", "size", "cumsum", "delta", "d", "trace", "solve")
 
 
 @dataclass(slots=True)
-class _Reader:
+class Reader:
     """One reading of one text: what it may name, and what it has read so far."""
 
     scope: Scope
@@ -524,6 +148,10 @@ class _Reader:
         if word == "pi":
             return pi
         rank = self.scope.ranks.get(word, -1)
+        if self.scope.letters and rank == len(self.scope.letters):
+            at = tuple(map(index, self.scope.letters))
+            self.reads.append(Access(word, at, node.col_offset + self.lead, len(word)))
+            return tensor(word, *at)
         if rank == 0:
             self.reads.append(Access(word, (), node.col_offset + self.lead, len(word)))
             return tensor(word)
@@ -594,7 +222,9 @@ class _Reader:
 
     def call(self, node: ast.Call) -> Expr:
         if not isinstance(node.func, ast.Name) or node.keywords:
-            raise self.error(node, "functions are called by name, with plain arguments")
+            word = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+            hint = f"write {word}(…)" if self.is_function(word) else ""
+            raise self.error(node, "functions are called by name, with plain arguments", hint)
         word = node.func.id
         if word in self.scope.functions:
             return self.opened(node, self.scope.functions[word])
@@ -661,7 +291,7 @@ class _Reader:
                 node, f"`{word}` runs over {missing[0]}, which doesn't occur in what it reduces"
             )
         if word == "mean":
-            return fn.mean(body, *bound)
+            return fn.mean(body, *bound) if bound else body
         if issubclass(made, fn.OfMatrix) and len(set(bound)) != 2:
             hint = f"write {word}(A[i, j], i, j)"
             raise self.error(node, f"`{word}` needs two indices, the rows' and the columns'", hint)
@@ -725,7 +355,7 @@ class _Reader:
         return fn.Partial(body, at)
 
     def index_names(self, node: ast.expr) -> tuple[str, ...]:
-        if _is_dots(node):
+        if is_dots(node):
             return self.dots(node)
         if isinstance(node, ast.Name) and node.id not in self.values:
             return (node.id,)
@@ -777,20 +407,28 @@ class _Reader:
             raise self.error(node, "an index stands twice on the left")
         return access
 
+    def spread(self, target: Access, rhs: Expr) -> Access:
+        """Return a target that stands without brackets at the letters of what it is made from."""
+        letters = tuple(map(index, self.scope.letters))
+        whole = letters and self.scope.ranks.get(target.name) == len(letters)
+        if target.subscripts or not (whole or ix.indices(rhs) & set(letters)):
+            return target
+        return replace(target, subscripts=letters)
+
     def access(self, node: ast.Subscript, *, reading: bool = True) -> Access:
-        word = _dotted(node.value)
+        word = dotted(node.value)
         if not word:
             raise self.error(node, "only a tensor has indices")
-        subscripts = tuple(part for leaf in _parts(node.slice) for part in self.subscript(leaf))
+        places = tuple(part for leaf in subscripts(node.slice) for part in self.subscript(leaf))
         if reading and word not in self.scope.ranks:
             hint = self.suggest(word, list(self.scope.ranks))
             raise self.error(node.value, f"there is no tensor `{word}` here", hint)
         rank = self.scope.ranks.get(word)
-        if reading and rank is not None and rank != len(subscripts):
+        if reading and rank is not None and rank != len(places):
             axes = f"{rank} ax{'e' if rank != 1 else 'i'}s"
-            raise self.error(node, f"`{word}` has {axes}, {len(subscripts)} indices stand here")
+            raise self.error(node, f"`{word}` has {axes}, {len(places)} indices stand here")
         length = (node.end_col_offset or node.col_offset + 1) - node.col_offset
-        return Access(word, subscripts, node.col_offset + self.lead, length)
+        return Access(word, places, node.col_offset + self.lead, length)
 
     def subscript(self, node: ast.expr) -> tuple[Expr, ...]:
         match node:
