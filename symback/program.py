@@ -37,9 +37,9 @@ class Role(StrEnum):
 class Draw:
     """How random numbers are made: `constant`(value), `uniform`(low, high), `normal`(mean, std),
     `values`(nested tuples of the given start), `keep`(p): 1/p with probability p, else 0,
-    `identity`: a matrix of 1 on the diagonal and 0 elsewhere, `truncated`(mean, std, low, high):
-    normal within bounds, `orthogonal`(gain), `sparse`(the part of zeros, std), `dirac`(groups): a
-    convolution that passes its channels on.
+    `identity`: a matrix of 1 on the diagonal and 0 elsewhere, `positions`: 0, 1, …,
+    `truncated`(mean, std, low, high): normal within bounds, `orthogonal`(gain), `sparse`(the part
+    of zeros, std), `dirac`(groups): a convolution that passes its channels on.
     """
 
     kind: str
@@ -222,12 +222,27 @@ class Scatter:
         letters = [letter for group in found for letter in group]
         return tuple(found) if len(set(letters)) == len(letters) and all(found) else ()
 
+    @property
+    def windows(self) -> tuple[str, ...]:
+        """The letters of values that windows move to their places, those inside of windows last.
+
+        None where some place is told by labels or by a letter that stands at another too.
+        """
+        places = [place for place in self.places if isinstance(place, Affine)]
+        letters = [axis for place in places for axis in place.axes]
+        apart = len(places) == len(self.places) and len({*letters}) == len(letters)
+        if not apart or not all(1 <= len(place.axes) <= 2 for place in places):
+            return ()
+        inner = (axis for place in places for axis in place.axes[1:])
+        return (*(place.axes[0] for place in places), *inner)
+
 
 @dataclass(frozen=True, slots=True)
 class Concatenate:
     """The parts one after another along one axis; `letters[k]` is that axis's letter in part k.
 
-    The other letters are the same in all parts. The result's axis carries `letter`.
+    A letter means the same in all parts; one that a part lacks, it doesn't vary along. The
+    result's axis carries `letter`.
     """
 
     parts: "tuple[Expr, ...]"
@@ -236,8 +251,10 @@ class Concatenate:
 
     @property
     def axes(self) -> tuple[str, ...]:
-        swap = {self.letters[0]: self.letter}
-        return tuple(swap.get(axis, axis) for axis in self.parts[0].axes)
+        each = zip(self.parts, self.letters, strict=True)
+        return merged(
+            *(tuple(self.letter if a == own else a for a in part.axes) for part, own in each)
+        )
 
 
 @dataclass(frozen=True, slots=True)

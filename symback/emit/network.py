@@ -24,11 +24,15 @@ from symback.program import Role, Tensor
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An array that a function is given: its name, the call that checks its shape, if labels."""
+    """An array that a function is given: its name, the call that checks its shape, if labels.
+
+    `checked` is the call that checks labels too.
+    """
 
     name: str
     shaped: str
     label: str
+    checked: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +91,12 @@ class Network:
 def given(tensor: Tensor, count: str) -> Given:
     """Return how an input or a target is checked where there are `count` examples."""
     rest = "".join(f" {size}," for size in tensor.shape[1:]).rstrip(",")
-    call = f"shaped({quoted(tensor.key)}, {tensor.name}, ({count},{rest}))"
-    return Given(tensor.name, call, "label" if tensor.classes is not None else "")
+    arguments = f"{quoted(tensor.key)}, {tensor.name}, ({count},{rest})"
+    shaped = f"shaped({arguments})"
+    if tensor.classes is None:
+        return Given(tensor.name, shaped, "", shaped)
+    called = "labels(" if tensor.ignored is None else f"labels_or({tensor.ignored}, "
+    return Given(tensor.name, shaped, "label", f"{called}{arguments}, {tensor.classes})")
 
 
 def modes(random: Sequence[Tensor]) -> str:

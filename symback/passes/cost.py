@@ -42,7 +42,12 @@ def cost(program: Program) -> Cost:
     update = program.update
     rule = replace(program, tensors=(), buffers=update.buffers)  # its names are its own
     network = (*program.forward, *program.loss, *program.backward)
-    found = [work for step in network for work in operations(step, program, dims)]
+    found = [
+        work
+        for step in network
+        for _ in range(rounds(step, program))
+        for work in operations(step, program, dims)
+    ]
     found += [work for step in update.elements for work in operations(step, rule, dims)]
     for form, shape in wholes(program):
         alone = replace(program, tensors=form.tensors, buffers=())
@@ -56,6 +61,14 @@ def cost(program: Program) -> Cost:
         flops=sum(flops for _, flops in found),
         memory=item * sum(size(tensor, dims) for tensor in arrays(program)),
     )
+
+
+def rounds(step: Statement, program: Program) -> int:
+    """Return how often a statement runs: at each step of a recurrence where it computes a part."""
+    if program.gives_name(step):
+        return 0
+    whole = step.loop is None or step.loop.letter in step.target.axes
+    return 1 if whole or step.loop is None else step.loop.size
 
 
 def wholes(program: Program) -> Iterator[tuple[Form, tuple[Dim, ...]]]:

@@ -8,14 +8,14 @@ needs is an array of one step. A sum whose terms each stand at one place of an a
 b·[i = 1], is written place by place.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TypeVar
 
 from symback import printing
 from symback.passes.names import all_names, names
-from symback.printing import free, walk
+from symback.printing import formula, free, walk
 from symback.program import (
     Affine,
     Apply,
@@ -53,13 +53,64 @@ def stepwise(program: Program) -> Program:
     A program with a recurrence that has another form (a number a step, several steps at once)
     stays as it is.
     """
+    whole, program = program, taken_apart(program)
     statements = (*program.forward, *program.loss, *program.backward)
     looped = [statement for statement in statements if statement.loop is not None]
     if not looped or not all(fits(statement, program) for statement in looped):
-        return program
+        return whole
     if any(isinstance(node, Matrix) for s in statements for node in walk(s.value)):
-        return program
+        return whole
     return Stepping.of(program).program_in_steps()
+
+
+def taken_apart(program: Program) -> Program:
+    """Return the program with arrays of axes for themselves where a step reads joined ones."""
+    made: dict[Split, Tensor] = {}
+
+    def block(statements: Sequence[Statement]) -> Iterator[Statement]:
+        for loop, group_ in groupby(statements, lambda statement: statement.loop):
+            group = tuple(group_)
+            if loop is None:
+                yield from group
+                continue
+            found = {
+                node: Read(copy(node), node.axes)
+                for statement in group
+                for node in walk(statement.value)
+                if isinstance(node, Split) and loop.letter in node.axes
+            }
+            for node, read in found.items():
+                yield Statement(read, node, f"{formula(read)} = {formula(node)}")
+            for statement in group:
+                yield replace(statement, value=swapped(statement.value, found))
+
+    def copy(node: Split) -> str:
+        if node not in made:
+            name, taken = f"{node.name}_steps", all_names(program) | {t.name for t in made.values()}
+            while name in taken:
+                name += "_"
+            made[node] = Tensor(name, name, Role.VALUE, tuple(dim for _, dim in node.sizes))
+        return made[node].name
+
+    forward, loss, backward = (
+        tuple(block(statements)) for statements in (program.forward, program.loss, program.backward)
+    )
+    tensors = (*program.tensors, *made.values())
+    return replace(program, tensors=tensors, forward=forward, loss=loss, backward=backward)
+
+
+def swapped(expr: Expr, found: Mapping[Split, Read]) -> Expr:
+    """Return an expression with other arrays in place of some."""
+    match expr:
+        case Split() if expr in found:
+            return found[expr]
+        case Apply(function, args):
+            return Apply(function, tuple(swapped(arg, found) for arg in args))
+        case Reduce(function, body, over):
+            return Reduce(function, swapped(body, found), over)
+        case Contract(left, right, over):
+            return Contract(swapped(left, found), swapped(right, found), over)
+    return expr
 
 
 def fits(statement: Statement, program: Program) -> bool:

@@ -97,6 +97,6 @@ def follows(
         for node in walk(step.value)
         if isinstance(node, Leaf) and shared.get(node.name, node.name) == owner
     ]
-    return step.value.function not in {"where", "rows"} and all(
+    return step.value.function not in {"where", "rows", "erf", "erfc"} and all(
         isinstance(node, Read) and node.axes == step.target.axes for node in here
     )

@@ -15,8 +15,11 @@ def made(tensor: Tensor, once: Sequence[Statement], dtype: str) -> str:
     if tensor.name in numbers:
         text = shown(numbers[tensor.name], (), Scope({}, {}, "float64")).text
         return f"np.array({text}, {dtype})"
+    dtype = dtype if tensor.classes is None else "np.intp"
     if tensor.draw is not None and tensor.draw.kind == "identity":
         return f"np.eye({tensor.shape[0]}, dtype={dtype})"
+    if tensor.draw is not None and tensor.draw.kind == "positions":
+        return f"np.arange({tensor.shape[0]}, dtype={dtype})"
     if tensor.draw is not None:
         value = number(tensor.draw.arguments[0])
         if value in {"0", "1"}:

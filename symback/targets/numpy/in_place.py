@@ -2,7 +2,18 @@
 
 from symback import printing
 from symback.printing import Level, ordered
-from symback.program import Affine, Apply, Concatenate, Contract, Expr, Lookup, Read, Reduce
+from symback.program import (
+    Affine,
+    Apply,
+    Concatenate,
+    Contract,
+    Expr,
+    Lookup,
+    Read,
+    Reduce,
+    Scatter,
+    Split,
+)
 from symback.targets.numpy.array import (
     Array,
     Kind,
@@ -16,8 +27,9 @@ from symback.targets.numpy.array import (
     transposed,
 )
 from symback.targets.numpy.elementwise import OPERATORS, RENAMED, SIGNS, UFUNCS
+from symback.targets.numpy.places import are_windows, is_one_gather, window_ranges
 from symback.targets.numpy.products import einsum_letters, matrix_operands
-from symback.targets.numpy.values import joined, operand, reduced, shown
+from symback.targets.numpy.values import array_read, joined, operand, reduced, shown
 
 
 def in_place(target: Read, value: Expr, scope: Scope) -> str:
@@ -28,6 +40,9 @@ def in_place(target: Read, value: Expr, scope: Scope) -> str:
     match value:
         case Apply("rows", (Read(table), Read(labels))):
             return f'{table}.take({labels}, axis=0, out={name}, mode="clip")'
+        case Apply("erf" | "erfc" as function, (x, *work)) if work:
+            arrays = [operand(arg, axes, axes, scope).text for arg in (x, *work)]
+            return f"{function}_into({name}, {', '.join(arrays)})"
         case Apply("where", (condition, yes, rest)) if rest == target:
             test, new = (operand(part, axes, axes, scope).text for part in (condition, yes))
             return f"np.copyto({name}, {new}, where={test})"
@@ -49,6 +64,8 @@ def in_place(target: Read, value: Expr, scope: Scope) -> str:
             return f"{joined(value, axes, scope).text[:-1]}, out={name})"
         case Lookup() if (tensor := scope.tensors.get(name)) and tensor.draw is not None:
             return within_margins(target, value, scope)
+        case Scatter() if not value.groups and axes == value.axes:
+            return scattered_into(target, value, scope)
         case Apply():
             return f"{name}[...] = {spread(shown(value, axes, scope), axes).text}"
     return f"{name}[...] = {operand(value, axes, axes, scope).text}"
@@ -63,8 +80,10 @@ def product_into(target: Read, value: Contract, scope: Scope) -> str:
         found = matrix_operands(left, right, over, axes)
         if found and plain and max(len(side.axes) for side in (*found, target)) <= 2:
             return f"{postfix(found[0], '.dot')}({found[1].text}, out={name})"
+        dense = all(isinstance(side, Read | Split) for side in (value.left, value.right))
+        one = joined_product(left, right, over, target, scope) if dense and plain else None
         if found:
-            return f"np.matmul({found[0].text}, {found[1].text}, out={name})"
+            return one or f"np.matmul({found[0].text}, {found[1].text}, out={name})"
     for left, right in (sides, sides[::-1]):
         for made in (joined_product, batched_product):
             text = made(left, right, over, target, scope) if plain else None
@@ -74,8 +93,45 @@ def product_into(target: Read, value: Contract, scope: Scope) -> str:
         found = matrix_operands(transposed(left, (*axes, *over)), right, over, axes)
         if found:
             return f"np.matmul({found[0].text}, {found[1].text}, out={name})"
+    for left, right in (sides, sides[::-1]):
+        text = turned_product(left, right, over, target)
+        if text is not None:
+            return text
     letters = einsum_letters([side.axes for side in sides], axes)
     return f"np.einsum({letters}, {sides[0].text}, {sides[1].text}, out={name})"
+
+
+def turned_product(left: Array, right: Array, over: tuple[str, ...], target: Read) -> str | None:
+    """Return a product for each value of the axes of both, its axes turned; None elsewhere."""
+    batch = tuple(a for a in target.axes if a in left.axes and a in right.axes)
+    rows = tuple(a for a in target.axes if a not in right.axes)
+    columns = tuple(a for a in target.axes if a not in left.axes)
+    if not batch or not len(rows) == len(columns) == len(over) == 1:
+        return None
+    first = transposed(left, batch + rows + over)
+    second = transposed(right, batch + over + columns)
+    place = Array(target.name, Level.ATOM, target.axes, Kind.FLOAT)
+    into = transposed(place, batch + rows + columns)
+    return f"np.matmul({first.text}, {second.text}, out={into.text})"
+
+
+def scattered_into(target: Read, value: Scatter, scope: Scope) -> str:
+    """Return values added up at computed places of an array that is there."""
+    name, places = target.name, value.places
+    dims = (*value.sizes, *zip(value.axes, value.shape, strict=True))
+    if is_one_gather(places, dims, value.shape):
+        at, labels = next((k, p) for k, p in enumerate(places) if isinstance(p, Read))
+        others = tuple(axis for axis in value.axes if axis != value.axes[at])
+        into = transposed(array_read(target, scope), (value.axes[at], *others))
+        order = (*labels.axes, *others)
+        values = spread(shown(value.body, order, scope), order)
+        return f"scatter_into({into.text}, {labels.name}, {values.text})"
+    if all(isinstance(place, Affine) for place in places) and are_windows(places):
+        letters = value.windows
+        if {*value.body.axes} == {*letters}:
+            ranges = window_ranges(places, value.sizes, value.shape)
+            return f"overlap_into({name}, {shown(value.body, letters, scope).text}, {ranges})"
+    return f"{name}[...] = {operand(value, target.axes, target.axes, scope).text}"
 
 
 def within_margins(target: Read, value: Lookup, scope: Scope) -> str:

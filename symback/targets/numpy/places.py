@@ -23,9 +23,39 @@ def stepped(expr: Lookup, shape: Sequence[Dim]) -> list[str] | None:
         step = place.terms[0][1] if place.terms else 1
         if first < 0 or last >= dim or step < 1:
             return None
-        text = f"{place.offset}:{last + 1}" + (f":{step}" if step > 1 else "")
+        end = last + 1 if last + step < dim else ""
+        text = f"{place.offset or ''}:{end}" + (f":{step}" if step > 1 else "")
         parts.append(text if place.terms else str(place.offset))
     return parts
+
+
+def apart(expr: Lookup, shape: Sequence[Dim]) -> tuple[list[str], list[Dim]] | None:
+    """Return the slices, and the shape they then get, that read windows which don't overlap.
+
+    x[n, 3·h + d + 6] is x[:, 6:12] with its last axis taken apart. None for other places.
+    """
+    sizes = dict(expr.sizes)
+    parts: list[str] = []
+    dims: list[Dim] = []
+    for place, dim in zip(expr.places, shape, strict=True):
+        if not isinstance(place, Affine):
+            return None
+        match place.terms:
+            case [(letter, 1)] if not place.offset and sizes[letter] == dim:
+                parts.append(":")
+                dims.append(dim)
+            case [(outer, step), (inner, 1)] if sizes[inner] == step and isinstance(dim, int):
+                count = int(sizes[outer])
+                end = place.offset + count * step
+                if not 0 <= place.offset < end <= dim:
+                    return None
+                whole = place.offset == 0 and end == dim
+                parts.append(":" if whole else f"{place.offset or ''}:{end if end < dim else ''}")
+                dims += [count, step]
+            case _:
+                return None
+    letters = [axis for place in expr.places for axis in place.axes]
+    return (parts, dims) if len({*letters}) == len(letters) else None
 
 
 def is_one_gather(

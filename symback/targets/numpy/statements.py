@@ -6,11 +6,11 @@ from itertools import groupby
 
 from symback import printing
 from symback.printing import Line
-from symback.program import Lookup, Loop, Program, Read, Statement, Tensor
-from symback.targets.numpy.array import Scope
+from symback.program import Lookup, Loop, Program, Read, Split, Statement, Tensor
+from symback.targets.numpy.array import Scope, shape_arguments
 from symback.targets.numpy.in_place import in_place
 from symback.targets.numpy.steps import Step, head, looped, part
-from symback.targets.numpy.values import assigned
+from symback.targets.numpy.values import assigned, operand
 
 
 def lines(statements: Sequence[Statement], program: Program, width: int = 96) -> tuple[str, ...]:
@@ -68,6 +68,11 @@ def code_among(statement: Statement, tensors: Mapping[str, Tensor], float_type: 
     scope = Scope(tensors, printing.ranges_among(statement, tensors), float_type)
     if statement.in_place and isinstance(statement.target, Read):
         return in_place(statement.target, statement.value, scope)
+    if statement.in_place and isinstance(statement.target, Split):
+        axes = statement.target.axes
+        dims = shape_arguments([scope.ranges[axis] for axis in axes])
+        value = operand(statement.value, axes, axes, scope)
+        return f"{statement.target.name}.reshape({dims})[...] = {value.text}"
     return f"{statement.target.name} = {assigned(statement, scope)}"
 
 

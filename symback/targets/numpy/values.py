@@ -40,7 +40,13 @@ from symback.targets.numpy.array import (
     transposed,
 )
 from symback.targets.numpy.elementwise import function
-from symback.targets.numpy.places import are_windows, is_one_gather, stepped, window_ranges
+from symback.targets.numpy.places import (
+    apart,
+    are_windows,
+    is_one_gather,
+    stepped,
+    window_ranges,
+)
 from symback.targets.numpy.products import (
     einsum_letters,
     matrix_product,
@@ -177,6 +183,11 @@ def looked_up(expr: Lookup, scope: Scope) -> Array:
         return Array(f"{expr.name}{index(at)}", Level.ATOM, axes, kind)
     if (parts := stepped(expr, scope.tensors[expr.name].shape)) is not None:
         return Array(f"{expr.name}{index(parts)}", Level.ATOM, expr.axes, kind)
+    if (found := apart(expr, scope.tensors[expr.name].shape)) is not None:
+        parts, dims = found
+        text = f"{expr.name}{index(parts)}.reshape({shape_arguments(dims)})"
+        axes = tuple(axis for place in places for axis in place.axes)
+        return Array(text, Level.ATOM, axes, kind)
     if not labels and are_windows(places):
         fixed = "".join(", 0" if not place.axes else ", :" for place in places)
         kept = f"[{fixed.rstrip(', :').removeprefix(', ')}]" if ", 0" in fixed else ""
