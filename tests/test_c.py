@@ -343,9 +343,11 @@ def convolved() -> Spec:
 
 
 @pytest.mark.parametrize(
-    ("spec", "word"), [(convolved(), "dW1_parts"), (LARGE, "gemm(")], ids=["sums", "products"]
+    ("spec", "word", "n"),
+    [(convolved(), "dW1_parts", 33), (LARGE, "gemm(", 33), (VAST, "gemm(", 601)],
+    ids=["sums", "products", "vast"],
 )
-def test_threads_change_no_bit(spec: Spec, word: str, tmp_path: Path) -> None:
+def test_threads_change_no_bit(spec: Spec, word: str, n: int, tmp_path: Path) -> None:
     """Sums over the batch are taken in parts, whoever takes them."""
     module = pipeline.generate(spec, "c")
     assert "PARALLEL" in module.text
@@ -353,7 +355,7 @@ def test_threads_change_no_bit(spec: Spec, word: str, tmp_path: Path) -> None:
     (tmp_path / "made.py").write_text(module.text, encoding="utf-8")
     code = (
         "import hashlib, made; p = made.init(0)\n"
-        "for name, g in made.value_and_grad(p, *made.sample(33))[1].items():\n"
+        f"for name, g in made.value_and_grad(p, *made.sample({n}))[1].items():\n"
         "    print(name, hashlib.sha256(g.tobytes()).hexdigest())"
     )
     told = {
