@@ -241,7 +241,8 @@ class Scatter:
 class Concatenate:
     """The parts one after another along one axis; `letters[k]` is that axis's letter in part k.
 
-    The other letters are the same in all parts. The result's axis carries `letter`.
+    A letter means the same in all parts; one that a part lacks, it doesn't vary along. The
+    result's axis carries `letter`.
     """
 
     parts: "tuple[Expr, ...]"
@@ -250,8 +251,10 @@ class Concatenate:
 
     @property
     def axes(self) -> tuple[str, ...]:
-        swap = {self.letters[0]: self.letter}
-        return tuple(swap.get(axis, axis) for axis in self.parts[0].axes)
+        each = zip(self.parts, self.letters, strict=True)
+        return merged(
+            *(tuple(self.letter if a == own else a for a in part.axes) for part, own in each)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,16 @@ def loaded(module: Any) -> Callable[..., Any]:
     return theirs
 
 
+def without(label: int, theirs: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of labels and vectors that has zeros for one label, as PyTorch starts."""
+
+    def zeroed(x: Any, w: Weights) -> Any:
+        kept = torch.arange(len(w["weight"]))[:, None] != label
+        return theirs(x, {"weight": w["weight"] * kept})
+
+    return zeroed
+
+
 def started(module: Any) -> Callable[..., Any]:
     """Return PyTorch's recurrence from states; of one layer and one way they have no axis of it."""
 
@@ -538,6 +548,28 @@ CASES = [
         embedding_dim=2,
         num_embeddings=7,
     ),
+    case(
+        "embedding",
+        (6,),
+        without(1, loaded(nn.Embedding(5, 3, padding_idx=1))),
+        classes=5,
+        embedding_dim=3,
+        padding_idx=1,
+    ),
+    *(
+        case(
+            "embedding_bag",
+            (5,),
+            without(2, loaded(nn.EmbeddingBag(3, 2, mode=mode, padding_idx=2))),
+            classes=3,
+            embedding_dim=2,
+            mode=mode,
+            padding_idx=2,
+        )
+        for mode in ("mean", "sum", "max")
+    ),
+    case("normalize", (4,), lambda x, w: F.normalize(x, dim=-1)),
+    *(case("normalize", (2, 3), lambda x, w, p=p: F.normalize(x, p, -1), p=p) for p in (1.0, 3.0)),
     # recurrences
     case("rnn", (5, 3), loaded(nn.RNN(3, 4, batch_first=True)), hidden_size=4),
     case(

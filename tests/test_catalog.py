@@ -1,6 +1,7 @@
 """The catalogue as data: every entry complete, every formula readable under every option."""
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -8,6 +9,7 @@ import pytest
 
 from symback import catalog, formula
 from symback.catalog.entry import Entry, Kind
+from symback.emit.templates import source
 from symback.functions import ELEMENTWISE, REDUCTIONS
 from symback.program import Assumption
 
@@ -23,7 +25,7 @@ GIVEN = {
     },
     Kind.ACTIVATION: {"x"},
     Kind.LOSS: {"w", "labels", "weighted", "sampled", "reduction_mean"},
-    Kind.OPTIMIZER: {"w", "g", "lr", "step"},
+    Kind.OPTIMIZER: {"w", "g", "lr", "step", "epsilon", "axes", "rows", "columns"},
     Kind.SCHEDULE: {"base", "lr", "epoch", "step", "metric"},
     Kind.INITIALIZER: {"fan_in", "fan_out"},
     Kind.METRIC: {"y", "t", "labels", "ignored", "ignored_given"},
@@ -139,7 +141,7 @@ def test_options_are_consistent(entry: Entry) -> None:
     for option in entry.options:
         assert not (option.required and option.default is not None), option.name
         chosen = not option.numeric and option.choices
-        assert not chosen or option.default in option.choices or option.required
+        assert not chosen or option.default in (*option.choices, None)
         assert option.least is None or option.above is None
         assert option.most is None or option.below is None
         default = option.default
@@ -182,6 +184,10 @@ def test_every_option_state_and_letter_is_read(entry: Entry) -> None:
     shapes = {
         word for tensor in entry.held for text in tensor.shape for word in (text, *words(text)[2])
     }
+    read |= {entry.rounds}
+    if entry.search:
+        search = source(f"common/searches/{entry.search}.py.j2")
+        read |= {word.lower() for word in re.findall(r"\w+", search)}
     for option in entry.options:
         names = {option.name, *(f"{option.name}_{choice}" for choice in option.choices)}
         names |= {f"{option.name}_{axis}" for axis in range(option.axes)}
@@ -203,7 +209,7 @@ def test_formulas_define_what_the_kind_needs(entry: Entry) -> None:
         case Kind.LOSS:
             assert made[-1] == "l"
         case Kind.OPTIMIZER:
-            assert "w" in made
+            assert entry.search or "w" in made
             assert entry.main == "lr"
         case Kind.SCHEDULE:
             assert "lr" in made

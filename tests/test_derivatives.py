@@ -55,6 +55,24 @@ class Case:
         }
 
 
+def chained(params: Params, x: Any) -> Any:
+    """Two dense layers, between them a recurrence along the units and a skip."""
+    h, found = 0.0, []
+    for z in dense(params, "f1", x):
+        h = jnp.tanh(z + params["step.u"][0] * h * x[0])
+        found.append(h)
+    return dense(params, "f2", jnp.array([*found, *x[1:]]))
+
+
+def chained_slope(params: Params, x: Any) -> Any:
+    flow = jax.jacobian(lambda x: jnp.tanh(dense(params, "f1", x)))(x)[:, 1]
+    h, total = 0.0, 0.0
+    for slope in flow[::-1]:
+        h = jnp.sin(slope + h)
+        total = total + h
+    return total
+
+
 def scalar(params: Params, x: Any) -> Any:
     return network(params, x)[0]
 
@@ -117,6 +135,54 @@ CASES = {
             {"f2": {"dense": 2}},
         ],
     ),
+    "through a recurrence and a skip": Case(
+        "mean(sum(d(d(y[n, 0], x[n, 1]), x[n, i])**2, i) + sum(d(y[n, k], x[n, 0])**2, k), n)",
+        lambda p, x: (
+            (jax.hessian(chained, 1)(p, x)[0, 1] ** 2).sum()
+            + (jax.jacobian(chained, 1)(p, x)[:, 0] ** 2).sum()
+        ),
+        [
+            {"f1": {"dense": 5}},
+            {
+                "step": {
+                    "formula": "h[n, k] = tanh(x1[n, k] + u[0] * h[n, k - 1] * x[n, 0])",
+                    "parameters": {"u": {"shape": [1], "init": "uniform(0.5, 1)"}},
+                    "from": ["f1", "x"],
+                }
+            },
+            {"rest": {"formula": "r[n, i] = x[n, i + 1]", "sizes": {"i": 2}, "from": "x"}},
+            {"both": {"concat": None, "from": ["step", "rest"]}},
+            {"f2": {"dense": 2}},
+        ],
+    ),
+    "by a part of what is joined": Case(
+        "mean(sum(d(y[n, k]**2, f1[n, j])**2, k, j), n)",
+        lambda p, x: (
+            jax.jacobian(lambda h: dense(p, "f2", jnp.concatenate([x, jnp.sin(h)])) ** 2)(
+                dense(p, "f1", x)
+            )
+            ** 2
+        ).sum(),
+        [
+            {"f1": {"dense": 5}},
+            {"act": {"formula": "a[n, k] = sin(x[n, k])"}},
+            {"both": {"concat": None, "from": ["x", "act"]}},
+            {"f2": {"dense": 2}},
+        ],
+    ),
+    "in a recurrence": Case(
+        "mean(sum(y[n, k], k), n)",
+        chained_slope,
+        [
+            {"f1": {"dense": 5, "activation": "tanh"}},
+            {
+                "back": {
+                    "formula": "g[n, k] = sin(d(x1[n, k], x[n, 1]) + g[n, k + 1])",
+                    "from": ["f1", "x"],
+                }
+            },
+        ],
+    ),
     "by another layer's output": Case(
         "mean(sum(d(y[n, k], f1[n, j])**2, k, j), n)",
         lambda p, x: (
@@ -128,6 +194,7 @@ CASES = {
 CASES["by another layer's output"].layers.insert(1, {"act": {"formula": "a[n, k] = sin(x[n, k])"}})
 
 
+EVERYWHERE = {"Burgers", "Laplacian", "norms, softmax and gelu", "through a recurrence and a skip"}
 X = np.random.default_rng(1).normal(size=(4, 3))
 
 
@@ -152,7 +219,7 @@ def wanted(name: str) -> tuple[dict[str, Array], Array, dict[str, Array]]:
         (name, target, readable)
         for name in CASES
         for target, readable in FORMS
-        if target == "numpy" or name in {"Burgers", "Laplacian", "norms, softmax and gelu"}
+        if target == "numpy" or name in EVERYWHERE
     ],
 )
 def test_agrees_with_jax(name: str, target: str, readable: bool) -> None:
@@ -203,7 +270,7 @@ def test_mistakes(loss: str) -> None:
 
 MIXING = {
     "a[n, k] = x[n, k] - mean(x[m, k], m)": "`mix` mixes the examples",
-    "h[n, t] = tanh(x[n, t] + h[n, t - 1])": "through the recurrence of `mix` nothing",
+    "h[n, t] = tanh(x[n, t] + mean(h[m, t - 1], m))": "`mix` mixes the examples",
 }
 
 

@@ -20,7 +20,7 @@ import operand_cases
 import pytest
 from hand_made import SGD, digits, put, read, times
 from oracle import entries
-from settings import OF_IMAGES, of_images
+from settings import OF_IMAGES, OF_MATRICES, fitting, of_images, of_matrices
 
 from symback import derivation, pipeline
 from symback.catalog.entry import Kind
@@ -138,23 +138,11 @@ NEEDED: dict[str, Any] = {  # values of the options that must be given
 }
 
 
-ALONE = ("muon", "lbfgs")  # entries that want a network without biases, or draws, or batches
-
-
 def choice(kind: Kind, number: int) -> dict[str, Any]:
     """Return an entry of a kind with what it needs, all of them in turn."""
-    listed = [entry for entry in entries(kind) if entry.name not in (*OF_IMAGES, *ALONE)]
+    listed = [entry for entry in entries(kind) if entry.name not in (*OF_IMAGES, *OF_MATRICES)]
     entry = listed[number % len(listed)]
     return {entry.name: {o.name: NEEDED[o.name] for o in entry.options if o.required}}
-
-
-MATRICES = {
-    "model": "matrices",
-    "inputs": {"x": ["n", 3], "t": ["n", 2]},
-    "layers": [{f"f{k}": {"dense": {"units": k, "bias": False}}} for k in (5, 2)],
-    "loss": {"mse": "t"},
-    "optimizer": "muon",
-}
 
 
 def sweep() -> Iterator[dict[str, Any]]:
@@ -168,9 +156,7 @@ def sweep() -> Iterator[dict[str, Any]]:
         second = {"dense": 4, "activation": choice(Kind.ACTIVATION, number + 7)}
         schedule: dict[str, Any] = choice(Kind.SCHEDULE, number)
         optimizer = choice(Kind.OPTIMIZER, number)
-        for name in schedule.keys() & {"one_cycle", "cyclic"}:
-            [rule] = (e for e in entries(Kind.OPTIMIZER) if e.name in optimizer)
-            schedule = {name: {**schedule[name], "cycle_momentum": bool(rule.momentum)}}
+        schedule = fitting(schedule, optimizer)
         yield spec | {
             "model": f"sweep{number}",
             "layers": [{"f0": first}, {"e0": second}, {"drop": {"dropout": 0.5}}, *spec["layers"]],
@@ -180,10 +166,10 @@ def sweep() -> Iterator[dict[str, Any]]:
             "train": {"accumulate": 1 + number % 2, "validation": 0.2 * (number % 3 == 0)},
         }
     yield of_images()
-    yield MATRICES
+    yield of_matrices("muon")
     for number, how in enumerate(({}, {"line_search_fn": "strong_wolfe", "max_eval": 9})):
         yield {
-            **MATRICES,
+            **of_matrices("lbfgs"),
             "model": f"search{number}",
             "layers": [{"f1": {"dense": 2}}, {"norm": {"batch_norm1d": None}}][: 2 - number],
             "optimizer": {"lbfgs": how},

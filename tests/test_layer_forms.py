@@ -24,6 +24,7 @@ FORMS = (("numpy", True), ("numpy", False), ("python", True))
 SCALE = {"s": {"shape": [], "init": "constant(0.9)"}}
 LEARNED = {"f0": {"formula": "v[...] = s * x[...]", "parameters": SCALE}}
 ALPHA = -1.7580993408473766
+OF_LABELS = {"one_hot"}  # nothing is learned by it or before it: it has a test of its own
 
 
 def spec(shape: list[int], *layers: dict[str, Any]) -> SpecMapping:
@@ -134,6 +135,21 @@ def test_last_states_are_read_by_another_recurrence(
     want = {key: found[key].numpy() for key in ours.grads}
     assert set(params) <= set(ours.grads)
     assert_same(ours, Result(output.detach().numpy(), np.array(loss.item()), want), kind, 1e-11)
+
+
+@pytest.mark.parametrize(("target", "readable"), FORMS)
+def test_labels_as_zeros_and_a_one(target: str, readable: bool) -> None:
+    """A dense layer of them picks columns of its weight: their slopes are counts of labels."""
+    layers: list[Any] = [{"f1": {"one_hot": None, "from": "c"}}, {"f2": {"dense": 2}}]
+    written = spec([3], *layers)
+    written["inputs"] = {"c": {"shape": ["n", 3], "classes": 4}}
+    written["layers"], written["loss"] = layers, {"formula": "sum(y[...], ...)"}
+    module = compiled(written, target, readable=readable)
+    params, labels = drawn_params(module), np.array([[0, 3, 3], [1, 3, 0]])
+    ours = evaluated(module, params, {"c": labels})
+    ones = np.eye(4)[labels]
+    assert_close(ours.output, ones @ params["f2.weight"].T + params["f2.bias"], "output")
+    assert_close(ours.grads["f2.weight"], np.tile(ones.sum((0, 1)), (2, 1)), "weight")
 
 
 def test_an_own_formula_on_the_way_is_an_output() -> None:

@@ -142,6 +142,16 @@ optimizer: sgd
     assert hint in mistake.hint
 
 
+def test_a_sum_that_stands_twice_is_taken_once() -> None:
+    """u·sigmoid(u) of a sum u: one product forward, one gradient by its weights."""
+    layer = {"formula": "h[n, k] = silu(sum(W[k, i] * x[n, i], i))", "parameters": {"W": WEIGHT}}
+    program = pipeline.program(spec(layer, {"mse": "t"}))
+    assert "".join(statement.because for statement in program.forward).count("Σ") == 1
+    by_weights = program.backward[-1]
+    assert by_weights.target.name == "dW1"
+    assert by_weights.because.count("Σ") == 1
+
+
 def test_a_function_has_constants_of_its_own_and_a_layer_any_name() -> None:
     """Names that Python's own functions have are free for layers: no variable is called so."""
     own = {"args": "x", "formula": "x + sin(a*x)**2/a", "constants": {"a": 2.5}}

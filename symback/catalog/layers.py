@@ -20,6 +20,8 @@ _VECTORS = (
         least=1,
     ),
 )
+_PADDING = Option("padding_idx", doc="a label that stands for none", whole=True, least=0)
+_COUNTED = "where(padding_idx_given, x[n, t] != padding_idx, 1)"
 _TABLE = (
     Parameter(
         "E",
@@ -188,10 +190,18 @@ ENTRIES = (
     Entry(
         kind=Kind.LAYER,
         name="embedding",
-        formulas=("y[..., d] = E[x[...], d]",),
-        doc="A learned vector for each label.",
+        formulas=(
+            (
+                "y[..., d] = where(padding_idx_given,"
+                " where(x[...] == padding_idx, 0, E[x[...], d]), E[x[...], d])"
+            ),
+        ),
+        doc=(
+            "A learned vector for each label; zeros for the label `padding_idx` (PyTorch's vector "
+            "for it starts with zeros and isn't learned)."
+        ),
         source="torch.nn.Embedding",
-        options=_VECTORS,
+        options=(*_VECTORS, _PADDING),
         parameters=_TABLE,
         main="embedding_dim",
     ),
@@ -200,14 +210,27 @@ ENTRIES = (
         name="embedding_bag",
         formulas=(
             (
-                "y[n, d] = where(mode_max, max(E[x[n, t], d], t),"
-                " sum(E[x[n, t], d], t) / where(mode_mean, size(t), 1))"
+                f"y[n, d] = sum({_COUNTED} * E[x[n, t], d], t) / where(mode_mean,"
+                f" where(padding_idx_given, maximum(sum({_COUNTED}, t), 1), size(t)), 1)"
             ),
         ),
-        doc="The sum, mean or largest of the learned vectors of an example's labels.",
+        cases=(
+            Case(
+                "mode_max",
+                (
+                    f"a[n, d] = argmax(where({_COUNTED}, E[x[n, t], d], -3e38), t)",
+                    f"y[n, d] = sum(where(t == a[n, d], {_COUNTED} * E[x[n, t], d], 0), t)",
+                ),
+            ),
+        ),
+        doc=(
+            "The sum, mean or largest of the learned vectors of an example's labels; the label "
+            "`padding_idx` doesn't count."
+        ),
         source="torch.nn.EmbeddingBag",
         options=(
             *_VECTORS,
+            _PADDING,
             Option(
                 "mode",
                 default="mean",
@@ -217,7 +240,44 @@ ENTRIES = (
         ),
         parameters=_TABLE,
         main="embedding_dim",
-        kinks="the slope at equal largest values is shared evenly, where PyTorch takes the first",
+        kinks="the first of equal largest values gets the slope",
+    ),
+    Entry(
+        kind=Kind.LAYER,
+        name="one_hot",
+        formulas=("y[..., k] = where(x[...] == k, 1, 0)",),
+        doc="For each label zeros, and a 1 at its place.",
+        source="torch.nn.functional.one_hot",
+        options=(
+            Option(
+                "num_classes",
+                doc="how many places; as many as the input has classes",
+                whole=True,
+                least=1,
+            ),
+        ),
+        sizes=(("k", "where(num_classes_given, num_classes, classes)"),),
+        main="num_classes",
+    ),
+    Entry(
+        kind=Kind.LAYER,
+        name="normalize",
+        formulas=(
+            (
+                "u[...] = where(p == 2, sqrt(maximum(sum(x[..., i]**2, i), eps**2)),"
+                " where(p == 1, maximum(sum(abs(x[..., i]), i), eps),"
+                " maximum(sum(abs(x[..., i])**p, i), eps**p)**(1/p)))"
+            ),
+            "y[..., i] = x[..., i] / u[...]",
+        ),
+        doc="A vector along the last axis, divided by its p-norm.",
+        source="torch.nn.functional.normalize(dim=-1)",
+        options=(
+            Option("p", default=2.0, doc="the norm's power", least=1, most=64),
+            Option("eps", default=1e-12, doc="the least norm counted", above=0),
+        ),
+        main="p",
+        kinks="a norm below eps has slope 0",
     ),
     Entry(
         kind=Kind.LAYER,

@@ -269,6 +269,7 @@ class _Moving:
                 break
             moving = found
         lines = [line for line in group if line.target in moving]
+        start = len(self.lines)
         for line in lines:
             shape = self.tensor(line.target).shape
             self.moved[line.target] = Tangent(
@@ -276,16 +277,8 @@ class _Moving:
             )
         for line in lines:
             rates = [self.rate(term, used[line.target]) for term in self.terms(line)]
-            if any(rate.rhs.has(fn.Soft, fn.LogSumExp) for rate in rates):
-                message = (
-                    f"`{line.target}` has a softmax in a recurrence: only its gradient is derived"
-                )
-                raise UserError(Mistake(message))
-            if any(ix.holds_delta(rate.rhs) for rate in rates):
-                message = f"`{line.target}`, of a recurrence, by every element of `{self.by}`"
-                hint = "take hvp, which has it times a direction"
-                raise UserError(Mistake(f"{message} can't be derived", hint=hint))
             self.write(line, rates, filled=True)
+        self.lines[start:] = sorted(self.lines[start:], key=lambda line: line.loop is not None)
 
     def reads_of(self, line: Line) -> set[str]:
         """Return the tensors that a line reads."""
@@ -344,8 +337,9 @@ class _Moving:
             self.moved[name] = Tangent(self.named(name, shape), kept)
         made = self.moved[name].name
         moving = [rate for rate in rates if rate.rhs != 0 or filled]
-        terms = tuple(self.term(rate, made, kept) for rate in moving)
         loop = line.loop and replace(line.loop, group=f"{line.loop.group}, {self.word}")
+        own = replace(line, loop=loop)
+        terms = tuple(self.term(rate, made, kept, own) for rate in moving)
         self.lines.append(Line(made, terms, loop, line.axis))
 
     def named(self, name: str, shape: tuple[Dim, ...]) -> str:
@@ -355,16 +349,17 @@ class _Moving:
         whole = (*shape, *(self.tensor(self.by).shape[axis] for axis in self.axes))
         return self.add(f"{name}_{self.word}", shown, whole)
 
-    def term(self, rate: _Rate, made: str, kept: tuple[int, ...]) -> Term:
-        """Return a term of a tangent's line; a softmax in it is spelled out before."""
-        rhs = self.spelled(rate.rhs, rate)
+    def term(self, rate: _Rate, made: str, kept: tuple[int, ...], line: Line) -> Term:
+        """Return a term of the tangent of a line; a softmax in it is spelled out before."""
+        rhs = self.spelled(rate.rhs, rate, line)
         if rhs == 0:  # a part that doesn't move: zeros of its shape
             rhs = fn.Blank(rate.term.equation.rhs)
         target = tensor(letter_of(made, rate.names), *(rate.at[axis] for axis in kept), *rate.free)
         return Term(rate.term.layer, Equation(target, rhs), *rate.tables)
 
-    def spelled(self, rhs: Expr, rate: _Rate) -> Expr:
+    def spelled(self, rhs: Expr, rate: _Rate, line: Line) -> Expr:
         """Give each softmax and its like in a tangent a line of its own, and put its name in."""
+        step = rate.at[line.axis] if line.loop else None
         while found := rhs.atoms(fn.Soft, fn.LogSumExp):
             part = min(found, key=lambda part: (matching.size_of(part), str(part)))
 
@@ -380,7 +375,9 @@ class _Moving:
                 shape = tuple(rate.sizes[letter.range] for letter in subscripts(target))
                 self.tensors[made] = replace(self.tensors[made], shape=shape)
                 term = Term(rate.term.layer, Equation(target, value), *rate.tables)
-                self.lines.append(Line(made, (term,)))
+                at = subscripts(target)
+                stepwise = (line.loop, at.index(step)) if step in at else ()
+                self.lines.append(Line(made, (term,), *stepwise))
             rhs = rhs.xreplace({part: root})
         return rhs
 

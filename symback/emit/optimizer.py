@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from symback.emit.arrays import names
 from symback.emit.blocks import Block
 from symback.emit.constants import constants, has_rate
+from symback.emit.reading import incoming
 from symback.emit.text import quoted
 from symback.program import Form, Program, Role, Tensor
 
@@ -62,6 +63,7 @@ class Optimizer:
     learned: tuple[str, ...]  # the keys of what it changes
     schedule_name: str
     schedule: tuple[str, ...]
+    watches: str  # what it reads of the last epoch: its loss
     per_step: str
     per_epoch: str
 
@@ -103,6 +105,7 @@ def optimizer(block: Block) -> Optimizer:
         learned=tuple(quoted(key) for key, _ in program.gradients if key in parameters),
         schedule_name=named(schedule.name) if schedule else "",
         schedule=block.schedule(),
+        watches="metric" if watches(program) else "",
         per_step="step" if schedule and schedule.per == "step" else "",
         per_epoch="epoch" if schedule and schedule.per == "epoch" else "",
     )
@@ -162,16 +165,20 @@ def named(name: str) -> str:
     return OWN if name == "own" else name
 
 
+def watches(program: Program) -> bool:
+    """Tell whether the learning rate depends on the last epoch's loss."""
+    schedule = program.schedule
+    return schedule is not None and "metric" in incoming(schedule.statements)
+
+
 def state_fields(block: Block) -> tuple[str, ...]:
     """Return the fields of the class State: arrays first, then numbers with their starts."""
     program = block.program
     update, schedule = program.update, program.schedule
     once = {statement.target.name for statement in update.scalars}
     kind = "Array" if program.buffers else "Params"
-    epochs = (
-        "epoch: int = 0  # epochs done",
-        "metric: float = math.inf  # the last epoch's loss",
-    )
+    metric = "metric: float = math.inf  # the last epoch's loss"
+    epochs = ("epoch: int = 0  # epochs done", *((metric,) if watches(program) else ()))
     return (
         *(f"{s.name}: {kind}  # for each parameter" for s in update.states if s.name not in once),
         *(f"{state.name}: Params  # by parameter" for state in kept(program)),

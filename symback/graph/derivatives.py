@@ -5,7 +5,7 @@ They are found forward, from x to u: each node z = f(a, b) on the way gets a nod
 like all others, so that derivatives of derivatives, and ∂L/∂w through them, come by themselves.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sympy import Expr, Integer, S
@@ -16,11 +16,12 @@ from symback import index as ix
 from symback.errors import Mistake, UserError
 from symback.formula import Formula
 from symback.functions import Index
-from symback.graph.network import Network, Reading
+from symback.graph.network import Network, Reading, Step
 from symback.graph.start import Path
 from symback.graph.types import (
     Direction,
     Equation,
+    Loop,
     Node,
     Place,
     Tangent,
@@ -28,7 +29,7 @@ from symback.graph.types import (
     reads,
     subscripts,
 )
-from symback.program import Dim
+from symback.program import Dim, Role, Tensor
 from symback.tangent import direction_letters, letter_of, tangent
 
 WRITE = "write d(u[n], x[n, 0]): by one value, or by all, d(u[n], x[n, i])"
@@ -84,6 +85,12 @@ def _refused(path: Path, message: str, hint: str = "") -> UserError:
     return UserError(Mistake(message, path, hint=hint))
 
 
+def _letters(node: Node) -> set[str]:
+    """Return the letters of a node's indices."""
+    both = (node.equation.rhs, node.equation.target)
+    return {letter.name for part in both for letter in ix.letters(part)}
+
+
 @dataclass(frozen=True, slots=True)
 class _Derived:
     """Derivatives along one direction: of an expression, and of each tensor on the way."""
@@ -99,6 +106,9 @@ class _Derived:
         batch = part.at.indices[0] if self.direction.batched else None
         moving = {}
         for access in reads(part.body):
+            if name_of(access) in self.reading.awaited:
+                message = f"`{name_of(access)}` is being computed here: it has no derivative yet"
+                raise _refused(self.reading.path, message, "take d(…) in a formula behind these")
             speed = self.speed(access, self.reading, free)
             if speed != 0 and batch is not None and subscripts(access)[:1] != (batch,):
                 raise _refused(self.reading.path, f"`{name_of(access)}` has no {batch} here", OWN)
@@ -126,18 +136,58 @@ class _Derived:
         """Return the tangent of a tensor, made if it isn't there; None where it doesn't move."""
         known = self.network.tangents
         if (name, self.direction) not in known:
-            known[name, self.direction] = None
             nodes = [node for node in self.network.all_nodes if node.target == name]
-            rates = [self.rate(node) for node in nodes]
+            loops = {node.loop for node in nodes if node.loop}
+            for loop in loops:
+                self.recur([node for node in self.network.all_nodes if node.loop == loop], loop)
+            known.setdefault((name, self.direction), None)
+            used = {letter for node in nodes for letter in _letters(node)}
+            rates = [] if loops else [self.rate(node, used) for node in nodes]
             if any(rate.rhs != 0 for rate in rates):
                 known[name, self.direction] = self.added(name, rates)
         return known[name, self.direction]
 
-    def rate(self, node: Node) -> Rate:
-        """Return the tangent of a node's formula."""
+    def recur(self, group: Sequence[Node], loop: Loop) -> None:
+        """Add the tangents of a recurrence, which are one too: they read each other's steps."""
+        network, moving = self.network, list(group)
+        known = network.tangents
+        shape = network.tensors[self.direction.tensor].shape
+        free = tuple(shape[axis] for axis in self.direction.free)
+        made: dict[str, Tensor] = {}
+        for node in group:
+            held, word = network.tensors[node.target], self.word(node.target)
+            name = network.namer.of(word, None)
+            made[node.target] = Tensor(name, f"{node.layer}.{word}", Role.VALUE, held.shape + free)
+        while True:  # what turns out not to move counts as 0 for the others
+            for node in group:
+                tangent_ = Tangent(made[node.target].name, tuple(range(len(node.at))))
+                known[node.target, self.direction] = tangent_ if node in moving else None
+            rates = [self.rate(node, _letters(node)) for node in moving]
+            if all(rate.rhs != 0 for rate in rates):
+                break
+            moving = [rate.node for rate in rates if rate.rhs != 0]
+        for rate in rates:
+            tensor = made[rate.node.target]
+            network.add(tensor, tuple(str(part) for part in (*rate.at, *rate.free)))
+            network.derived.add(tensor.name)
+        network.step_by_step(
+            replace(loop, group=f"{loop.group}, {self.direction.word}"),
+            [self.step(rate, made) for rate in rates],
+        )
+
+    def step(self, rate: Rate, made: Mapping[str, Tensor]) -> Step:
+        """Return the equation of a tangent in a recurrence, whose tensors are there."""
+        names = rate.reading.names
+        letter = letter_of(made[rate.node.target].name, names)
+        there = {tensor.name for tensor in made.values()}
+        rate.reading.awaited = frozenset(x for x, name in names.items() if name in there)
+        target = formula.tensor(letter, *rate.at, *rate.free)
+        return Step(Equation(target, rate.rhs), rate.sizes, rate.reading)
+
+    def rate(self, node: Node, used: set[str]) -> Rate:
+        """Return the tangent of a node's formula; the direction's letters are none of `used`."""
         target, rhs = node.equation.target, node.equation.rhs
         reading = Reading(node.layer, self.reading.path, None, {}, dict(node.names))
-        used = {letter.name for letter in (*ix.letters(rhs), *ix.letters(target))}
         direction, shape = self.direction, self.network.tensors[self.direction.tensor].shape
         free = direction_letters(direction.tensor, direction.free, used)
         dims = (shape[axis] for axis in direction.free)
@@ -149,27 +199,23 @@ class _Derived:
         return Rate(node, matching.replaced(slope, target, rhs), reading, sizes, free)
 
     def require_own(self, node: Node, moving: set[Expr]) -> None:
-        """Refuse a recurrence, and a node that mixes the examples."""
-        if node.loop is not None:
-            message = (
-                f"through the recurrence of `{node.layer}` nothing can be derived in a formula"
-            )
-            raise _refused(self.reading.path, message)
+        """Refuse a node that mixes the examples."""
         own = subscripts(node.equation.target)[:1]
         if self.direction.batched and any(subscripts(access)[:1] != own for access in moving):
             raise _refused(self.reading.path, f"`{node.layer}` mixes the examples", OWN)
+
+    def word(self, name: str) -> str:
+        """Return what the tangent of a tensor is called: u1_x0, of that again u1_x0x0."""
+        again = name in self.network.derived
+        return f"{name}{'' if again else '_'}{self.direction.word}"
 
     def added(self, name: str, rates: list[Rate]) -> Tangent:
         """Add the nodes of a tensor's tangent: one, or one for each part that it is filled by."""
         first = rates[0]
         filled = len(rates) > 1
-        if filled and any(rate.rhs == 0 for rate in rates):
-            message = f"a part of `{first.node.layer}` doesn't depend on `{self.direction.tensor}`"
-            raise _refused(self.reading.path, message)
         free = ix.indices(first.rhs)
         kept = tuple(k for k, part in enumerate(first.at) if filled or ix.indices(part) & free)
-        again = name in self.network.derived
-        word = f"{name}{'' if again else '_'}{self.direction.word}"
+        word = self.word(name)
         names = {letter for rate in rates for letter in rate.reading.names}
         while word in names:
             word += "_"
@@ -179,6 +225,7 @@ class _Derived:
             if made:
                 rate.reading.names[word] = made
             target = formula.tensor(word, *(rate.at[axis] for axis in kept), *rate.free)
-            made = self.network.node(Equation(target, rate.rhs), rate.sizes, rate.reading)
+            rhs = rate.rhs if rate.rhs != 0 else fn.Blank(rate.node.equation.rhs)
+            made = self.network.node(Equation(target, rhs), rate.sizes, rate.reading)
         self.network.derived.add(made)
         return Tangent(made, kept)

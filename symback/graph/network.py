@@ -53,6 +53,15 @@ class Reading:
     inlined: dict[Expr, Formula] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A formula of a recurrence: what is computed at each step, with its ranges and names."""
+
+    equation: Equation
+    sizes: Mapping[str, Dim]
+    reading: Reading
+
+
 class Network:
     """Fits formulas together."""
 
@@ -309,6 +318,15 @@ class Network:
                     self.place(ahead, sizes, reading, None)
             self.place(within, sizes, reading, self.loop)
         return reading.names[equation.name]
+
+    def step_by_step(self, loop: Loop, steps: Iterable[Step]) -> None:
+        """Add the nodes of a recurrence, side by side; what they read of no step comes before."""
+        kept, self.nodes, self.loop = self.nodes, [], loop
+        for step in steps:
+            self.node(step.equation, step.sizes, step.reading)
+        self.loop = None
+        apart = [node for node in self.nodes if node.loop is None]
+        self.nodes = [*kept, *apart, *(node for node in self.nodes if node.loop is not None)]
 
     def require_sizes(self, equation: Equation, sizes: Mapping[str, Dim], path: Path) -> None:
         """Refuse an index whose range no tensor tells."""

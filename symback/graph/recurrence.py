@@ -14,7 +14,8 @@ from symback import index as ix
 from symback.errors import UserError
 from symback.formula import Access, Formula
 from symback.functions import Index
-from symback.graph.network import Network, Reading, target_of, wrong_access
+from symback.graph.derivatives import written_out
+from symback.graph.network import Network, Reading, Step, target_of, wrong_access
 from symback.graph.start import Path
 from symback.graph.types import Equation, Loop
 from symback.program import Role, Tensor
@@ -86,13 +87,14 @@ def _recurrence(
         reading.names[access.name] = network.add(made, letters)
     reading.loose, reading.awaited = around, frozenset(group)
     formulas = _read(places, reading, read)
-    network.loop = loop
-    kept, network.nodes = network.nodes, []
-    for found, reading.path in formulas:
-        network.node(Equation(target_of(found), found.rhs), dict(found.sizes), reading)
-    network.loop, reading.awaited, reading.stepped = None, frozenset(), frozenset()
-    apart = [node for node in network.nodes if node.loop is None]
-    network.nodes = [*kept, *apart, *(node for node in network.nodes if node.loop is not None)]
+    formulas = [(written_out(network, found, reading), path) for found, path in formulas]
+
+    def steps() -> Iterator[Step]:
+        for found, reading.path in formulas:
+            yield Step(Equation(target_of(found), found.rhs), dict(found.sizes), reading)
+
+    network.step_by_step(loop, steps())
+    reading.awaited, reading.stepped = frozenset(), frozenset()
     return reading.names[target_of(formulas[-1][0]).base.label.name]
 
 

@@ -50,6 +50,11 @@ class Node:
         """The name of the tensor that the node computes."""
         return dict(self.names)[self.equation.name]
 
+    @property
+    def at(self) -> tuple[Expr, ...]:
+        """The indices of the tensor that the node computes."""
+        return subscripts(self.equation.target)
+
 
 @dataclass(frozen=True, slots=True)
 class Part:

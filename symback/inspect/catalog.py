@@ -166,8 +166,9 @@ def _first_that_fits(specs: Iterable[Mapping[str, Any]]) -> Story:
 def _networks(entry: Entry) -> Iterator[dict[str, Any]]:
     """Yield specs of networks with the entry as their layer f."""
     joins = entry.parameters or entry.options
-    own = ("x3[", "E[x[", *(("x2[",) if joins else ()))
-    if entry.axes or any(word in text for text in entry.formulas for word in own):
+    own = ("x3[", *(("x2[",) if joins else ()))
+    within = any(word in text for text in entry.formulas for word in own)
+    if entry.axes or within or _of_labels(entry):
         yield from (_apart(entry, size) for size in (2, 8))
         return
     layers: list[dict[str, Any]] = [{"before": {"dense": 4}}]
@@ -195,18 +196,26 @@ def _apart(entry: Entry, size: int) -> dict[str, Any]:
     names = [f"before{k}" for k in range(max(len(sources), 1))]
     before: list[dict[str, Any]] = [{name: {"dense": 8, "from": "x"}} for name in names]
     inputs: dict[str, Any] = {"x": ["n", *sizes]}
-    if any("E[x[" in text for text in entry.formulas):
+    after: list[dict[str, Any]] = []
+    if _of_labels(entry):
         inputs, before = {"x": {"shape": ["n", 8], "classes": 4}}, []
+        after = [] if entry.parameters else [{"after": {"dense": 4}}]
     body: dict[str, Any] = {entry.name: required}
     if sources:
         body["from"] = names
     return {
         "model": "shown",
         "inputs": inputs,
-        "layers": [*before, {"f": body}],
+        "layers": [*before, {"f": body}, *after],
         "loss": {"formula": "mean(y[...]**2, ...) / 2"},
         "optimizer": {"sgd": {"lr": 0.1}},
     }
+
+
+def _of_labels(entry: Entry) -> bool:
+    """Say whether a layer reads labels: its sizes are those of their classes."""
+    sizes = [*(size for _, size in entry.sizes), *(s for p in entry.parameters for s in p.shape)]
+    return any("classes" in size for size in sizes)
 
 
 def _required(entry: Entry) -> dict[str, Any]:
