@@ -52,6 +52,18 @@ def loaded(module: Any) -> Callable[..., Any]:
     return theirs
 
 
+def adaptive(module: Any) -> Callable[..., Any]:
+    """Return what PyTorch's module gives each class; called itself, it puts out a loss."""
+
+    def theirs(x: Any, w: Weights) -> Any:
+        made = module.double()
+        made.forward = made.log_prob
+        assert set(w) == {name for name, _ in made.named_parameters()}
+        return torch.func.functional_call(made, dict(w), (x,))
+
+    return theirs
+
+
 def without(label: int, theirs: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function of labels and vectors that has zeros for one label, as PyTorch starts."""
 
@@ -570,6 +582,18 @@ CASES = [
     ),
     case("normalize", (4,), lambda x, w: F.normalize(x, dim=-1)),
     *(case("normalize", (2, 3), lambda x, w, p=p: F.normalize(x, p, -1), p=p) for p in (1.0, 3.0)),
+    *(
+        case(
+            "adaptive_log_softmax",
+            (6,),
+            adaptive(nn.AdaptiveLogSoftmaxWithLoss(6, 9, cutoffs, div_value, head_bias)),
+            n_classes=9,
+            cutoffs=cutoffs,
+            div_value=div_value,
+            head_bias=head_bias,
+        )
+        for cutoffs, div_value, head_bias in (([4], 4.0, False), ([2, 3, 7], 1.5, True))
+    ),
     # recurrences
     case("rnn", (5, 3), loaded(nn.RNN(3, 4, batch_first=True)), hidden_size=4),
     case(

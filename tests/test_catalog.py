@@ -48,6 +48,8 @@ def option_names(entry: Entry) -> Iterator[str]:
             yield from (f"{option.name}_{axis}" for axis in range(option.axes))
         elif not option.choices or option.numeric:
             yield option.name
+        if option.listed and entry.kind is Kind.LAYER:
+            yield from (f"{option.name}_{word}" for word in ("count", *range(9)))
         if option.default is None and not option.required:
             yield f"{option.name}_given"
 
@@ -190,7 +192,7 @@ def test_every_option_state_and_letter_is_read(entry: Entry) -> None:
         read |= {word.lower() for word in re.findall(r"\w+", search)}
     for option in entry.options:
         names = {option.name, *(f"{option.name}_{choice}" for choice in option.choices)}
-        names |= {f"{option.name}_{axis}" for axis in range(option.axes)}
+        names |= {f"{option.name}_{axis}" for axis in range(option.axes or option.listed)}
         assert names & (read | shapes), option.name
     for name in (*(name for name, _ in entry.states), *(each.letter for each in entry.random)):
         assert name in read

@@ -22,7 +22,8 @@ class Option:
 
     `default` None means: no value unless given (a formula asks with `name_given`, 1 or 0);
     `required` that one must be given. A choice is read in a formula as `name_choice`, 1 where it
-    was chosen and 0 elsewhere. A `listed` option is read with an index and summed over it. One
+    was chosen and 0 elsewhere. A `listed` option is read with an index and summed over it; a layer
+    reads `name_0`, `name_1`, … and `name_count`. One
     with `axes` is a number for all of them or a list of one each: `name_0`, `name_1`, …; it, and
     one whose default is a number, may have choices beside.
     """

@@ -101,6 +101,87 @@ def _softmax(name: str, doc: str, source: str) -> Entry:
     )
 
 
+_MOST_CLUSTERS = 6
+
+
+def _clustered(count: int) -> tuple[str, ...]:
+    """Return the formulas of log-probabilities in clusters: the head's, then those of each tail."""
+    within = "oprstd"[:count]  # a place in each
+    tails = (
+        (
+            f"u{k}[n, m] = sum(A{k}[m, i] * x[n, i], i)",
+            f"v{k}[n, {o}] = sum(B{k}[{o}, m] * u{k}[n, m], m)",
+            f"w{k}[n, {o}] = log_softmax(v{k}[n, {o}], {o})",
+        )
+        for k, o in enumerate(within)
+    )
+    return (
+        "z[n, c] = sum(H[c, i] * x[n, i], i) + where(head_bias, b[c], 0)",
+        "q[n, c] = log_softmax(z[n, c], c)",
+        *(text for tail in tails for text in tail),
+        "e[n, j] = sum(q[n, c] * delta(j, c), c)",
+        "y[n, j] = e[n, j]",
+        *(f"y[n, end_{k} + {o}] = q[n, end_0 + {k}] + w{k}[n, {o}]" for k, o in enumerate(within)),
+    )
+
+
+def _adaptive_log_softmax() -> Entry:
+    ends = range(_MOST_CLUSTERS + 1)
+    rising = " and ".join(f"(end_{k} < end_{k + 1} or cutoffs_count <= {k})" for k in ends[:-1])
+    return Entry(
+        kind=Kind.LAYER,
+        name="adaptive_log_softmax",
+        formulas=_clustered(1),
+        cases=tuple(
+            Case(f"cutoffs_count == {count}", _clustered(count)) for count in ends if count > 1
+        ),
+        doc=(
+            "Log-probabilities of many classes, frequent ones first: those up to the first cutoff "
+            "have a place of their own in the head, those up to each further one (the last: all "
+            "classes) share one, times what a tail of less width gives them. With `loss: {nll: t}` "
+            "the loss is PyTorch's, which computes the labels' clusters alone."
+        ),
+        source="torch.nn.AdaptiveLogSoftmaxWithLoss; Grave et al. 2017, arXiv:1609.04309",
+        options=(
+            Option("n_classes", doc="how many classes", required=True, whole=True, least=2),
+            Option("cutoffs", doc="where clusters end but the last", required=True, listed=True),
+            Option(
+                "div_value", default=4.0, doc="how much narrower each tail is", least=1, most=1e3
+            ),
+            Option("head_bias", default=False, doc="add a learned bias to the head"),
+        ),
+        axes=("n", "i"),
+        numbers=(
+            ("length", "size(i)"),
+            *((f"end_{k}", f"where(cutoffs_count > {k}, cutoffs_{k}, n_classes)") for k in ends),
+            *((f"width_{k}", f"floor(length/div_value**{k + 1})") for k in ends[:-1]),
+        ),
+        sizes=(
+            ("j", f"where({rising} and cutoffs_count <= {_MOST_CLUSTERS}, end_0, 0)"),
+            ("c", "end_0 + cutoffs_count"),
+        ),
+        parameters=(
+            Parameter("H", "head.weight", ("c", "length"), "torch_default"),
+            Parameter("b", "head.bias", ("c",), "uniform(-1/sqrt(size(i)), 1/sqrt(size(i)))"),
+            *(
+                each
+                for k in ends[:-1]
+                for each in (
+                    Parameter(
+                        f"A{k}", f"tail.{k}.0.weight", (f"width_{k}", "length"), "torch_default"
+                    ),
+                    Parameter(
+                        f"B{k}",
+                        f"tail.{k}.1.weight",
+                        (f"end_{k + 1} - end_{k}", f"width_{k}"),
+                        "torch_default",
+                    ),
+                )
+            ),
+        ),
+    )
+
+
 ENTRIES = (
     Entry(
         kind=Kind.LAYER,
@@ -153,6 +234,7 @@ ENTRIES = (
         ("n", "c"),
     ),
     _softmax("softmax", "Positive numbers that sum to 1 along an axis.", "torch.nn.Softmax"),
+    _adaptive_log_softmax(),
     _softmax("log_softmax", "The logarithm of a softmax along an axis.", "torch.nn.LogSoftmax"),
     Entry(
         kind=Kind.LAYER,

@@ -275,8 +275,10 @@ class Network:
                 return math.prod(int(dim) for dim in dims)
         offset, letters = ix.affine(part) or (Integer(0), {})
         parts = offset.as_ordered_terms()
-        if list(letters.values()) == [1] and all(isinstance(p, fn.Size) for p in parts):
-            begins = sum(int(sizes[size.range]) for size in parts)  # size(i) + j: behind another
+        if list(letters.values()) == [1] and all(isinstance(p, fn.Size | Integer) for p in parts):
+            begins = sum(  # size(i) + j: behind another
+                int(p) if isinstance(p, Integer) else int(sizes[p.range]) for p in parts
+            )
             return begins + int(self.range_of(next(iter(letters)), access, sizes, path))
         raise wrong_access(
             access, path, "left of `=` stands a tensor with plain indices", "as z[n, o]"

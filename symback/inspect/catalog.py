@@ -191,7 +191,11 @@ def _networks(entry: Entry) -> Iterator[dict[str, Any]]:
 def _apart(entry: Entry, size: int) -> dict[str, Any]:
     """Return the spec of the entry behind something learned, where it needs axes of its own."""
     sizes = [8 for _ in entry.axes[1:] or ("t", "d")]
-    required = {option.name: size for option in entry.options if option.required}
+    required = {
+        option.name: [size // 2] if option.listed else size
+        for option in entry.options
+        if option.required
+    }
     sources = sorted({f"x{k}" for k in (1, 2, 3) for text in entry.formulas if f"x{k}[" in text})
     names = [f"before{k}" for k in range(max(len(sources), 1))]
     before: list[dict[str, Any]] = [{name: {"dense": 8, "from": "x"}} for name in names]
