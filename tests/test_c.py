@@ -273,7 +273,46 @@ def test_vectors_keep_nan_and_infinity() -> None:
     np.testing.assert_allclose(found, wanted, rtol=2e-15, atol=0)
 
 
-def test_a_step_allocates_no_array() -> None:
+BUSY = ["lstm", "multihead_attention", "dropout", "batch_norm1d", "conv1d", "max_pool1d"]
+
+
+@pytest.mark.parametrize("kind", BUSY)
+def test_a_step_of_any_kind_allocates_no_array(kind: str) -> None:
+    options: dict[str, Any] = {
+        "lstm": 5,
+        "multihead_attention": 2,
+        "conv1d": {"out_channels": 4, "kernel_size": 3},
+        "max_pool1d": {"kernel_size": 3, "stride": 2},
+    }
+    module: Any = symback.compile(
+        {
+            "inputs": {"x": ["n", 6, 4], "t": ["n", 3]},
+            "layers": [
+                {"f1": {kind: options.get(kind), "activation": "gelu"}},
+                {"flat": {"flatten": {}}},
+                {"f2": {"dense": 3}},
+            ],
+            "loss": {"mse": "t"},
+            "optimizer": "adam",
+        },
+        "c",
+    )
+    peaks = []
+    for n in (512, 2048):  # NumPy's own buffers have one size
+        data = module.sample(n)
+        params = module.init()
+        state, work = module.init_state(params), module.Workspace(params)
+        more = [np.random.default_rng(0)] if "rng" in signature(module.one_step).parameters else []
+        for _ in range(3):
+            module.one_step(params, state, *data, work, *more)
+        tracemalloc.start()
+        module.one_step(params, state, *data, work, *more)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 1000
+
+
+def test_an_epoch_allocates_no_array() -> None:
     module = symback.compile(dense(20, 30, 4, train={"batch_size": 50}), "c")
     params = module.init()
     state = module.init_state(params)
@@ -304,9 +343,11 @@ def convolved() -> Spec:
 
 
 @pytest.mark.parametrize(
-    ("spec", "word"), [(convolved(), "dW1_parts"), (LARGE, "gemm(")], ids=["sums", "products"]
+    ("spec", "word", "n"),
+    [(convolved(), "dW1_parts", 33), (LARGE, "gemm(", 33), (VAST, "gemm(", 601)],
+    ids=["sums", "products", "vast"],
 )
-def test_threads_change_no_bit(spec: Spec, word: str, tmp_path: Path) -> None:
+def test_threads_change_no_bit(spec: Spec, word: str, n: int, tmp_path: Path) -> None:
     """Sums over the batch are taken in parts, whoever takes them."""
     module = pipeline.generate(spec, "c")
     assert "PARALLEL" in module.text
@@ -314,7 +355,7 @@ def test_threads_change_no_bit(spec: Spec, word: str, tmp_path: Path) -> None:
     (tmp_path / "made.py").write_text(module.text, encoding="utf-8")
     code = (
         "import hashlib, made; p = made.init(0)\n"
-        "for name, g in made.value_and_grad(p, *made.sample(33))[1].items():\n"
+        f"for name, g in made.value_and_grad(p, *made.sample({n}))[1].items():\n"
         "    print(name, hashlib.sha256(g.tobytes()).hexdigest())"
     )
     told = {

@@ -134,6 +134,18 @@ def test_assumptions_and_kinks_are_listed() -> None:
     assert "relu at 0: slope 0" in shown
 
 
+@pytest.mark.parametrize("units", [1, 2])
+def test_a_softmax_over_one_output_is_pointed_out(units: int) -> None:
+    net = {
+        "inputs": {"x": ["n", 3], "t": ["n", units]},
+        "layers": [{"f": {"dense": units}}],
+        "loss": {"cross_entropy": "t"},
+        "optimizer": "sgd",
+    }
+    told_so = "loss: a softmax over one value is always 1, its logarithm 0" in show(told(net))
+    assert told_so == (units == 1)
+
+
 # ---------------------------------------------------------------- one gradient
 
 

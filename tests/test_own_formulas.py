@@ -189,3 +189,17 @@ def test_constants_of_a_function_are_checked(constants: dict[str, float], told: 
     }
     with pytest.raises(UserError, match=told):
         pipeline.derive(spec)
+
+
+def test_axes_that_a_layer_lacks_are_laid_out_as_it_says() -> None:
+    image: dict[str, Any] = {
+        "inputs": {"x": ["n", 64], "t": ["n", 2, 6, 6]},
+        "layers": [{"c": {"conv2d": {"out_channels": 2, "kernel_size": 3}}}],
+        "loss": {"mse": "t"},
+        "optimizer": "sgd",
+    }
+    with pytest.raises(UserError, match=r"lay them out: y\[n, a, b\] = x\[n, 8\*a \+ b\]"):
+        pipeline.derive(image)
+    laid = {"formula": "y[n, c, a, b] = x[n, 64*c + 8*a + b]", "sizes": {"c": 1, "a": 8, "b": 8}}
+    image["layers"].insert(0, {"image": laid})
+    assert pipeline.compile(image).check() == []

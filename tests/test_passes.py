@@ -215,6 +215,25 @@ def test_no_layer_allocates_an_array(name: str) -> None:
     assert growth(module, *more) < 1536 * 4  # not one number for each example
 
 
+@pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
+def test_recurrences_work_on_views_of_their_arrays(name: str) -> None:
+    """Gates are written place by place; the weights' gradients are products after the loop."""
+    source = {
+        "inputs": {"x": ["n", 6, 4], "t": ["n", 5]},
+        "layers": [{"r": {name: 5}}, {"last": {"last_step": {}}}],
+        "loss": {"mse": "t"},
+        "optimizer": "sgd",
+    }
+    text = emit(passes.fast(pipeline.program(source)), "numpy").text
+    passing = text[text.index("def forward(") : text.index("def value_and_grad(")]
+    assert "einsum" not in passing
+    assert "np.zeros" not in passing
+    loops = [line for line in passing.splitlines() if line.startswith(" " * 8)]
+    assert not [line for line in loops if "np.equal(" in line or "out=dW1" in line]
+    for weight in ("W1", "U1"):
+        assert f"out=d{weight}" in passing
+
+
 @pytest.mark.parametrize(("dtype", "rtol"), [("float64", 2e-15), ("float32", 1e-6)])
 @pytest.mark.parametrize("name", ["erf", "erfc"])
 def test_functions_that_numpy_lacks_are_exact(name: str, dtype: Any, rtol: float) -> None:

@@ -127,7 +127,12 @@ def buffers(block: Block) -> tuple[str, ...]:
         if others
     )
     said = ("# Written once nothing needs the values any more of what stands on the right.",)
-    return (*made, *(said if again else ()), *again)
+    loops = any(s.loop for s in (*program.forward, *program.loss, *program.backward))
+    steps = (
+        "# A recurrence's arrays lie step after step: the steps are their first axis; those called",
+        "# `…_all` have a step of zeros more, before the first or behind the last.",
+    )
+    return (*(steps if loops and program.views else ()), *made, *(said if again else ()), *again)
 
 
 def network(block: Block) -> Network:

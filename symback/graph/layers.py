@@ -202,7 +202,8 @@ def _axes(network: Network, reading: Reading, entry: Entry, source: str) -> dict
         names[place : place + 1] = [""] * (len(shape) - len(names) + 1)
     if names and len(shape) != len(names):
         message = f"`{entry.name}` reads ({', '.join(entry.axes)}), here is {_listed(shape)}"
-        raise UserError(Mistake(message, reading.path))
+        hint = "give the input these axes, or lay them out: y[n, a, b] = x[n, 8*a + b]"
+        raise UserError(Mistake(message, reading.path, hint=hint))
     return dict(zip(names, shape, strict=False))
 
 

@@ -31,6 +31,7 @@ from symback.program import Dim, Draw, Role, Tensor
 from symback.spec import OwnFunction, Spec
 
 FIXED_ROLES = (Role.INPUT, Role.TARGET, Role.CONSTANT, Role.RANDOM, Role.STATE)
+OF_ONE = "a softmax over one value is always 1, its logarithm 0"
 TRAINING = "training"  # what a formula reads that has one form in training and one elsewhere
 
 
@@ -300,6 +301,8 @@ class Network:
     def node(self, equation: Equation, sizes: Mapping[str, Dim], reading: Reading) -> str:
         """Add the equation's node (behind its seams' nodes) and return its target's name."""
         self.require_sizes(equation, sizes, reading.path)
+        if any(sizes[x.range] == 1 for soft in equation.rhs.atoms(fn.Soft) for x in soft.bound):
+            self.rewrites[f"{reading.layer}: {OF_ONE}"] = None
         self.require_square(equation, sizes, reading.path)
         stabler = stable.rewritten(equation.rhs)
         for note in stabler.notes:

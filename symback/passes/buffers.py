@@ -115,6 +115,13 @@ class Workspace:
         if isinstance(target, Split) and isinstance(value, Read) and value.axes != target.axes:
             self.make(Read(target.name, ()), gradient=gradient)
             self.written.append(replace(statement, in_place=True))
+        elif isinstance(target, Split) and isinstance(value, Contract):
+            into = Read(target.name, target.axes)
+            self.make(into, gradient=gradient)
+            self.product(value, into)
+            self.written = [
+                replace(s, target=target) if s.target == into else s for s in self.written
+            ]
         elif isinstance(target, Split) or as_it_is:
             self.written.append(statement)
             self.there.add(target.name)
@@ -142,7 +149,7 @@ class Workspace:
             places = tuple(
                 Affine(k, ()) if axis == letter else Affine(0, ((axis, 1),)) for axis in target.axes
             )
-            yield self.part_of(target, k, places, axes), at(value, letter, k, self.dims)
+            yield self.part_of(target, k, places, axes), settled(at(value, letter, k, self.dims))
 
     def is_step(self, statement: Statement) -> bool:
         """Tell whether a recurrence's statement stays as it is: a name, or a whole of one step."""
@@ -537,6 +544,29 @@ class Workspace:
                 first = self.operand(left)
                 return Contract(first, first if right == left else self.operand(right), over)
         return expr
+
+
+def settled(expr: Expr) -> Expr:
+    """Return a sum without the terms whose comparisons of numbers fail, [2 = 0]·a."""
+    match expr:
+        case Apply("add", args):
+            parts = [part for part in map(settled, args) if part != Number(0)]
+            return Apply("add", tuple(parts)) if len(parts) > 1 else (*parts, Number(0))[0]
+        case Apply("multiply", args):
+            found = [holds(arg) for arg in args]
+            if False in found:
+                return Number(0)
+            rest = [arg for arg, known in zip(args, found, strict=True) if known is None]
+            return Apply("multiply", tuple(rest)) if len(rest) > 1 else (*rest, Number(1))[0]
+    return expr
+
+
+def holds(expr: Expr) -> bool | None:
+    """Tell whether two numbers are equal; None for what is no such comparison."""
+    match expr:
+        case Apply("eq", (Number(a), Number(b))):
+            return a == b
+    return None
 
 
 def is_turned(

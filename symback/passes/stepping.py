@@ -166,6 +166,7 @@ class Stepping:
     taken: set[str]
     lying: dict[str, Lying] = field(default_factory=dict)
     brief: set[str] = field(default_factory=set)  # adjoints that only their own step reads
+    elsewhere: set[str] = field(default_factory=set)  # what is read outside of recurrences
     copies: dict[str, Tensor] = field(default_factory=dict)  # inputs → copies, steps first
     made: dict[str, Tensor] = field(default_factory=dict)  # arrays with margins
     views: list[View] = field(default_factory=list)
@@ -189,8 +190,9 @@ class Stepping:
 
     def find(self) -> None:
         """Note the arrays that a recurrence computes or reads, step by step."""
-        elsewhere = {name for s in self.statements if s.loop is None for name in names(s.value)}
-        elsewhere |= {name for _, name in self.program.gradients}
+        apart = (statement for statement in self.statements if statement.loop is None)
+        self.elsewhere = {name for statement in apart for name in names(statement.value)}
+        self.elsewhere |= {name for _, name in self.program.gradients}
         for statement in self.statements:
             if (loop := statement.loop) is None:
                 continue
@@ -204,7 +206,11 @@ class Stepping:
                             self.lie(name, step_axis(node, loop))
         for statement in self.statements:
             name, loop = statement.target.name, statement.loop
-            if loop is None or name in elsewhere or self.tensors[name].role is not Role.ADJOINT:
+            if (
+                loop is None
+                or name in self.elsewhere
+                or self.tensors[name].role is not Role.ADJOINT
+            ):
                 continue
             if all(self.is_own(name, other, loop) for other in self.statements):
                 self.brief.add(name)
@@ -228,7 +234,7 @@ class Stepping:
             for statement in self.statements:
                 letters = self.letters(statement)
                 product = isinstance(statement.value, Contract | Lookup)
-                parts: list[Expr] = [statement.target] if product else []
+                parts: list[Expr] = [statement.target] if product or self.all_lie(statement) else []
                 if product and statement.target.name in self.lying:
                     parts += walk(statement.value)
                 for node in walk(statement.value):
@@ -244,6 +250,16 @@ class Stepping:
                             self.lie(part.name, axis)
             if len(self.lying) == before:
                 return
+
+    def all_lie(self, statement: Statement) -> bool:
+        """Tell whether all arrays lie in steps that an elementwise statement reads along them."""
+        letters = self.letters(statement)
+        read = [
+            node.name
+            for node in walk(statement.value)
+            if isinstance(node, Leaf) and letters & {*node.axes}
+        ]
+        return isinstance(statement.value, Apply) and bool(read) and {*read} <= self.lying.keys()
 
     def lies(self, expr: Expr) -> bool:
         """Tell whether an expression reads an array that lies in steps."""
@@ -482,7 +498,8 @@ class Stepping:
         yield from step.views.values()
         yield from made
         for name in dict.fromkeys(statement.target.name for statement in group):
-            if self.lying[name].whole != name:
+            kept = name in self.elsewhere or self.tensors[name].role is Role.VALUE
+            if self.lying[name].whole != name and kept:
                 yield self.named(name)
 
     def has_margins(self, name: str) -> bool:

@@ -37,6 +37,7 @@ from symback.program import (
 )
 
 FEW = 4  # places of a window that are written out
+ADDED = 3  # how much longer it takes to add a number up among others than to copy it
 
 
 def windowed(program: Program) -> Program:
@@ -83,12 +84,12 @@ class Windowing:
             target = Split(target.name, value.groups, value.sizes)
             value = value.body
         value = self.value(value)
-        if isinstance(target, Split) and not isinstance(value, Read | Split):
+        if isinstance(target, Split) and not isinstance(value, Read | Split | Contract):
             yield from self.before
             yield from self.laid_out(statement, target, value)
             return
         yield from self.before
-        yield statement if value == statement.value else replace(statement, value=value)
+        yield replace(statement, target=target, value=value)
 
     def value(self, expr: Expr) -> Expr:
         """Return an expression with its windows as matrices."""
@@ -169,7 +170,7 @@ class Windowing:
     def spread(self, other: Read, windows: Lookup, over: tuple[str, ...]) -> Scatter | None:
         """Return Σ_{o,p} W[o,c,p]·z[n,o,k − p] as values W[o,c,p]·z[n,o,i] added up at k = i + p.
 
-        Where these are fewer than the windows of z.
+        Where these are few beside the windows of z.
         """
         letters = tuple(axis for place in windows.places for axis in place.axes)
         sizes = dict(windows.sizes)
@@ -197,7 +198,7 @@ class Windowing:
             prod(dim for a in found if isinstance(dim := ranges[a], int))
             for found in (body.axes, letters)
         )
-        if ours >= theirs:
+        if ADDED * ours >= theirs:
             return None
         at_ = tuple(places.get(axis, Affine(0, ((axis, 1),))) for axis in axes)
         found = tuple((a, ranges[a]) for a in body.axes)

@@ -380,7 +380,7 @@ def computed_before(expr: Expr, axes: tuple[str, ...], block: Block) -> Read:
         place = f"[{','.join(axes)}]" if axes else ""
         block.lines.append((code, f"{name}{place} = {printing.formula(expr)}"))
         block.names[expr, axes] = name
-        block.parts[name] = tuple(block.ranges[axis] for axis in axes)
+        note(name, axes, block)
     return Read(block.names[expr, axes], axes)
 
 
@@ -408,8 +408,14 @@ def turned(leaf: Read | Split | Slice | Lookup, order: tuple[str, ...], block: B
             code = f"{name} = {gathered(leaf, axes, block)}"
         block.lines.append((code, f"{name}[{','.join(axes)}] = {printing.formula(leaf)}"))
         block.names[leaf, axes] = name
-        block.parts[name] = tuple(block.ranges[axis] for axis in axes)
+        note(name, axes, block)
     return Read(block.names[leaf, axes], axes)
+
+
+def note(name: str, axes: tuple[str, ...], block: Block) -> None:
+    """Note the shape of an array made on the way; of a metric's values no array tells it."""
+    if all(axis in block.ranges for axis in axes):
+        block.parts[name] = tuple(block.ranges[axis] for axis in axes)
 
 
 def fixed_places(leaf: Read | Split | Slice | Lookup) -> str:

@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="NET", help="networks, as 2-8-1 or lenet")
     parser.add_argument("--output", type=Path, default=Path(), help="folder of the report")
     args = parser.parse_args()
-    rounds, each = (5, 0.05) if args.quick else (21, 0.3)
+    rounds, each = (5, 0.05) if args.quick else (11, 0.2)
     title = f"# Benchmarks\n\n{report.machine()}."
     title += f" {rounds} interleaved rounds of {each} s a peer."
     found: dict[str, list[Run]] = {}

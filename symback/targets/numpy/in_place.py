@@ -206,7 +206,9 @@ def joined_product(
     )
     if first is None or second is None:
         return None
-    place = Array(target.name, Level.ATOM, target.axes, Kind.FLOAT)
+    name = target.name.partition(".")[0]  # what is reshaped already is reshaped once
+    whole = "" if name == target.name else name
+    place = Array(target.name, Level.ATOM, target.axes, Kind.FLOAT, whole)
     into = joined_matrix(place, rows, columns, scope)
     return f"{first}.dot({second}, out={into})"
 

@@ -6,9 +6,9 @@ from itertools import groupby
 
 from symback import printing
 from symback.printing import Line
-from symback.program import Lookup, Loop, Program, Read, Split, Statement, Tensor
+from symback.program import Contract, Lookup, Loop, Program, Read, Split, Statement, Tensor
 from symback.targets.numpy.array import Scope, shape_arguments
-from symback.targets.numpy.in_place import in_place
+from symback.targets.numpy.in_place import in_place, product_into
 from symback.targets.numpy.steps import Step, head, looped, part
 from symback.targets.numpy.values import assigned, operand
 
@@ -71,8 +71,10 @@ def code_among(statement: Statement, tensors: Mapping[str, Tensor], float_type: 
     if statement.in_place and isinstance(statement.target, Split):
         axes = statement.target.axes
         dims = shape_arguments([scope.ranges[axis] for axis in axes])
-        value = operand(statement.value, axes, axes, scope)
-        return f"{statement.target.name}.reshape({dims})[...] = {value.text}"
+        into = f"{statement.target.name}.reshape({dims})"
+        if isinstance(statement.value, Contract):
+            return product_into(Read(into, axes), statement.value, scope)
+        return f"{into}[...] = {operand(statement.value, axes, axes, scope).text}"
     return f"{statement.target.name} = {assigned(statement, scope)}"
 
 
