@@ -14,7 +14,8 @@ def overlap_into(total: Array, parts: Array, places: dict[int, tuple[range, ...]
             if not inside:
                 break
             first, last = outer[inside[0]] + shift, outer[inside[-1]] + shift
-            into[axis] = slice(first, last + 1, outer.step)
+            end = last + (1 if outer.step > 0 else -1)
+            into[axis] = slice(first, end if end >= 0 else None, outer.step)
             part[axis] = slice(inside[0], inside[-1] + 1)
         else:
             at = total[tuple(into)]
