@@ -32,6 +32,8 @@ NUMBERS: Mapping[str, Callable[..., float]] = {
     "log_sigmoid": lambda x: -math.log(1 + math.exp(-x)),
     "maximum": max,
     "minimum": min,
+    "detach": lambda x: x,
+    "bent": lambda a, b: a * math.tanh(b) + max(a, 0.0),  # a spec's own
 }
 ARRAYS: Mapping[str, Callable[..., Any]] = {
     **{name: getattr(jnp, name) for name in "exp log log1p expm1 sqrt floor".split()},
@@ -44,6 +46,8 @@ ARRAYS: Mapping[str, Callable[..., Any]] = {
     "sigmoid": jax.nn.sigmoid,
     "softplus": jax.nn.softplus,
     "log_sigmoid": jax.nn.log_sigmoid,
+    "detach": jax.lax.stop_gradient,
+    "bent": lambda a, b: a * jnp.tanh(b) + jnp.where(a > 0, a, 0.0),
 }
 MATRICES: Mapping[str, Callable[[Any], Any]] = {
     "inv": np.linalg.inv,
@@ -264,8 +268,10 @@ class Arrays:
             case ast.Subscript():
                 return self.read(node)
             case ast.BinOp(op=ast.Pow()):
-                exponent = ast.literal_eval(node.right)
-                return self.value(node.left) ** exponent
+                try:
+                    return self.value(node.left) ** ast.literal_eval(node.right)
+                except ValueError:
+                    return self.value(node.left) ** self.value(node.right)
             case ast.BinOp():
                 return JOINED[type(node.op)](self.value(node.left), self.value(node.right))
             case ast.UnaryOp(op=ast.Not()):
