@@ -85,8 +85,8 @@ stages_option = click.option(
 def cli(context: click.Context) -> None:
     """From a model spec to a trained network.
 
-    SymPy derives every gradient by the chain rule; symback shows, checks and writes it as a
-    module of its own, in NumPy or in plain Python.
+    SymPy derives every gradient by the chain rule; symback shows and checks it, and writes the
+    network and its training as a module of its own: in NumPy, in plain Python or in C.
     """
     if context.invoked_subcommand in {"generate", "check"}:
         _keep_to_one_thread()  # before anything imports NumPy
@@ -122,7 +122,7 @@ def generate(
     standalone: bool,
     show_stages: bool,
 ) -> None:
-    """Write the model's module, NAME.py, once its gradients are checked."""
+    """Write the model's module once its gradients are checked."""
     from symback import making
 
     _require_type(target, dtype)
@@ -359,11 +359,15 @@ def explain(spec: Path, table: Path | None, weights: Path | None, seed: int, as_
 @cli.command()
 @click.argument("name", required=False)
 def catalog(name: str | None) -> None:
-    """Show what a spec can name, each entry with formula and derivative."""
-    from symback.inspect import catalog as page
+    """List what a spec can name, or show one entry in full."""
+    if name is None:
+        from symback.catalog import listing
 
-    width = _width(None)
-    click.echo(page.overview(width) if name is None else page.named(name, width), nl=False)
+        click.echo(listing.overview(_width(None)), nl=False)
+    else:
+        from symback.inspect import catalog as page
+
+        click.echo(page.named(name, _width(None)), nl=False)
 
 
 @cli.command()

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from symback.errors import Mistake, UserError, near_miss
+from symback.errors import Mistake, UserError, near_file, near_miss
 from symback.program import Columns, Data, Dim
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def read(data: Data, tensors: Sequence[Shaped], folder: str | Path) -> Table:
     try:
         arrays = _csv(path, wanted) if data.format == "csv" else _npz(path, wanted)
     except FileNotFoundError:
-        near = [file.name for file in path.parent.glob("*.*")] if path.parent.is_dir() else []
-        told = Mistake("there is no such file", hint=near_miss(path.name, near), source=str(path))
+        hint = near_file(path, (f".{data.format}",))
+        told = Mistake("there is no such file", hint=hint, source=str(path))
         raise UserError(told) from None
     except OSError as error:
         told = Mistake(f"can't be read: {error.strerror or error}", source=str(path))

@@ -5,7 +5,10 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+MOST_TOLD = 10  # mistakes, or places of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +44,52 @@ class Mistake:
 
 
 class UserError(Exception):
-    """Something a person typed or supplied can't be used; every mistake found is listed."""
+    """Something a person typed or supplied can't be used; every mistake found is kept.
+
+    What is told is each mistake once, with the other lines that have it, and ten at the most.
+    """
 
     def __init__(self, *mistakes: Mistake) -> None:
-        super().__init__("\n".join(str(mistake) for mistake in mistakes))
+        super().__init__("\n".join(_told(mistakes)))
         self.mistakes = mistakes
+
+
+def _told(mistakes: "Sequence[Mistake]") -> "Iterator[str]":
+    """Yield the first mistakes in words, those that are alike together, and how many more."""
+    alike: dict[object, list[Mistake]] = {}
+    for mistake in mistakes:
+        same = (mistake.source, mistake.message, mistake.hint)
+        alike.setdefault(same if mistake.line else id(mistake), []).append(mistake)
+    for first, *others in list(alike.values())[:MOST_TOLD]:
+        yield str(first)
+        if others:
+            yield f"  the same at {_places(others)}"
+    more = sum(map(len, list(alike.values())[MOST_TOLD:]))
+    if more:
+        yield f"… and {more} more"
+
+
+def _places(mistakes: "Sequence[Mistake]") -> str:
+    """Return the lines and columns of mistakes, the first few."""
+    shown = [f"{mistake.line}:{mistake.column}" for mistake in mistakes[:MOST_TOLD]]
+    more = len(mistakes) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def listed(names: "Sequence[str]") -> str:
+    """Return the names a hint gives: all, or the first of many and where the rest is listed."""
+    if len(names) <= 2 * MOST_TOLD:
+        return ", ".join(names)
+    return f"{', '.join(names[:MOST_TOLD])} … (`symback catalog` lists all)"
+
+
+def near_file(path: "Path", endings: "Sequence[str]") -> str:
+    """Return "did you mean `net.yaml`?" for a file that isn't there, or ""."""
+    folder = path.parent
+    there = sorted(folder.iterdir()) if folder.is_dir() else []
+    stems = {file.stem: file.name for file in there if file.suffix in endings}
+    near = get_close_matches(path.stem, stems, n=1, cutoff=0.6)
+    return f"did you mean `{stems[near[0]]}`?" if near else ""
 
 
 def near_miss(word: str, known: "Iterable[str]") -> str:

@@ -53,6 +53,10 @@ def _softplus(x: float) -> float:
     return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
 
 
+def _logaddexp(a: float, b: float) -> float:
+    return max(a, b) + math.log1p(math.exp(-abs(a - b)))
+
+
 exp: type[Elementwise] = elementwise("exp", math.exp, lambda x: exp(x))
 log: type[Elementwise] = elementwise("log", math.log, lambda x: 1 / x)
 log1p: type[Elementwise] = elementwise("log1p", math.log1p, lambda x: 1 / (1 + x))
@@ -76,6 +80,12 @@ sigmoid: type[Elementwise] = elementwise(
 softplus: type[Elementwise] = elementwise("softplus", _softplus, lambda x: sigmoid(x))
 log_sigmoid: type[Elementwise] = elementwise(
     "log_sigmoid", lambda x: -_softplus(-x), lambda x: sigmoid(-x)
+)
+logaddexp: type[Elementwise] = elementwise(
+    "logaddexp", _logaddexp, lambda a, b: sigmoid(a - b), lambda a, b: sigmoid(b - a)
+)
+tanhshrink: type[Elementwise] = elementwise(
+    "tanhshrink", lambda x: x - math.tanh(x), lambda x: tanh(x) ** 2
 )
 erf: type[Elementwise] = elementwise("erf", math.erf, lambda x: 2 / sqrt(pi) * exp(-(x**2)))
 erfc: type[Elementwise] = elementwise("erfc", math.erfc, lambda x: -2 / sqrt(pi) * exp(-(x**2)))

@@ -68,6 +68,7 @@ def lower(derivation: Derivation, float_type: str = "float64") -> Program:
 
 def _lowered(derivation: Derivation, float_type: str) -> Program:
     graph = derivation.graph
+    states = {tensor.name for tensor in derivation.tensors if tensor.role is Role.STATE}
     alone = {name for _, lines in derivation.metrics for line in lines for name in (line.target,)}
     forward = statements(derivation, derivation.forward)
     loss = statements(derivation, derivation.loss)
@@ -84,13 +85,16 @@ def _lowered(derivation: Derivation, float_type: str) -> Program:
         objective=graph.objective,
         weight=graph.divisor,
         backward=backward,
-        renewal=statements(derivation, derivation.renewal),
+        renewal=tuple(
+            replace(each, because=assigned(each.because)) if each.target.name in states else each
+            for each in statements(derivation, derivation.renewal)
+        ),
         gradients=derivation.gradients,
         functions=tuple(_function(derivation, each, passes) for each in derivation.beside),
         frozen=graph.frozen,
         detached=graph.detached,
-        update=_update(graph.optimizer),
-        schedule=None if graph.schedule is None else _schedule(graph.schedule),
+        update=_update(graph.optimizer, float_type),
+        schedule=None if graph.schedule is None else _schedule(graph.schedule, float_type),
         metrics=tuple(
             Metric(name, statements(derivation, lines)) for name, lines in derivation.metrics
         ),
@@ -117,6 +121,11 @@ def statements(
     shown = {**shown_names(derivation), **said}
     shapes = {tensor.name: tensor.shape for tensor in derivation.tensors}
     return _joined([_statement(line, shown, shapes) for line in lines], lines)
+
+
+def assigned(said: str) -> str:
+    """Return an equation as what it is where its target had a value before: w ← w − lr·g."""
+    return said.replace(" = ", " ← ", 1)
 
 
 def shown_names(derivation: Derivation) -> dict[str, str]:
@@ -437,8 +446,6 @@ class Lowering:
                 return Reduce(REDUCED[type(expr)], self.value(expr.body), over)
             case fn.detach():
                 return self.value(expr.args[0])
-            case fn.Delta():
-                return self.value(ix.compared(expr))
             case fn.Blank():
                 return Apply("multiply", (Number(0), self.value(expr.args[0])))
             case fn.Elementwise():
@@ -447,6 +454,8 @@ class Lowering:
                 return Apply(expr.word, tuple(self.value(arg) for arg in expr.args))
         if expr is pi:
             return Number(float(pi))
+        if ix.holds_delta(expr):  # by itself, under no sum
+            return self.value(ix.all_compared(expr))
         raise TypeError(f"no statement for {type(expr).__name__}")
 
     def read(self, expr: Indexed) -> program.Expr:
@@ -650,17 +659,17 @@ def _whole(parts: list[program.Expr]) -> program.Expr:
 # ---------------------------------------------------------------- optimiser and schedule
 
 
-def _recipe_statements(recipe: Recipe, arrays: set[str]) -> tuple[Statement, ...]:
+def _recipe_statements(recipe: Recipe, arrays: set[str], float_type: str) -> tuple[Statement, ...]:
     """Lower assignments; those that depend on w or g run for each element, under the letter p."""
     made = []
-    for equation in recipe.equations:
+    for equation in (_precise(each, float_type) for each in recipe.equations):
         axes = ("p",) if any(s.name in arrays for s in ix.scalars(equation.rhs)) else ()
         if axes or equation.name in arrays:
             arrays.add(equation.name)
             axes = ("p",)
         value = _spread(Lowering(Term("", equation, (), ()), ()).value(equation.rhs), arrays)
         said = notation.equation(equation.target, equation.rhs, {})
-        made.append(Statement(Read(equation.name, axes), value, said.replace(" = ", " ← ", 1)))
+        made.append(Statement(Read(equation.name, axes), value, assigned(said)))
     return tuple(made)
 
 
@@ -673,20 +682,42 @@ def _spread(expr: program.Expr, arrays: set[str]) -> program.Expr:
     return expr
 
 
-def _update(recipe: Recipe) -> Update:
+def _update(recipe: Recipe, float_type: str) -> Update:
     states = {state.name for state in recipe.states}
-    made = _recipe_statements(recipe, states | {"w", "g"})
+    made = _recipe_statements(recipe, states | {"w", "g"}, float_type)
     return Update(
         recipe.name,
         recipe.constants,
         recipe.states,
         tuple(statement for statement in made if not statement.target.axes),
         tuple(statement for statement in made if statement.target.axes),
+        forms=tuple(_form(form, float_type) for form in recipe.forms),
+        search=recipe.search,
+        chosen=recipe.chosen,
     )
 
 
-def _schedule(recipe: Recipe) -> Schedule:
-    made = _recipe_statements(recipe, set())
+def _form(form: graph.Form, float_type: str) -> program.Form:
+    """Lower a rule for whole parameters."""
+    shapes = {tensor.name: tensor.shape for tensor in form.tensors}
+
+    def lowered(node: graph.Node) -> Statement:
+        term = Term(node.layer, _precise(node.equation, float_type), node.names, node.sizes)
+        made = _statement(Line(node.target, (term,)), {}, shapes)
+        return replace(made, because=made.because.replace(" = ", " ← ", 1))
+
+    parts = [program.Part(tuple(map(lowered, part.nodes)), part.times) for part in form.parts]
+    return program.Form(form.keys, form.tensors, form.states, tuple(parts))
+
+
+def _precise(equation: Equation, float_type: str) -> Equation:
+    """Return an equation with `epsilon` as a number: how far apart the program's are at 1."""
+    step = Rational(1, 2**52 if float_type == "float64" else 2**23)
+    return replace(equation, rhs=equation.rhs.xreplace({Symbol("epsilon"): step}))
+
+
+def _schedule(recipe: Recipe, float_type: str) -> Schedule:
+    made = _recipe_statements(recipe, set(), float_type)
     return Schedule(recipe.name, recipe.constants, recipe.states, made, recipe.per)
 
 

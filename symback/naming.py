@@ -3,6 +3,7 @@
 import builtins
 import keyword
 from collections.abc import Iterable
+from itertools import chain, count
 from string import ascii_lowercase
 
 # What a value is called that a formula computes without naming it.
@@ -24,6 +25,8 @@ WORDS = {
     "log_sigmoid": "ls",
     "softplus": "sp",
     "tanh": "th",
+    "tanhshrink": "ts",
+    "logaddexp": "lae",
     "sqrt": "root",
     "power": "pow",
     "maximum": "hi",
@@ -48,7 +51,8 @@ MODULE_NAMES = frozenset(
     g g_p give gradient grads hashlib have header held here hessian history holds home hvp
     ignored import_module index init init_state inverse islice jacobian joined kept kept_params
     key kink known label labels labels_or last learning left lib line load log_determinant
-    log_sigmoid loss losses lower lr m_p machine made main math means measured metric metrics
+    log_sigmoid logaddexp loss losses lower lr m_p machine made main math means measured metric
+    metrics
     mismatches mixed more moved mul n name nested nonfinite norm norms np null number numbers
     objective one_epoch one_step order os otherwise out outputs packed pairs pairwise params
     parser part parts path patience per_example place place_of places platform position predict
@@ -56,9 +60,17 @@ MODULE_NAMES = frozenset(
     require_finite require_unit right rng row rows rows_of rule run sample save scale scales
     schedule seed self settle settled shape shape_of shaped share shifted shlex shutil sigmoid
     sign single size sizes slope softplus standardised start state stds step steps stored struct
-    stuck subprocess sums suppress sys test text to_csv tolerance total train training u_p
+    stuck subprocess sums suppress sys tanhshrink test text to_csv tolerance total train training
+    u_p
     update v_p validation value value_and_grad values vector view w w_p waiting want wanted
     weight whole written_back wrong zipfile
+    closure dot
+    """.split()
+)
+# What an emitted optimiser's function calls its own: no number of a rule may be called so.
+UPDATE_NAMES = frozenset(
+    """
+    array arrays clip clipped flat grads gradient math name norm np params rows start state view
     """.split()
 )
 TAKEN = MODULE_NAMES | {"x", "t", "y"} | set(dir(builtins)) | set(keyword.kwlist)
@@ -71,11 +83,16 @@ class Namer:
         self._used = {*used, *TAKEN}
 
     def of(self, local: str, number: int | None = None) -> str:
-        """Return the name of a layer's local letter: W in layer 1 is W1; the loss has no number."""
+        """Return the name of a layer's local letter: W in layer 1 is W1; the loss has no number.
+
+        A second W of the layer, as that of a recurrence on another, is W1_2; u0 in layer 1 is
+        u0_1, since u01 were u of layer 1 in mathematics.
+        """
         plain = local.replace(".", "_")
-        name = plain if number is None else f"{plain}{number}"
-        while name in self._used or f"d{name}" in self._used:
-            name += "_"
+        between = "_" if plain[-1].isdigit() else ""
+        first = plain if number is None else f"{plain}{between}{number}"
+        tried = chain([first], (f"{first}_{place}" for place in count(2)))
+        name = next(name for name in tried if self._used.isdisjoint({name, adjoint(name)}))
         self._used |= {name, f"d{name}"}
         return name
 

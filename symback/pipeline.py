@@ -75,7 +75,7 @@ def generate(
     UserError for a mistake in the spec.
     """
     about = printer(target).ABOUT
-    plain = readable or not about.in_place
+    plain = readable or about.fast is None
     made = program(source, dtype, readable=plain, wrt=wrt, functions=functions)
     return emit.emit(passes.looped(made) if about.native else made, target)
 

@@ -322,6 +322,14 @@ def counter(letter: str, program: Program) -> str:
     return f"{letter}_" if letter in taken else letter
 
 
+def is_read(expr: Expr) -> bool:
+    """Tell whether a sum is only a reading of an array at one place of some axes, x[:, 0]."""
+    match expr:
+        case Reduce("sum", Slice(axes=axes), over):
+            return all(axis.startswith("_") for axis in over) and set(over) <= set(axes)
+    return False
+
+
 def natural(expr: Expr) -> tuple[str, ...]:
     """Return the letters in the order of the arrays that hold most of them."""
     if isinstance(expr, Apply):
@@ -338,7 +346,8 @@ def ordered(axes: Iterable[str], order: Sequence[str]) -> tuple[str, ...]:
 
 def arrays(program: Program) -> dict[str, Tensor]:
     """Return every array by its name."""
-    return {tensor.name: tensor for tensor in (*program.tensors, *program.buffers)}
+    views = (view.tensor for view in program.views)
+    return {tensor.name: tensor for tensor in (*program.tensors, *program.buffers, *views)}
 
 
 def ranges(statement: Statement, program: Program) -> dict[str, Dim]:
@@ -401,6 +410,23 @@ def _laid(line: Line, is_short: bool, column: int, width: int) -> Iterator[str]:
     for row in textwrap.wrap(line.because, width - len("# "), break_long_words=False):
         yield f"# {row}"
     yield from line.code
+
+
+def unpacked(values: Mapping[str, str], width: int) -> tuple[str, ...]:
+    """Return lines that give values their names, as many a line as fit: a, b = x.a, x.b."""
+    rows: list[str] = []
+    group: dict[str, str] = {}
+    for name, value in values.items():
+        wider = {**group, name: value}
+        if group and len(assigned(wider)) > width:
+            rows.append(assigned(group))
+            wider = {name: value}
+        group = wider
+    return (*rows, assigned(group)) if group else ()
+
+
+def assigned(values: Mapping[str, str]) -> str:
+    return f"{', '.join(values)} = {', '.join(values.values())}"
 
 
 # ---------------------------------------------------------------- long lines

@@ -10,7 +10,7 @@ and a printer of loops derives its loops. Letters belong to one statement; the a
 in `Program.tensors`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -37,9 +37,9 @@ class Role(StrEnum):
 class Draw:
     """How random numbers are made: `constant`(value), `uniform`(low, high), `normal`(mean, std),
     `values`(nested tuples of the given start), `keep`(p): 1/p with probability p, else 0,
-    `identity`: a matrix of 1 on the diagonal and 0 elsewhere, `truncated`(mean, std, low, high):
-    normal within bounds, `orthogonal`(gain), `sparse`(the part of zeros, std), `dirac`(groups): a
-    convolution that passes its channels on.
+    `identity`: a matrix of 1 on the diagonal and 0 elsewhere, `positions`: 0, 1, …,
+    `truncated`(mean, std, low, high): normal within bounds, `orthogonal`(gain), `sparse`(the part
+    of zeros, std), `dirac`(groups): a convolution that passes its channels on.
     """
 
     kind: str
@@ -146,6 +146,11 @@ class Affine:
     def axes(self) -> tuple[str, ...]:
         return tuple(letter for letter, _ in self.terms)
 
+    @property
+    def letter(self) -> str:
+        """The letter that the index is; "" where it is more or less than one."""
+        return self.terms[0][0] if not self.offset and [c for _, c in self.terms] == [1] else ""
+
     def reach(self, sizes: Mapping[str, Dim]) -> tuple[int, int]:
         """Return the smallest and the largest value, given each letter's range."""
         ends = [c * (int(sizes[letter]) - 1) for letter, c in self.terms]
@@ -171,6 +176,11 @@ class Lookup:
         outer = [p.axes[:1] if isinstance(p, Affine) else p.axes for p in self.places]
         inner = [p.axes[1:] for p in self.places if isinstance(p, Affine)]
         return merged(*outer, *inner)
+
+    @property
+    def is_plain(self) -> bool:
+        """Tell whether every place is a letter by itself."""
+        return all(isinstance(place, Affine) and place.letter for place in self.places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +221,20 @@ class Scatter:
             found.append(tuple(letter for letter, _ in order))
         letters = [letter for group in found for letter in group]
         return tuple(found) if len(set(letters)) == len(letters) and all(found) else ()
+
+    @property
+    def windows(self) -> tuple[str, ...]:
+        """The letters of values that windows move to their places, those inside of windows last.
+
+        None where some place is told by labels or by a letter that stands at another too.
+        """
+        places = [place for place in self.places if isinstance(place, Affine)]
+        letters = [axis for place in places for axis in place.axes]
+        apart = len(places) == len(self.places) and len({*letters}) == len(letters)
+        if not apart or not all(1 <= len(place.axes) <= 2 for place in places):
+            return ()
+        inner = (axis for place in places for axis in place.axes[1:])
+        return (*(place.axes[0] for place in places), *inner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +354,25 @@ class Statement:
     loop: Loop | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """A name for the part of an array at a step: a statement gives it before the step's others."""
+
+    tensor: Tensor
+    part: Lookup
+
+    @property
+    def is_dense(self) -> bool:
+        """Tell whether its numbers lie side by side: no place but the first axes' is told."""
+        letters = {letter for letter, _ in self.part.sizes[:-1]}
+        told = [letters.isdisjoint(place.axes) for place in self.part.places]
+        return told == sorted(told, reverse=True)
+
+    def is_given(self, statement: Statement) -> bool:
+        """Tell whether it is this statement that gives the name."""
+        return statement.target.name == self.tensor.name and statement.value == self.part
+
+
 # ---------------------------------------------------------------- around the network
 
 
@@ -351,10 +394,46 @@ class Constant:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Statements that run so many times, one round after another."""
+
+    statements: tuple[Statement, ...]
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """An optimiser's rule for the parameters of these keys, each as a whole array.
+
+    `tensors` are w, its gradient g, the states, and what is computed; their shapes name the sizes
+    of a parameter's axes. The parts assign w and the states anew.
+    """
+
+    keys: tuple[str, ...]
+    tensors: tuple[Tensor, ...]
+    states: tuple[State, ...]
+    parts: tuple[Part, ...]
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """Every statement once, in order."""
+        return tuple(statement for part in self.parts for statement in part.statements)
+
+    def tensor(self, name: str) -> Tensor:
+        """Return the tensor of that name."""
+        return next(tensor for tensor in self.tensors if tensor.name == name)
+
+    def sizes(self, shape: Sequence[Dim]) -> dict[str, Dim]:
+        """Return what each size is for a parameter of that shape."""
+        return {str(name): dim for name, dim in zip(self.tensor("w").shape, shape, strict=True)}
+
+
+@dataclass(frozen=True, slots=True)
 class Update:
     """An optimiser. `scalars` run once a step (axes ()), `elements` for each element of each
     parameter, under the one letter "p": w the parameter, g its gradient, lr the rate of the step,
     step its number from 1, and the states. The statements that write w or a state assign it anew.
+    A rule for whole parameters has `forms` in place of elements, each with states of its own.
     """
 
     name: str
@@ -364,6 +443,15 @@ class Update:
     elements: tuple[Statement, ...]
     buffers: tuple[Tensor, ...] = ()  # as Program.buffers; "p": all parameters' elements
     once: tuple[Statement, ...] = ()  # as Program.once
+    forms: tuple[Form, ...] = ()
+    search: str = ""  # a template of its own instead, with the switches that are on
+    chosen: tuple[str, ...] = ()
+
+    @property
+    def rules(self) -> tuple[Statement, ...]:
+        """Every statement of a step."""
+        inside = (statement for form in self.forms for statement in form.statements)
+        return (*self.scalars, *self.elements, *inside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -489,10 +577,38 @@ class Program:
     # none in the readable form
     once: tuple[Statement, ...] = ()  # numbers worked out when the buffers are made
     storage: tuple[tuple[str, str], ...] = ()  # (buffer, the one whose memory it takes over)
+    views: tuple[View, ...] = ()  # what a recurrence's step calls its parts of arrays
 
     def tensor(self, name: str) -> Tensor:
         """Return the tensor of that name in the code."""
         return next(tensor for tensor in self.tensors if tensor.name == name)
+
+    @property
+    def held(self) -> "tuple[tuple[str, State, tuple[int, ...]], ...]":
+        """The states of whole parameters, those that have a gradient: key, state and shape."""
+        learned = {key for key, _ in self.gradients}
+        by_key = {tensor.key: tensor for tensor in self.with_role(Role.PARAMETER)}
+        found = []
+        for form in self.update.forms:
+            for state in form.states:
+                for key in (key for key in form.keys if key in learned):
+                    sizes = form.sizes(by_key[key].shape)
+                    shape = tuple(int(sizes[str(dim)]) for dim in form.tensor(state.name).shape)
+                    found.append((key, state, shape))
+        return tuple(found)
+
+    @property
+    def moved(self) -> tuple[State, ...]:
+        """The schedule's states that the optimiser reads: a momentum."""
+        own = {*(s.target.name for s in self.update.rules), *(s.name for s in self.update.states)}
+        own |= {state.name for form in self.update.forms for state in form.states}
+        own |= {constant.name for constant in self.update.constants}
+        states = self.schedule.states if self.schedule else ()
+        return tuple(state for state in states if state.name not in own)
+
+    def gives_name(self, statement: Statement) -> bool:
+        """Tell whether a statement only gives a part of an array a name."""
+        return any(view.is_given(statement) for view in self.views)
 
     def with_role(self, *roles: Role) -> tuple[Tensor, ...]:
         """Return the tensors of these roles, in order."""

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import yaml
 
-from symback.errors import Mistake, UserError, near_miss
+from symback.errors import Mistake, UserError, near_file
 
 Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
 Keys = tuple[str | int, ...]  # the way to a value: keys and list positions
@@ -184,10 +184,8 @@ def read(path: Path) -> Document:
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
     except FileNotFoundError:
-        near = [other.name for other in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        raise UserError(
-            Mistake("there is no such file", hint=near_miss(path.name, near), source=source)
-        ) from None
+        hint = near_file(path, (".yaml", ".yml"))
+        raise UserError(Mistake("there is no such file", hint=hint, source=source)) from None
     except IsADirectoryError:
         raise UserError(Mistake("this is a folder, not a spec", source=source)) from None
     except (OSError, ValueError) as error:

@@ -306,6 +306,8 @@ NUMPY: Table = {
     "sigmoid": _sigmoid,
     "softplus": _softplus,
     "log_sigmoid": lambda x: -_softplus(-x),
+    "logaddexp": np.logaddexp,
+    "tanhshrink": lambda x: x - np.tanh(x),
 }
 MPMATH: Table = {
     **COMMON,
@@ -315,6 +317,8 @@ MPMATH: Table = {
     "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
     "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
     "log_sigmoid": lambda x: -mpmath.log1p(mpmath.exp(-x)),
+    "logaddexp": lambda a, b: mpmath.log(mpmath.exp(a) + mpmath.exp(b)),
+    "tanhshrink": lambda x: x - mpmath.tanh(x),
 }
 
 

@@ -6,7 +6,7 @@ They are tried on every part of a formula, innermost first, before it is differe
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 from itertools import permutations
 
 from sympy import Add, Expr, Indexed, Mul, Pow, S
@@ -103,13 +103,10 @@ def _softplus(expr: Expr) -> Expr | None:
 
 
 def _logaddexp(expr: Expr) -> Expr | None:
-    # log(exp(a) + exp(b)) = max(a, b) + log(1 + exp(−|a − b|))
+    # log(exp(a) + exp(b) + …) = logaddexp(logaddexp(a, b), …)
     inner = _argument(expr, fn.log)
-    if isinstance(inner, Add) and len(inner.args) == 2:
-        first, second = inner.args
-        if isinstance(first, fn.exp) and isinstance(second, fn.exp):
-            a, b = first.args[0], second.args[0]
-            return fn.maximum(a, b) + fn.log1p(fn.exp(-fn.abs_(a - b)))
+    if isinstance(inner, Add) and all(isinstance(wave, fn.exp) for wave in inner.args):
+        return reduce(fn.logaddexp, (wave.args[0] for wave in inner.args))
     return None
 
 
@@ -304,6 +301,17 @@ def _tanh_complement(expr: Expr) -> Expr | None:
     return None
 
 
+def _tanhshrink(expr: Expr) -> Expr | None:
+    # u − tanh(u) = tanhshrink(u)
+    if isinstance(expr, Add):
+        for term in expr.args:
+            c, f = term.as_coeff_Mul()
+            if isinstance(f, fn.tanh) and -c * f.args[0] in expr.args:
+                others = [part for part in expr.args if part not in (term, -c * f.args[0])]
+                return -c * fn.tanhshrink(f.args[0]) + Add(*others)
+    return None
+
+
 def _centred(expr: Expr) -> Expr | None:
     # sigmoid(u) − 1/2 = tanh(u/2)/2
     for ratio, c, f, rest in _beside_number(expr):
@@ -336,7 +344,7 @@ OVERFLOWS, NO_NUMBER, CANCELS = "exp(u) overflows", "inf/inf is NaN", "digits ca
 RULES = (
     Rule("log(exp(u)) → u", OVERFLOWS, _log_exp),
     Rule("log(1 + exp(u)) → softplus(u)", OVERFLOWS, _softplus),
-    Rule("log(exp(a) + exp(b)) → log-add-exp", OVERFLOWS, _logaddexp),
+    Rule("log(exp(a) + exp(b)) → logaddexp(a, b)", OVERFLOWS, _logaddexp),
     Rule("log Σ exp(u) → logsumexp(u)", "exp(u) overflows; the sum may be 0", _logsumexp),
     Rule("log(sigmoid) → log_sigmoid, log(softmax) → log_softmax", "log(0) is −inf", _log_of),
     Rule(
@@ -355,6 +363,7 @@ RULES = (
     Rule("Σ w·exp(u)/Σ exp(u) → Σ w·softmax(u)", NO_NUMBER, _weighted),
     Rule("1 − sigmoid(u) → sigmoid(−u), 1 ± erf(u) → erfc(∓u)", CANCELS, _complement),
     Rule("1 ± tanh(u) → 2·sigmoid(±2u)", CANCELS, _tanh_complement),
+    Rule("u − tanh(u) → tanhshrink(u)", "digits cancel near u = 0", _tanhshrink),
     Rule("sigmoid(u) − 1/2 → tanh(u/2)/2", "digits cancel near u = 0", _centred),
     Rule("√(1 + u) − 1 → u/(1 + √(1 + u))", "digits cancel near u = 0", _root),
     Rule("softplus(−u) + u → softplus(u)", "digits cancel where u < 0", _softplus_shifted),

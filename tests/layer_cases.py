@@ -52,12 +52,34 @@ def loaded(module: Any) -> Callable[..., Any]:
     return theirs
 
 
+def adaptive(module: Any) -> Callable[..., Any]:
+    """Return what PyTorch's module gives each class; called itself, it puts out a loss."""
+
+    def theirs(x: Any, w: Weights) -> Any:
+        made = module.double()
+        made.forward = made.log_prob
+        assert set(w) == {name for name, _ in made.named_parameters()}
+        return torch.func.functional_call(made, dict(w), (x,))
+
+    return theirs
+
+
+def without(label: int, theirs: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of labels and vectors that has zeros for one label, as PyTorch starts."""
+
+    def zeroed(x: Any, w: Weights) -> Any:
+        kept = torch.arange(len(w["weight"]))[:, None] != label
+        return theirs(x, {"weight": w["weight"] * kept})
+
+    return zeroed
+
+
 def started(module: Any) -> Callable[..., Any]:
-    """Return PyTorch's recurrence with the states before the first step, an axis of layers less."""
+    """Return PyTorch's recurrence from states; of one layer and one way they have no axis of it."""
 
     def theirs(*given: Any) -> Any:
         *(x, *states), w = given
-        states = [state[None] for state in states]
+        states = [s.transpose(0, 1) if s.dim() == 3 else s[None] for s in states]
         whole = tuple(states) if len(states) > 1 else states[0]
         return torch.func.functional_call(module.double(), dict(w), (x, whole))[0]
 
@@ -364,6 +386,35 @@ CASES = [
         align_corners=True,
     ),
     case(
+        "upsample2d",
+        (2, 4, 3),
+        loaded(nn.Upsample(scale_factor=(1.5, 2), mode="bicubic")),
+        scale_factor=[1.5, 2],
+        mode="bicubic",
+    ),
+    case(
+        "upsample2d",
+        (1, 5, 2),
+        loaded(nn.Upsample(size=(3, 5), mode="bicubic", align_corners=True)),
+        size=[3, 5],
+        mode="bicubic",
+        align_corners=True,
+    ),
+    case(
+        "upsample2d",
+        (2, 5, 4),
+        loaded(nn.Upsample(size=(3, 7), mode="nearest-exact")),
+        size=[3, 7],
+        mode="nearest_exact",
+    ),
+    case(
+        "upsample1d",
+        (1, 4),
+        loaded(nn.Upsample(scale_factor=2.5, mode="nearest-exact")),
+        scale_factor=2.5,
+        mode="nearest_exact",
+    ),
+    case(
         "upsample3d",
         (1, 2, 3, 2),
         loaded(nn.Upsample(scale_factor=(2, 1, 2), mode="trilinear")),
@@ -509,6 +560,40 @@ CASES = [
         embedding_dim=2,
         num_embeddings=7,
     ),
+    case(
+        "embedding",
+        (6,),
+        without(1, loaded(nn.Embedding(5, 3, padding_idx=1))),
+        classes=5,
+        embedding_dim=3,
+        padding_idx=1,
+    ),
+    *(
+        case(
+            "embedding_bag",
+            (5,),
+            without(2, loaded(nn.EmbeddingBag(3, 2, mode=mode, padding_idx=2))),
+            classes=3,
+            embedding_dim=2,
+            mode=mode,
+            padding_idx=2,
+        )
+        for mode in ("mean", "sum", "max")
+    ),
+    case("normalize", (4,), lambda x, w: F.normalize(x, dim=-1)),
+    *(case("normalize", (2, 3), lambda x, w, p=p: F.normalize(x, p, -1), p=p) for p in (1.0, 3.0)),
+    *(
+        case(
+            "adaptive_log_softmax",
+            (6,),
+            adaptive(nn.AdaptiveLogSoftmaxWithLoss(6, 9, cutoffs, div_value, head_bias)),
+            n_classes=9,
+            cutoffs=cutoffs,
+            div_value=div_value,
+            head_bias=head_bias,
+        )
+        for cutoffs, div_value, head_bias in (([4], 4.0, False), ([2, 3, 7], 1.5, True))
+    ),
     # recurrences
     case("rnn", (5, 3), loaded(nn.RNN(3, 4, batch_first=True)), hidden_size=4),
     case(
@@ -563,6 +648,29 @@ CASES = [
         for layer, cls in (("rnn", nn.RNN), ("gru", nn.GRU))
     ),
     case("lstm", ((4, 2), (3,), (3,)), started(nn.LSTM(2, 3, batch_first=True)), hidden_size=3),
+    case(
+        "rnn",
+        ((1, 2), (2, 3)),
+        started(nn.RNN(2, 3, num_layers=2, bias=False, batch_first=True)),
+        hidden_size=3,
+        num_layers=2,
+        bias=False,
+    ),
+    case(
+        "gru",
+        ((3, 2), (4, 1)),
+        started(nn.GRU(2, 1, num_layers=2, bidirectional=True, batch_first=True)),
+        hidden_size=1,
+        num_layers=2,
+        bidirectional=True,
+    ),
+    case(
+        "lstm",
+        ((3, 1), (2, 2), (2, 2)),
+        started(nn.LSTM(1, 2, bidirectional=True, batch_first=True)),
+        hidden_size=2,
+        bidirectional=True,
+    ),
     case("rnn_cell", ((2,), (3,)), loaded(nn.RNNCell(2, 3)), hidden_size=3),
     case(
         "rnn_cell",

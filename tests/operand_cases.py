@@ -43,7 +43,11 @@ class Case:
         return ["n"] if self.entry.name in OF_EXAMPLES else ["n", WIDTH]
 
 
-ENTRIES = [entry for entry in entries(Kind.LOSS) if not on_target(entry)]
+ENTRIES = [
+    entry
+    for entry in entries(Kind.LOSS)
+    if not on_target(entry) and "input_lengths" not in {each.key for each in entry.operands}
+]
 CASES = [Case(entry, chosen) for entry in ENTRIES for chosen in option_sets(entry, COMBINED, {})]
 PLAINEST = list({case.entry.name: case for case in reversed(CASES)}.values())
 REDUCED = [

@@ -30,6 +30,7 @@ NUMBERS: Mapping[str, Callable[..., float]] = {
     "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
     "softplus": lambda x: math.log(1 + math.exp(x)),
     "log_sigmoid": lambda x: -math.log(1 + math.exp(-x)),
+    "logaddexp": lambda a, b: math.log(math.exp(a) + math.exp(b)),
     "maximum": max,
     "minimum": min,
     "detach": lambda x: x,
@@ -48,6 +49,7 @@ ARRAYS: Mapping[str, Callable[..., Any]] = {
     "log_sigmoid": jax.nn.log_sigmoid,
     "detach": jax.lax.stop_gradient,
     "bent": lambda a, b: a * jnp.tanh(b) + jnp.where(a > 0, a, 0.0),
+    "logaddexp": jnp.logaddexp,
 }
 MATRICES: Mapping[str, Callable[[Any], Any]] = {
     "inv": np.linalg.inv,

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from symback.catalog.entry import Entry, Option
+from symback.catalog import find
+from symback.catalog.entry import Entry, Kind, Option
 from symback.targets import names
 
 Settings = Mapping[str, Any]
 TARGETS = names()
 OF_IMAGES = ("softmax2d", "dirac")  # entries that want images or kernels
+OF_MATRICES = ("muon", "lbfgs")  # optimisers that want no biases, or no draws
 IN_PYTHON = tuple(name for name in TARGETS if name != "c")  # what compiling wouldn't change
 
 
@@ -23,6 +25,8 @@ def others(option: Option) -> Sequence[Any]:
     if option.whole:
         least = 1 if option.least is None else int(option.least)
         return [least, least + 3]
+    if option.most == 0:
+        return [-0.15]
     if 1 in {option.above, option.least}:
         return [1.5]
     return [0.6] if 1 in {option.below, option.most} else [0.15]
@@ -64,3 +68,23 @@ def of_images() -> dict[str, Any]:
         "loss": {"mse": "t"},
         "optimizer": "sgd",
     }
+
+
+def of_matrices(optimizer: str) -> dict[str, Any]:
+    """Return a spec of two matrices, trained by an optimiser that doesn't go with everything."""
+    return {
+        "model": "matrices",
+        "inputs": {"x": ["n", 3], "t": ["n", 2]},
+        "layers": [{f"f{k}": {"dense": {"units": k, "bias": False}}} for k in (5, 2)],
+        "loss": {"mse": "t"},
+        "optimizer": {optimizer: {}},
+    }
+
+
+def fitting(schedule: dict[str, Any], optimizer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schedule that moves the momentum only of an optimiser that has one."""
+    [(name, chosen)] = schedule.items()
+    entries = [find(Kind.OPTIMIZER, rule) for rule in optimizer]
+    if name in {"one_cycle", "cyclic"} and not all(e and e.momentum for e in entries):
+        return {name: {**(chosen or {}), "cycle_momentum": False}}
+    return schedule

@@ -115,7 +115,8 @@ SCHEDULED = dense(
     schedule={"cosine": {"T_max": 7}, "per": "step"},
     train={"batch_size": 8, "clip_norm": 0.5, "clip_value": 0.1},
 )
-LARGE = dense(70, 160, 90, 10, train={"batch_size": 64})  # its products are left to the BLAS
+LARGE = dense(70, 160, 90, 10, train={"batch_size": 64})  # threads share its products
+VAST = dense(256, 256, 10, train={"batch_size": 600})  # those of its first layer are a BLAS's
 KEPT: Spec = {  # running statistics, which lie behind what is learned
     "model": "kept",
     "inputs": {"x": ["n", 3, 4], "t": ["n", 3]},
@@ -139,6 +140,22 @@ LARGEST: Spec = {  # where a largest value stands, among those of a window; numb
     "loss": {"mse": "t"},
     "optimizer": {"sgd": 0.1},
 }
+FACTORED = dense(
+    4,
+    6,
+    3,
+    optimizer={"adafactor": {"maximize": False}},
+    train={"clip_norm": 0.5, "clip_value": 0.1},
+)
+TURNED: Spec = {  # matrices alone, wide and tall, and a momentum that moves
+    **dense(4, 3),
+    "layers": [
+        {"f1": {"dense": {"units": 7, "bias": False}, "activation": "tanh"}},
+        {"f2": {"dense": {"units": 3, "bias": False}}},
+    ],
+    "optimizer": "muon",
+    "schedule": {"cyclic": {"max_lr": 0.1, "step_size_up": 2}, "per": "step"},
+}
 SPECS = {
     "images": IMAGES,
     "words": WORDS,
@@ -147,6 +164,8 @@ SPECS = {
     "large": LARGE,
     "kept": KEPT,
     "largest": LARGEST,
+    "factored": FACTORED,
+    "turned": TURNED,
 }
 
 
@@ -168,7 +187,7 @@ def losses(module: ModuleType, data: tuple[Any, ...]) -> tuple[list[float], Mapp
     [*((name, "") for name in SPECS), ("large", "-UBLAS"), ("large", "-fno-openmp")],
 )
 def test_numpys_numbers(name: str, flags: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At full speed; with the loops that stand in for a BLAS; without threads and directives."""
+    """At full speed; without a BLAS; without threads and directives."""
     monkeypatch.setenv("CFLAGS", flags)
     ours, theirs = (symback.compile(SPECS[name], target) for target in ("c", "numpy"))
     data = theirs.sample(80, 2)
@@ -183,6 +202,39 @@ def test_numpys_numbers(name: str, flags: str, monkeypatch: pytest.MonkeyPatch) 
     again, same = losses(ours, data)
     assert figures == again
     assert all(np.array_equal(after[key], same[key]) for key in after)
+
+
+@pytest.mark.parametrize("flags", ["", "-UBLAS"])
+def test_vast_products(flags: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A BLAS's, and blocks of loops, of which each thread has its part."""
+    monkeypatch.setenv("CFLAGS", flags)
+    ours, theirs = (symback.compile(VAST, target) for target in ("c", "numpy"))
+    start, data = theirs.init(0), theirs.sample(601)  # parts that aren't equal
+    wanted = theirs.value_and_grad(start, *data)[1]
+    for key, gradient in ours.value_and_grad(start, *data)[1].items():
+        scale = np.abs(wanted[key]).max()
+        np.testing.assert_allclose(gradient, wanted[key], rtol=0, atol=1e-13 * scale)
+
+
+@pytest.mark.usefixtures("fast")
+def test_tiny_numbers_are_zero_in_a_step_alone() -> None:
+    """They take a processor a hundred times as long; gradients that are asked for are exact."""
+    spec: Spec = {
+        "inputs": {"x": ["n", 300]},
+        "layers": [{"f": {"dense": {"units": 300, "bias": False}}}],
+        "loss": {"formula": "sum(y[n,k], n, k)"},
+        "optimizer": {"adam": {"lr": 0.1}},
+    }
+    module = symback.compile(spec, "c")
+    params, x = module.init(), np.full((4, 300), 1e-309)
+    before = params["f.weight"].copy()
+    gradient = module.value_and_grad(params, x)[1]["f.weight"].copy()
+    np.testing.assert_allclose(gradient, 4e-309, rtol=1e-12)
+    state = module.init_state(params)
+    module.one_step(params, state, x, module.Workspace(params))
+    assert np.array_equal(params["f.weight"], before)
+    assert np.all(state.m == 0)
+    assert np.array_equal(module.value_and_grad(params, x)[1]["f.weight"], gradient)
 
 
 @pytest.mark.usefixtures("fast")
@@ -221,7 +273,46 @@ def test_vectors_keep_nan_and_infinity() -> None:
     np.testing.assert_allclose(found, wanted, rtol=2e-15, atol=0)
 
 
-def test_a_step_allocates_no_array() -> None:
+BUSY = ["lstm", "multihead_attention", "dropout", "batch_norm1d", "conv1d", "max_pool1d"]
+
+
+@pytest.mark.parametrize("kind", BUSY)
+def test_a_step_of_any_kind_allocates_no_array(kind: str) -> None:
+    options: dict[str, Any] = {
+        "lstm": 5,
+        "multihead_attention": 2,
+        "conv1d": {"out_channels": 4, "kernel_size": 3},
+        "max_pool1d": {"kernel_size": 3, "stride": 2},
+    }
+    module: Any = symback.compile(
+        {
+            "inputs": {"x": ["n", 6, 4], "t": ["n", 3]},
+            "layers": [
+                {"f1": {kind: options.get(kind), "activation": "gelu"}},
+                {"flat": {"flatten": {}}},
+                {"f2": {"dense": 3}},
+            ],
+            "loss": {"mse": "t"},
+            "optimizer": "adam",
+        },
+        "c",
+    )
+    peaks = []
+    for n in (512, 2048):  # NumPy's own buffers have one size
+        data = module.sample(n)
+        params = module.init()
+        state, work = module.init_state(params), module.Workspace(params)
+        more = [np.random.default_rng(0)] if "rng" in signature(module.one_step).parameters else []
+        for _ in range(3):
+            module.one_step(params, state, *data, work, *more)
+        tracemalloc.start()
+        module.one_step(params, state, *data, work, *more)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 1000
+
+
+def test_an_epoch_allocates_no_array() -> None:
     module = symback.compile(dense(20, 30, 4, train={"batch_size": 50}), "c")
     params = module.init()
     state = module.init_state(params)
@@ -236,26 +327,35 @@ def test_a_step_allocates_no_array() -> None:
     assert peaks[1] - peaks[0] < 1000  # 198 steps more: not one array of a batch, 8,000 bytes
 
 
-def test_threads_change_no_bit(tmp_path: Path) -> None:
-    """Sums over the batch are taken in parts, whoever takes them."""
+def convolved() -> Spec:
+    """Return a network whose gradients are summed over the batch by several threads."""
     layers = [
         {"c1": {"conv2d": {"out_channels": 8, "kernel_size": 5, "padding": 2}}},
         {"flat": {"flatten": {}}},
         {"f2": {"dense": 3}},
     ]
-    spec = {
+    return {
         "inputs": {"x": ["n", 1, 24, 24], "t": {"shape": ["n"], "classes": 3}},
         "layers": layers,
         "loss": {"cross_entropy": "t"},
         "optimizer": "adam",
     }
+
+
+@pytest.mark.parametrize(
+    ("spec", "word", "n"),
+    [(convolved(), "dW1_parts", 33), (LARGE, "gemm(", 33), (VAST, "gemm(", 601)],
+    ids=["sums", "products", "vast"],
+)
+def test_threads_change_no_bit(spec: Spec, word: str, n: int, tmp_path: Path) -> None:
+    """Sums over the batch are taken in parts, whoever takes them."""
     module = pipeline.generate(spec, "c")
     assert "PARALLEL" in module.text
-    assert "dW1_parts" in module.text
+    assert word in module.text
     (tmp_path / "made.py").write_text(module.text, encoding="utf-8")
     code = (
         "import hashlib, made; p = made.init(0)\n"
-        "for name, g in made.value_and_grad(p, *made.sample(33))[1].items():\n"
+        f"for name, g in made.value_and_grad(p, *made.sample({n}))[1].items():\n"
         "    print(name, hashlib.sha256(g.tobytes()).hexdigest())"
     )
     told = {
@@ -338,10 +438,11 @@ def in_order(module: ModuleType, batch: int, data: tuple[Any, ...], epochs: int)
     return [row.loss for row in rows]
 
 
+LIBRARIES = ["images", "words", "odd", "scheduled", "kept", "factored", "turned"]
 GUARDED = "-fsanitize=address,undefined -fno-sanitize-recover=all -O1 -g".split()
 
 
-@pytest.mark.parametrize("name", ["images", "words", "odd", "scheduled", "kept", "iris"])
+@pytest.mark.parametrize("name", [*LIBRARIES, "iris"])
 def test_a_library_without_python(name: str, tmp_path: Path) -> None:
     """Strictly compiled, watched by valgrind and by sanitizers: the NumPy target's numbers."""
     spec: Any = EXAMPLES / "iris.yaml" if name == "iris" else SPECS[name]

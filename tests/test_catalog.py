@@ -1,6 +1,7 @@
 """The catalogue as data: every entry complete, every formula readable under every option."""
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -8,19 +9,23 @@ import pytest
 
 from symback import catalog, formula
 from symback.catalog.entry import Entry, Kind
+from symback.emit.templates import source
 from symback.functions import ELEMENTWISE, REDUCTIONS
 from symback.program import Assumption
 
 ENTRIES = catalog.entries()
 PLAIN = {"size", "flat", "delta"}  # they have indices alone
-CALLED = {*ELEMENTWISE, *REDUCTIONS, *PLAIN, "mean"}
+CALLED = {*ELEMENTWISE, *REDUCTIONS, *PLAIN, "mean", "cumsum"}
 DRAWS = {"uniform", "normal", "constant", "keep", "truncated", "orthogonal", "sparse"}
 DRAWS |= {"identity", "dirac"}
 GIVEN = {
-    Kind.LAYER: {"x", "x1", "x2", "x3", "x4", "classes", "training", "sources", "round"},
+    Kind.LAYER: {
+        *("classes", "training", "sources", "round", "x"),
+        *(f"{word}{k}" for word in ("x", "axes_") for k in range(1, 6)),
+    },
     Kind.ACTIVATION: {"x"},
-    Kind.LOSS: {"w", "labels", "weighted", "sampled"},
-    Kind.OPTIMIZER: {"w", "g", "lr", "step"},
+    Kind.LOSS: {"w", "labels", "weighted", "sampled", "reduction_mean"},
+    Kind.OPTIMIZER: {"w", "g", "lr", "step", "epsilon", "axes", "rows", "columns"},
     Kind.SCHEDULE: {"base", "lr", "epoch", "step", "metric"},
     Kind.INITIALIZER: {"fan_in", "fan_out"},
     Kind.METRIC: {"y", "t", "labels", "ignored", "ignored_given"},
@@ -43,6 +48,8 @@ def option_names(entry: Entry) -> Iterator[str]:
             yield from (f"{option.name}_{axis}" for axis in range(option.axes))
         elif not option.choices or option.numeric:
             yield option.name
+        if option.listed and entry.kind is Kind.LAYER:
+            yield from (f"{option.name}_{word}" for word in ("count", *range(9)))
         if option.default is None and not option.required:
             yield f"{option.name}_given"
 
@@ -83,7 +90,7 @@ def words(text: str) -> tuple[set[str], set[str], set[str]]:
         if isinstance(node, ast.Call):
             assert isinstance(node.func, ast.Name)
             calls.add(node.func.id)
-            binds = node.func.id in {*REDUCTIONS, *PLAIN, "mean"}
+            binds = node.func.id in {*REDUCTIONS, *PLAIN, "mean", "cumsum"}
             places = node.args[node.func.id not in PLAIN :] if binds else []
             leaves = (leaf for place in places for leaf in ast.walk(place))
             indices |= {leaf.id for leaf in leaves if isinstance(leaf, ast.Name)}
@@ -136,7 +143,7 @@ def test_options_are_consistent(entry: Entry) -> None:
     for option in entry.options:
         assert not (option.required and option.default is not None), option.name
         chosen = not option.numeric and option.choices
-        assert not chosen or option.default in option.choices or option.required
+        assert not chosen or option.default in (*option.choices, None)
         assert option.least is None or option.above is None
         assert option.most is None or option.below is None
         default = option.default
@@ -162,8 +169,9 @@ def test_formulas_name_only_what_there_is(entry: Entry) -> None:
     known |= {"fan_in", "fan_out"}
     for operand in entry.operands:
         known |= {operand.letter, f"{operand.letter}_short", f"{operand.letter}_narrow"}
+        known.add(f"{operand.key}_given")
     known |= {name for name, _ in (*entry.states, *entry.numbers)}
-    known |= {each.letter for each in entry.random}
+    known |= {each.letter for each in entry.random} | {letter for _, letter in entry.carried}
     known |= {e.name for e in ENTRIES if e.kind is Kind.INITIALIZER}
     for text in texts(entry):
         calls, indices, others = words(text)
@@ -178,9 +186,13 @@ def test_every_option_state_and_letter_is_read(entry: Entry) -> None:
     shapes = {
         word for tensor in entry.held for text in tensor.shape for word in (text, *words(text)[2])
     }
+    read |= {entry.rounds}
+    if entry.search:
+        search = source(f"common/searches/{entry.search}.py.j2")
+        read |= {word.lower() for word in re.findall(r"\w+", search)}
     for option in entry.options:
         names = {option.name, *(f"{option.name}_{choice}" for choice in option.choices)}
-        names |= {f"{option.name}_{axis}" for axis in range(option.axes)}
+        names |= {f"{option.name}_{axis}" for axis in range(option.axes or option.listed)}
         assert names & (read | shapes), option.name
     for name in (*(name for name, _ in entry.states), *(each.letter for each in entry.random)):
         assert name in read
@@ -199,7 +211,7 @@ def test_formulas_define_what_the_kind_needs(entry: Entry) -> None:
         case Kind.LOSS:
             assert made[-1] == "l"
         case Kind.OPTIMIZER:
-            assert "w" in made
+            assert entry.search or "w" in made
             assert entry.main == "lr"
         case Kind.SCHEDULE:
             assert "lr" in made

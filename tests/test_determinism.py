@@ -14,7 +14,7 @@ import pytest
 from loss_cases import cases
 from loss_cases import spec as loss_spec
 from oracle import SpecMapping, entries
-from settings import OF_IMAGES, TARGETS, of_images
+from settings import OF_IMAGES, OF_MATRICES, TARGETS, fitting, of_images, of_matrices
 
 from symback import generate
 from symback.catalog.entry import Entry, Kind, Option
@@ -58,9 +58,14 @@ def swept() -> list[SpecMapping]:
         [entry for entry in entries(kind) if entry.name not in OF_IMAGES]
         for kind in (Kind.ACTIVATION, Kind.INITIALIZER)
     )
-    schedules, optimizers = entries(Kind.SCHEDULE), entries(Kind.OPTIMIZER)
+    schedules = entries(Kind.SCHEDULE)
+    optimizers = [e for e in entries(Kind.OPTIMIZER) if e.name not in OF_MATRICES]
     lists = (losses, activations, optimizers, schedules, initializers)
-    found = [of_images(), *(operand_cases.spec(case) for case in operand_cases.PLAINEST)]
+    found = [
+        of_images(),
+        *map(of_matrices, OF_MATRICES),
+        *(operand_cases.spec(case) for case in operand_cases.PLAINEST),
+    ]
     for k in range(max(len(listed) for listed in lists)):
         spec = loss_spec(losses[k % len(losses)])
         spec["layers"][0]["f1"] |= {
@@ -69,7 +74,7 @@ def swept() -> list[SpecMapping]:
         }
         spec["layers"].insert(1, {"d": {"dropout": 0.2}})
         spec["optimizer"] = written(optimizers[k % len(optimizers)])
-        spec["schedule"] = written(schedules[k % len(schedules)])
+        spec["schedule"] = fitting(written(schedules[k % len(schedules)]), spec["optimizer"])
         found.append(spec)
     return found
 

@@ -64,7 +64,13 @@ WORDS = Words(
     ),
     paired=(
         *("{} + {}", "{} - ({})", "({}) * ({})", "({}) / (1.5 + ({})**2)", "maximum({}, {})"),
-        *("minimum({}, {})", "({}) * ({})", "{} + {}", "log(exp({}) + exp({}))", "bent({}, {})"),
+        *(
+            "minimum({}, {})",
+            "logaddexp({}, {})",
+            "{} + {}",
+            "log(exp({}) + exp({}))",
+            "bent({}, {})",
+        ),
         "(1.2 + ({})**2) ** sin({})",
     ),
     conditions=CONDITIONS,
@@ -256,7 +262,8 @@ class Case:
     def value(self, given: Mapping[str, Any], reading: type[Loops] | type[Arrays]) -> Any:
         """Return the loss by another reading of the same text."""
         tensors = {**self.values, **given}
-        tensors |= {f"f1.{name}": tensors[name] for name in PARAMETERS} | CONSTANTS
+        tensors |= CONSTANTS
+        tensors |= {f"f1.{name}": tensors[name] for name in PARAMETERS}
         for text in (*self.first, *filter(None, [self.second])):
             shapes = {name: np.shape(tensor) for name, tensor in tensors.items()}
             sizes = sizes_of(shapes) | ranges(ast.parse(text), shapes)

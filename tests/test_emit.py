@@ -20,7 +20,7 @@ import operand_cases
 import pytest
 from hand_made import SGD, digits, put, read, times
 from oracle import entries
-from settings import OF_IMAGES, of_images
+from settings import OF_IMAGES, OF_MATRICES, fitting, of_images, of_matrices
 
 from symback import derivation, pipeline
 from symback.catalog.entry import Kind
@@ -140,7 +140,7 @@ NEEDED: dict[str, Any] = {  # values of the options that must be given
 
 def choice(kind: Kind, number: int) -> dict[str, Any]:
     """Return an entry of a kind with what it needs, all of them in turn."""
-    listed = [entry for entry in entries(kind) if entry.name not in OF_IMAGES]
+    listed = [entry for entry in entries(kind) if entry.name not in (*OF_IMAGES, *OF_MATRICES)]
     entry = listed[number % len(listed)]
     return {entry.name: {o.name: NEEDED[o.name] for o in entry.options if o.required}}
 
@@ -155,15 +155,28 @@ def sweep() -> Iterator[dict[str, Any]]:
         first["init"] = choice(Kind.INITIALIZER, number)
         second = {"dense": 4, "activation": choice(Kind.ACTIVATION, number + 7)}
         schedule: dict[str, Any] = choice(Kind.SCHEDULE, number)
+        optimizer = choice(Kind.OPTIMIZER, number)
+        schedule = fitting(schedule, optimizer)
         yield spec | {
             "model": f"sweep{number}",
             "layers": [{"f0": first}, {"e0": second}, {"drop": {"dropout": 0.5}}, *spec["layers"]],
-            "optimizer": choice(Kind.OPTIMIZER, number),
+            "optimizer": optimizer,
             "schedule": schedule | {"per": "step" if number % 3 == 1 else "epoch"},
             "metrics": [e.name for e in figures if ("labels" in "".join(e.formulas)) == by_labels],
             "train": {"accumulate": 1 + number % 2, "validation": 0.2 * (number % 3 == 0)},
         }
     yield of_images()
+    yield of_matrices("muon")
+    for number, how in enumerate(({}, {"line_search_fn": "strong_wolfe", "max_eval": 9})):
+        yield {
+            **of_matrices("lbfgs"),
+            "model": f"search{number}",
+            "layers": [{"f1": {"dense": 2}}, {"norm": {"batch_norm1d": None}}][: 2 - number],
+            "optimizer": {"lbfgs": how},
+            "schedule": {"exponential": 0.9, "per": ("step", "epoch")[number]},
+            "metrics": ["mae"][:number],
+            "train": {"validation": 0.2 * number},
+        }
     for number, compared in enumerate(operand_cases.PLAINEST):
         yield operand_cases.spec(compared) | {"model": f"operands{number}"}
     for number, among in enumerate(([], [{"drop": {"dropout": 0.5}}])):

@@ -14,6 +14,7 @@ from symback import pipeline
 from symback.errors import UserError
 from symback.inspect import FORMATS, Story, show, stages, story
 from symback.inspect.latex import escaped, named
+from symback.inspect.messages import Language, text
 from symback.program import Role
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -40,6 +41,15 @@ def told(source: str | dict[str, Any], wrt: str = "") -> Story:
 def section(text: str, title: str) -> str:
     """Return the part of a page under a title, up to the next empty line."""
     return text.partition(f"\n{title}")[2].partition("\n\n")[0]
+
+
+NORMED = {  # states, which a pass in training renews
+    "model": "normed",
+    "inputs": {"x": ["n", 3], "t": ["n", 1]},
+    "layers": [{"f": {"dense": 4}}, {"b": {"batch_norm1d": None}}, {"g": {"dense": 1}}],
+    "loss": {"mse": "t"},
+    "optimizer": {"sgd": {"lr": 0.1}},
+}
 
 
 # ---------------------------------------------------------------- content
@@ -124,7 +134,42 @@ def test_assumptions_and_kinks_are_listed() -> None:
     assert "relu at 0: slope 0" in shown
 
 
+@pytest.mark.parametrize("units", [1, 2])
+def test_a_softmax_over_one_output_is_pointed_out(units: int) -> None:
+    net = {
+        "inputs": {"x": ["n", 3], "t": ["n", units]},
+        "layers": [{"f": {"dense": units}}],
+        "loss": {"cross_entropy": "t"},
+        "optimizer": "sgd",
+    }
+    told_so = "loss: a softmax over one value is always 1, its logarithm 0" in show(told(net))
+    assert told_so == (units == 1)
+
+
 # ---------------------------------------------------------------- one gradient
+
+
+def test_what_a_state_becomes_is_in_every_format() -> None:
+    shown = told(NORMED)
+    lines = ["M2[c] ← 0.9·M2[c] + 0.1·m2[c]", "k2 ← k2 + 1"]
+    header = pipeline.generate(NORMED, readable=True).text.partition("import")[0]
+    with distribute(False):
+        after = section(show(shown, "text"), "After each pass in training")
+        kept = json.loads(show(shown, "json"))["renewal"]
+        tex = show(shown, "latex").partition("After each pass in training")[2]
+        pages = {language: show(shown, "html", language=language) for language in Language}
+    for line in lines:
+        assert line in after
+        assert line in header
+        assert line in [each["equation"] for each in kept]
+    assert r"M_{2,c} &\leftarrow 0.9 \, M_{2,c} + 0.1 \, m_{2,c}" in tex
+    for language, page in pages.items():
+        part = page.partition('<section id="renewal"')[2].partition("</section>")[0]
+        assert text("section.renewal", language) in part
+        assert part.count("←") == 1 + len(shown.renewal)
+        assert f"<td>{text('role.state', language)}</td>" in page
+    assert "1 & \\mathrm{training}" in show(shown, "latex")
+    assert "+ -" not in show(shown, "latex")
 
 
 def test_wrt_shows_the_chain_from_the_loss_down() -> None:
@@ -283,6 +328,9 @@ def test_latex_has_the_terms_in_the_order_of_the_text() -> None:
         ("sp2", "no", r"\mathrm{sp}_{2,no}"),
         ("t_1", "n", "t_{1,n}"),
         ("e_f_W3_", "", r"\mathrm{e\_f\_W}_{3}"),
+        ("W1_2", "oi", "W_{1,2,oi}"),
+        ("u0_1", "", "u_{0,1}"),
+        ("z3_x1x1", "n", r"z_{3,\mathrm{x1x1},n}"),
     ],
 )
 def test_latex_names(name: str, subscript: str, shown: str) -> None:

@@ -5,7 +5,16 @@ from typing import Any
 import numpy as np
 import pytest
 import pytorch
-from oracle import SpecMapping, assert_close, compiled, drawn_params, generator
+from oracle import (
+    Result,
+    SpecMapping,
+    assert_close,
+    assert_same,
+    compiled,
+    drawn_params,
+    evaluated,
+    generator,
+)
 
 from symback import pipeline
 from symback.errors import UserError
@@ -15,6 +24,7 @@ FORMS = (("numpy", True), ("numpy", False), ("python", True))
 SCALE = {"s": {"shape": [], "init": "constant(0.9)"}}
 LEARNED = {"f0": {"formula": "v[...] = s * x[...]", "parameters": SCALE}}
 ALPHA = -1.7580993408473766
+OF_LABELS = {"one_hot"}  # nothing is learned by it or before it: it has a test of its own
 
 
 def spec(shape: list[int], *layers: dict[str, Any]) -> SpecMapping:
@@ -86,6 +96,62 @@ def test_another_output(target: str, readable: bool) -> None:
         assert_close(np.array(grads[f"f1.{key}"]), wanted, key, 1e-11)
 
 
+STACKS = (  # layers, both ways, on a target, to be read
+    *((count, both, "numpy", False) for count, both in ((1, False), (2, False), (3, True))),
+    *((1, True, target, True) for target in ("numpy", "python", "c")),
+)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(("count", "both", "target", "readable"), STACKS)
+@pytest.mark.parametrize("kind", ["rnn", "gru", "lstm"])
+def test_last_states_are_read_by_another_recurrence(
+    kind: str, count: int, both: bool, target: str, readable: bool
+) -> None:
+    """An encoder's last states, of all layers and both ways, are where a decoder starts."""
+    options = {"hidden_size": 3, "num_layers": count, "bidirectional": both}
+    last = ["f1.h_n", *(["f1.c_n"] if kind == "lstm" else [])]
+    layers = ({"f1": {kind: options}}, {"f2": {kind: options, "from": ["f0", *last]}})
+    module = compiled(spec([4, 2], *layers), target, ("x",), readable=readable)
+    params = drawn_params(module)
+    x = np.random.default_rng(3).normal(size=(2, 4, 2))
+    ours = evaluated(module, params, {"x": x})
+    leaves = {key: torch.tensor(w, requires_grad=True) for key, w in params.items()}
+    theirs = getattr(torch.nn, kind.upper())(
+        2, 3, num_layers=count, bidirectional=both, batch_first=True
+    ).double()
+
+    def run(layer: str, *given: Any) -> Any:
+        own = {k.partition(".")[2]: w for k, w in leaves.items() if k.startswith(layer)}
+        assert set(own) == set(theirs.state_dict())
+        return torch.func.functional_call(theirs, own, given)
+
+    at = torch.tensor(x, requires_grad=True)
+    _, states = run("f1.", at * leaves["f0.s"])
+    output, _ = run("f2.", at * leaves["f0.s"], states)
+    sought = {"x": at, **leaves}
+    loss = torch.sin(output).sum()
+    found = dict(zip(sought, torch.autograd.grad(loss, list(sought.values())), strict=True))
+    want = {key: found[key].numpy() for key in ours.grads}
+    assert set(params) <= set(ours.grads)
+    assert_same(ours, Result(output.detach().numpy(), np.array(loss.item()), want), kind, 1e-11)
+
+
+@pytest.mark.parametrize(("target", "readable"), FORMS)
+def test_labels_as_zeros_and_a_one(target: str, readable: bool) -> None:
+    """A dense layer of them picks columns of its weight: their slopes are counts of labels."""
+    layers: list[Any] = [{"f1": {"one_hot": None, "from": "c"}}, {"f2": {"dense": 2}}]
+    written = spec([3], *layers)
+    written["inputs"] = {"c": {"shape": ["n", 3], "classes": 4}}
+    written["layers"], written["loss"] = layers, {"formula": "sum(y[...], ...)"}
+    module = compiled(written, target, readable=readable)
+    params, labels = drawn_params(module), np.array([[0, 3, 3], [1, 3, 0]])
+    ours = evaluated(module, params, {"c": labels})
+    ones = np.eye(4)[labels]
+    assert_close(ours.output, ones @ params["f2.weight"].T + params["f2.bias"], "output")
+    assert_close(ours.grads["f2.weight"], np.tile(ones.sum((0, 1)), (2, 1)), "weight")
+
+
 def test_an_own_formula_on_the_way_is_an_output() -> None:
     own = {"formula": ["c[n, k] = sin(v[n, k])", "y[n, k] = c[n, k]**2"], "from": "f0"}
     own["formula"] = [text.replace("v[", "x[") for text in own["formula"]]
@@ -100,7 +166,11 @@ def test_an_own_formula_on_the_way_is_an_output() -> None:
     [
         ({"last_step": None, "from": "f0.cell"}, "no layer or input `f0.cell`"),
         ({"lstm": 2, "from": ["f0", "f0"]}, "`lstm` reads three sources"),
-        ({"rnn": {"hidden_size": 2, "num_layers": 2}, "from": ["f0", "f0"]}, "there is no `rnn`"),
+        ({"rnn": {"hidden_size": 2, "num_layers": 2}, "from": ["f0", "f0.h_n"]}, "f0.h_n"),
+        (
+            {"rnn": {"hidden_size": 2, "num_layers": 2}, "from": ["f0", "f0"]},
+            r"doesn't fit sources of shape \(n, 4, 3\) and \(n, 4, 3\)",
+        ),
         ({"rnn": 2, "init": {"weight_ih_l1": "zeros"}}, "no parameter `weight_ih_l1`"),
         ({"rnn": 2, "init": {"weight_l0": "zeros"}}, "weight_l0"),
         ({"reflection_pad1d": 4}, "would leave nothing"),

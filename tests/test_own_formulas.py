@@ -4,9 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from oracle import compiled
 
 from symback import pipeline
 from symback.check import check_text
+from symback.errors import UserError
+from symback.spec import parse
 
 WEIGHT = {"shape": [2, 3], "init": "normal(0, 1)"}
 LAYERS: dict[str, tuple[Any, dict[str, Any]]] = {  # of x, 3 numbers, to 2
@@ -52,6 +55,14 @@ LAYERS: dict[str, tuple[Any, dict[str, Any]]] = {  # of x, 3 numbers, to 2
         "h[n, k] = sum(W[k, i]*(x[n, i] - mean(x[m, i], m)), i)",
         {"W": WEIGHT},
     ),
+}
+FUNCTIONS = {  # a function's text, what stands above the caret, words of the hint
+    "beta*u": ("beta", "`u`"),
+    "u^2": ("u^2", "x**2"),
+    "u if u > 0 else 0": ("u if u > 0 else 0", "where(c, a, b)"),
+    "math.sin(u)": ("math.sin(u)", "write sin(…)"),
+    "2u": ("2", "write it as"),
+    "u - mean(u, k)": ("mean(u, k)", ""),
 }
 ERROR = "(y[n, k] - t[n, k])"
 LOSSES = {
@@ -109,3 +120,88 @@ def test_gradients_are_right_on_every_target(name: str) -> None:
         rng = np.random.default_rng(6)
         losses.append(made.loss(params, rng.normal(size=(4, 3)), rng.normal(size=(4, 2))))
     np.testing.assert_allclose(losses, losses[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("text", FUNCTIONS)
+def test_a_function_is_read_where_it_stands(text: str) -> None:
+    above = f'''
+model: own
+inputs: {{x: [n, 2], t: [n, 1]}}
+functions:
+  calls: {{args: [u], formula: "bend(u) + 1"}}
+  bend: {{args: [u], formula: "{text}"}}
+layers:
+  - f: {{dense: 1, activation: calls}}
+loss: {{mse: t}}
+optimizer: sgd
+'''
+    with pytest.raises(UserError) as caught:
+        pipeline.derive(parse(above))
+    (mistake,) = caught.value.mistakes
+    at, hint = FUNCTIONS[text]
+    assert (mistake.line, mistake.column) == (6, above.splitlines()[5].index(at, 30) + 1)
+    assert mistake.row[(mistake.column or 0) - 1 :][: mistake.length] == at
+    assert hint in mistake.hint
+
+
+def test_a_sum_that_stands_twice_is_taken_once() -> None:
+    """u·sigmoid(u) of a sum u: one product forward, one gradient by its weights."""
+    layer = {"formula": "h[n, k] = silu(sum(W[k, i] * x[n, i], i))", "parameters": {"W": WEIGHT}}
+    program = pipeline.program(spec(layer, {"mse": "t"}))
+    assert "".join(statement.because for statement in program.forward).count("Σ") == 1
+    by_weights = program.backward[-1]
+    assert by_weights.target.name == "dW1"
+    assert by_weights.because.count("Σ") == 1
+
+
+def test_a_function_has_constants_of_its_own_and_a_layer_any_name() -> None:
+    """Names that Python's own functions have are free for layers: no variable is called so."""
+    own = {"args": "x", "formula": "x + sin(a*x)**2/a", "constants": {"a": 2.5}}
+    gated = {"formula": "h[n, k] = snake(next[n, k]) * next.weight[k, 0]", "from": "next"}
+    spec = {
+        "inputs": {"x": ["n", 3], "t": ["n", 2]},
+        "functions": {"snake": own},
+        "layers": [{"next": {"dense": 2, "activation": "snake"}}, {"list": gated}],
+        "loss": {"mse": "t"},
+        "optimizer": "sgd",
+    }
+    for target in ("numpy", "python"):
+        module = compiled(spec, target)
+        assert module.check() == []
+    module = compiled(spec)
+    params, x = module.init(0), np.eye(3)
+    z = x @ params["next.weight"].T + params["next.bias"]
+    for _ in range(2):
+        z = z + np.sin(2.5 * z) ** 2 / 2.5
+    np.testing.assert_allclose(module.forward(params, x)[0], z * params["next.weight"][:, 0])
+
+
+@pytest.mark.parametrize(
+    ("constants", "told"),
+    [({"x": 1}, "already an argument"), ({"b": 1}, "nothing is called `a`")],
+)
+def test_constants_of_a_function_are_checked(constants: dict[str, float], told: str) -> None:
+    own = {"args": "x", "formula": "a*x", "constants": constants}
+    spec = {
+        "inputs": {"x": ["n", 3], "t": ["n", 2]},
+        "functions": {"scaled": own},
+        "layers": [{"f1": {"dense": 2, "activation": "scaled"}}],
+        "loss": {"mse": "t"},
+        "optimizer": "sgd",
+    }
+    with pytest.raises(UserError, match=told):
+        pipeline.derive(spec)
+
+
+def test_axes_that_a_layer_lacks_are_laid_out_as_it_says() -> None:
+    image: dict[str, Any] = {
+        "inputs": {"x": ["n", 64], "t": ["n", 2, 6, 6]},
+        "layers": [{"c": {"conv2d": {"out_channels": 2, "kernel_size": 3}}}],
+        "loss": {"mse": "t"},
+        "optimizer": "sgd",
+    }
+    with pytest.raises(UserError, match=r"lay them out: y\[n, a, b\] = x\[n, 8\*a \+ b\]"):
+        pipeline.derive(image)
+    laid = {"formula": "y[n, c, a, b] = x[n, 64*c + 8*a + b]", "sizes": {"c": 1, "a": 8, "b": 8}}
+    image["layers"].insert(0, {"image": laid})
+    assert pipeline.compile(image).check() == []

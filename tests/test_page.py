@@ -25,6 +25,7 @@ from sympy.core.parameters import distribute
 from symback import functions as fn
 from symback import pipeline, stable
 from symback.__main__ import cli
+from symback.graph.network import OF_ONE
 from symback.inspect import Language, Story, arrays, messages, show, story, whole, work
 from symback.inspect.page.drawing import drawn
 from symback.targets import names
@@ -284,6 +285,7 @@ def test_what_the_engine_says_is_known_in_every_language() -> None:
     said = {rule.why for rule in stable.RULES}
     said |= {kind.kink for kind in fn.ELEMENTWISE.values() if kind.kink}
     said |= {kind.kink for kind in fn.REDUCTIONS.values() if kind.kink}
+    said |= {OF_ONE}
     for english in said:
         assert messages.phrase(english, Language.CHINESE) != english, english
 

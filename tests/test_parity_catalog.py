@@ -103,13 +103,15 @@ def compare(case: Case, target: str, readable: bool, data: Arrays) -> None:
 
 
 def test_every_layer_is_compared() -> None:
+    from test_attention import CASES as ATTENDING
+    from test_layer_forms import OF_LABELS
     from test_parity_layers import NETS, found
     from test_state import CASES as KEEPING
 
     elsewhere = {key for net in NETS.values() for layer in net.layers for key in found(layer)}
-    elsewhere |= {case.layer for case in KEEPING}
+    elsewhere |= {case.layer for case in KEEPING} | {case.layer for case in ATTENDING.values()}
     missing = {entry.name for entry in entries(Kind.LAYER)} - {case.layer for case in CASES}
-    assert missing <= elsewhere
+    assert missing <= elsewhere | OF_LABELS
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -148,7 +150,7 @@ def test_no_layer_is_named_in_the_engine() -> None:
     import symback
 
     root = Path(symback.__file__).parent
-    files = [*root.glob("graph/*.py"), *root.glob("derivation/*.py"), *root.glob("targets/*.py")]
+    files = [*root.glob("graph/*.py"), *root.glob("derivation/*.py"), *root.glob("targets/**/*.py")]
     files += root.glob("passes/*.py")
     files += [root / name for name in ("lower.py", "index.py", "program.py")]
     layers = {name for e in entries(Kind.LAYER) for name in (e.name, *e.aliases)}

@@ -171,10 +171,13 @@ targets = pytest.mark.parametrize("target", TARGETS)
 
 def test_every_layer_has_a_counterpart() -> None:
     from layer_cases import CASES
+    from test_attention import CASES as ATTENDING
+    from test_layer_forms import OF_LABELS
     from test_state import CASES as WITH_STATES
 
     elsewhere = {case.layer for case in CASES} | {case.layer for case in WITH_STATES}
-    names = {entry.name for entry in entries(Kind.LAYER)} - elsewhere
+    elsewhere |= {case.layer for case in ATTENDING.values()}
+    names = {entry.name for entry in entries(Kind.LAYER)} - elsewhere - OF_LABELS
     assert names == set(pytorch.LAYERS)
     assert names <= {key for net in NETS.values() for layer in net.layers for key in found(layer)}
 

@@ -1,10 +1,12 @@
 """The passes: what they may change, and what not by a bit; what a fast module's step allocates."""
 
+import math
 import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from inspect import signature
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -167,14 +169,87 @@ def growth(module: Any, *more: Any) -> int:
     return peaks[1] - peaks[0]
 
 
-@pytest.mark.parametrize(
-    ("source", "drawn"), [(IMAGES, False), (DROPOUT, True)], ids=["images", "dropout"]
-)
-def test_windows_and_masks_allocate_no_array(source: dict[str, Any], drawn: bool) -> None:
-    """NumPy's own buffers, of some 8,192 numbers, don't grow with the batch; arrays would."""
+SHAPES = {"images": (2, 9, 9), "steps": (6, 4), "words": (6,), "numbers": (8,)}
+CONV = ("conv2d", {"out_channels": 4, "kernel_size": 3, "padding": 1})
+WIDE = {"kernel_size": 3, "stride": 2}  # windows that overlap
+ENCODER = {"num_heads": 2, "dim_feedforward": 8, "dropout": 0.1, "activation": "gelu"}
+LAYERS: dict[str, tuple[str, tuple[tuple[Any, ...], ...]]] = {
+    "lstm": ("steps", (("lstm", 20), ("last_step", {}))),
+    "lstm, all steps": ("words", (("embedding", 4), ("lstm", 20))),
+    "lstm, both ways": ("steps", (("lstm", {"hidden_size": 20, "bidirectional": True}),)),
+    "gru": ("steps", (("gru", 20), ("last_step", {}))),
+    "rnn": ("steps", (("rnn", 20), ("last_step", {}))),
+    "embedding": ("words", (("embedding", 4),)),
+    "bag": ("words", (("embedding_bag", 4),)),
+    "attention": ("steps", (("multihead_attention", {"num_heads": 2, "causal": True}),)),
+    "encoder": ("steps", (("transformer_encoder_layer", ENCODER),)),
+    "overlapping windows": ("images", (CONV, ("conv2d", {"out_channels": 3, **WIDE}))),
+    "transposed": ("images", (("conv_transpose2d", {"out_channels": 3, **WIDE}),)),
+    "max pool": ("images", (CONV, ("max_pool2d", WIDE))),
+    "average pool": ("images", (CONV, ("avg_pool2d", WIDE))),
+    "gelu": ("numbers", (("dense", 5, "gelu"),)),
+    "dropout": ("numbers", (("dense", 5), ("dropout", 0.3))),
+    "batch norm": ("images", (CONV, ("batch_norm2d", {}))),
+    "layer norm": ("numbers", (("dense", 5), ("layer_norm", {}))),
+    "group norm": ("images", (CONV, ("group_norm", 2))),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_no_layer_allocates_an_array(name: str) -> None:
+    """NumPy's own buffers, of 8,192 numbers at most, don't grow with the batch; arrays would."""
+    kind, layers = LAYERS[name]
+    x = {"shape": ["n", *SHAPES[kind]], "classes": 7} if kind == "words" else ["n", *SHAPES[kind]]
+    named = [
+        {f"f{place}": {layer: options} | dict.fromkeys(["activation"][: len(bends)], *bends)}
+        for place, (layer, options, *bends) in enumerate(layers)
+    ]
+    source = {
+        "inputs": {"x": x, "t": {"shape": ["n"], "classes": 3}},
+        "layers": [*named, {"flat": {"flatten": {}}}, {"out": {"dense": 3}}],
+        "loss": {"cross_entropy": "t"},
+        "optimizer": "adam",
+    }
     module = pipeline.compile(source, "numpy", "float32")
-    more = [np.random.default_rng(0)] if drawn else []
+    more = [np.random.default_rng(0)] if "rng" in signature(module.one_step).parameters else []
     assert growth(module, *more) < 1536 * 4  # not one number for each example
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
+def test_recurrences_work_on_views_of_their_arrays(name: str) -> None:
+    """Gates are written place by place; the weights' gradients are products after the loop."""
+    source = {
+        "inputs": {"x": ["n", 6, 4], "t": ["n", 5]},
+        "layers": [{"r": {name: 5}}, {"last": {"last_step": {}}}],
+        "loss": {"mse": "t"},
+        "optimizer": "sgd",
+    }
+    text = emit(passes.fast(pipeline.program(source)), "numpy").text
+    passing = text[text.index("def forward(") : text.index("def value_and_grad(")]
+    assert "einsum" not in passing
+    assert "np.zeros" not in passing
+    loops = [line for line in passing.splitlines() if line.startswith(" " * 8)]
+    assert not [line for line in loops if "np.equal(" in line or "out=dW1" in line]
+    for weight in ("W1", "U1"):
+        assert f"out=d{weight}" in passing
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [("float64", 2e-15), ("float32", 1e-6)])
+@pytest.mark.parametrize("name", ["erf", "erfc"])
+def test_functions_that_numpy_lacks_are_exact(name: str, dtype: Any, rtol: float) -> None:
+    weight = {"w": {"shape": [], "init": "ones"}}
+    source = {
+        "inputs": {"x": ["n", 1]},
+        "layers": [{"f": {"formula": f"y[n, i] = {name}(w*x[n, i])", "parameters": weight}}],
+        "loss": {"formula": "sum(y[...], ...)"},
+    }
+    module = pipeline.compile({**source, "optimizer": "sgd"}, "numpy", dtype)
+    ends = [0.0, -0.0, 1.0, -1.0, 1e-30, -1e-9, 40.0, -40.0, np.inf, -np.inf, np.nan]
+    x = np.array([*np.linspace(-7, 9, 6001), *ends]).astype(dtype)
+    y, _ = module.forward({"f.w": np.array(1.0, dtype)}, x[:, None])
+    exact = np.array([getattr(math, name)(value) for value in x.tolist()])
+    normal = ~(np.abs(exact) < np.finfo(dtype).tiny) | (exact == 0)
+    np.testing.assert_allclose(y[normal, 0], exact[normal], rtol=rtol, atol=0)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from symback import pipeline, spec
+import pytest
+
+from symback import catalog, pipeline, spec
+from symback.catalog.entry import Entry, Kind, Operand, Option, Parameter
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -50,6 +53,25 @@ def test_the_specs_are_specs() -> None:
     (own,) = (block for block in shown if block.startswith("functions:"))
     frame = "model: own\ninputs: {x: [n, 2], t: [n, 1]}\n"
     assert "siren.W" in dict(pipeline.derive(spec.parse(frame + own)).gradients)
+
+
+def test_the_entries_work_as_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {"Entry": Entry, "Kind": Kind, "Operand": Operand, "Option": Option}
+    entries = [block for block in blocks("python") if block.startswith("Entry(")]
+    made: list[Entry] = []
+    for block in entries:
+        assert len(block.splitlines()) < 11  # "under ten lines" and the brackets
+        made.append(eval(block, {**known, "Parameter": Parameter}))  # noqa: S307
+    monkeypatch.setattr(catalog, "_ENTRIES", (*catalog.entries(), *made))
+    by_name = {(each.kind, each.name): each for each in catalog.entries()}
+    monkeypatch.setattr(catalog, "_BY_NAME", by_name)
+    model = {
+        "inputs": {"x": ["n", 3], "t": ["n", 2]},
+        "layers": [{"f1": {"dense": 2}}, {"f2": {"root_mean_square": {}}}],
+        "loss": {"pseudo_huber": {"target": "t", "delta": 0.5}},
+        "optimizer": "sgd",
+    }
+    assert pipeline.compile(model).check() == []
 
 
 def test_the_c_lines_are_the_readmes() -> None:

@@ -1,12 +1,12 @@
 """Learning rates against torch.optim.lr_scheduler, over 50 epochs."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
-from settings import IN_PYTHON, Settings, option_sets, shown
+from settings import IN_PYTHON, TARGETS, Settings, option_sets, shown
 
 import symback
 from symback import catalog
@@ -60,8 +60,7 @@ IMPOSSIBLE = {  # what PyTorch refuses to run, or runs only so far
     "one_cycle": {"total_steps": (2, 5), "pct_start": ()},
 }
 FIXED: Mapping[str, Settings] = {  # what PyTorch needs said to do the same
-    "one_cycle": {"cycle_momentum": False},
-    "cyclic": {"cycle_momentum": False, "base_lr": BASE},
+    "cyclic": {"base_lr": BASE},
 }
 
 
@@ -95,7 +94,7 @@ def counterpart(entry: Entry) -> Any:
 
 def in_torch(entry: Entry, chosen: Settings, watched: Sequence[float]) -> list[float]:
     """Return PyTorch's rate of every epoch."""
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=BASE)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=BASE, momentum=0.1)
     rule = counterpart(entry)
     if rule is None:
         return [BASE] * EPOCHS
@@ -167,6 +166,105 @@ def test_defaults_are_pytorchs(entry: Entry) -> None:
             assert theirs.get(option.name) is None, option.name
         else:
             assert option.default == theirs[option.name], option.name
+
+
+# ---------------------------------------------------------------- momentum
+
+CYCLES: list[Settings] = [
+    {"one_cycle": {"max_lr": 0.2, "total_steps": 40, "base_momentum": 0.6}},
+    {"one_cycle": {"max_lr": 0.2, "total_steps": 40, "pct_start": 0.4, "three_phase": True}},
+    {"one_cycle": {"max_lr": 0.2, "total_steps": 40, "anneal_strategy": "linear"}},
+    {"cyclic": {"max_lr": 0.2, "step_size_up": 6, "max_momentum": 0.95}},
+    {"cyclic": {"max_lr": 0.2, "step_size_up": 6, "mode": "triangular2"}},
+    {"cyclic": {"max_lr": 0.2, "step_size_up": 6, "mode": "exp_range", "gamma": 0.9}},
+    {"cyclic": {"max_lr": 0.2, "step_size_up": 6, "cycle_momentum": False}},
+]
+MOVED = {  # optimisers that have a momentum, with options that its presence decides on
+    "sgd": {"nesterov": True, "momentum": 0.5},
+    "rmsprop": {},
+    "adam": {"weight_decay": 0.1},
+    "adamw": {},
+    "adamax": {},
+    "nadam": {},
+    "radam": {},
+}
+
+
+@pytest.fixture
+def double_precision() -> Iterator[None]:
+    """Let PyTorch keep its own scalars (NAdam's product of momenta) in float64 too."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+@pytest.mark.usefixtures("double_precision")
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    ("schedule", "optimizer"),
+    [(schedule, "sgd") for schedule in CYCLES]
+    + [(CYCLES[k], name) for k in (0, 3) for name in MOVED if name != "sgd"],
+    ids=shown,
+)
+def test_the_momentum_moves_against_the_rate(
+    schedule: Settings, optimizer: str, target: str
+) -> None:
+    [(name, chosen)] = schedule.items()
+    options = {"lr": 0.05, **MOVED[optimizer]}
+    kinds = {entry.name: entry for entry in catalog.entries() if entry.kind is Kind.OPTIMIZER}
+    w = torch.tensor([[0.3, -0.7]], dtype=torch.float64, requires_grad=True)
+    theirs = kinds[optimizer].source.split(";")[0].split(".")[-1]
+    rule = getattr(torch.optim, theirs)([w], **options)
+    [entry] = [each for each in SCHEDULES if each.name == name]
+    more = {"base_lr": 0.05} if name == "cyclic" else {}
+    scheduler = counterpart(entry)(rule, **chosen, **more)
+    init = {"weight": [[0.3, -0.7]]}
+    model = BARE | {
+        "inputs": {"x": ["n", 2], "t": ["n", 1]},
+        "layers": [{"f1": {"dense": {"units": 1, "bias": False}, "init": init}}],
+        "optimizer": {optimizer: options},
+        "schedule": {**schedule, "per": "step"},
+    }
+    module = symback.compile(model, target)
+    params = module.init()
+    state = module.init_state(params)
+    for step in range(40):
+        [[first, second]] = w.detach().tolist()
+        slope = [[0.4 * first + math.sin(0.7 * step), 0.4 * second - 0.2]]
+        w.grad = torch.tensor(slope, dtype=torch.float64)
+        rule.step()
+        scheduler.step()
+        given = {"f1.weight": slope if target == "python" else np.array(slope)}
+        module.update(params, given, state)
+        np.testing.assert_allclose(
+            params["f1.weight"], w.detach().numpy(), rtol=1e-11, atol=1e-14, err_msg=f"step {step}"
+        )
+
+
+def test_a_momentum_that_isnt_there_is_not_moved() -> None:
+    model = BARE | {"optimizer": "adagrad", "schedule": CYCLES[0]}
+    with pytest.raises(UserError, match="`adagrad` has none") as error:
+        symback.derive(model)
+    assert "cycle_momentum: false" in str(error.value)
+    model["schedule"] = {"one_cycle": {**CYCLES[0]["one_cycle"], "cycle_momentum": False}}
+    symback.derive(model)
+
+
+@pytest.mark.parametrize("target", IN_PYTHON)
+def test_a_schedule_of_ones_own_moves_the_momentum(target: str) -> None:
+    schedule = {
+        "formula": ["lr = base", "momentum = 1 - 1 / (epoch + 2)"],
+        "state": {"momentum": 0.5},
+    }
+    model = BARE | {"optimizer": {"sgd": {"lr": BASE, "momentum": 0.9}}, "schedule": schedule}
+    module = symback.compile(model, target)
+    state = module.init_state(module.init())
+    found = []
+    for state.epoch in range(4):
+        module.schedule(state)
+        found.append(state.momentum)
+    np.testing.assert_allclose(found, [1 / 2, 2 / 3, 3 / 4, 4 / 5])
 
 
 # ---------------------------------------------------------------- put together
@@ -287,3 +385,25 @@ def test_constants_of_one_name_keep_their_values() -> None:
     text = symback.generate(model, target="python").text
     assert "> 0.25" in text
     assert "0.5" in text
+
+
+@pytest.mark.parametrize("target", IN_PYTHON)
+def test_lambdas_are_formulas(target: str) -> None:
+    """LambdaLR is a factor of `base`, MultiplicativeLR one of the rate last set."""
+    found = rates({"formula": "lr = base / (1 + epoch)"}, target)
+    wanted = theirs(lambda optimizer: Rules.LambdaLR(optimizer, lambda epoch: 1 / (1 + epoch)))
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    found = rates({"formula": "lr = lr * where(epoch > 0, 1 - 1 / (epoch + 5), 1)"}, target)
+    wanted = theirs(lambda o: Rules.MultiplicativeLR(o, lambda epoch: 1 - 1 / (epoch + 5)))
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
+def test_the_catalogue_has_every_scheduler() -> None:
+    names = {alias for entry in SCHEDULES for alias in entry.aliases}
+    theirs_all = {
+        name
+        for name, made in vars(Rules).items()
+        if isinstance(made, type) and issubclass(made, Rules.LRScheduler) and name[0] != "_"
+    }
+    put_together = {"SequentialLR", "ChainedScheduler"}
+    assert theirs_all - names == {"LRScheduler", "LambdaLR", "MultiplicativeLR", *put_together}

@@ -291,7 +291,7 @@ WRONG = [  # a change, the text above the caret, words of the message or the hin
     (("f2", "x"), "x", "already an input"),
     (("f2", "loss"), "loss", "the generated module"),
     (("f2", "lambda"), "lambda", "a word of Python"),
-    (("f2", "len"), "len", "Python's own functions"),
+    (("  x: [n, 64] ", "  len: [n, 64] "), "len", "Python's own functions"),
     (("f2", "_f"), "_f", "underscore"),
     (("f2", "f-2"), "f-2", "no name"),
     (("f2", "fé"), "fé", "U+00E9"),
@@ -320,6 +320,9 @@ WRONG = [  # a change, the text above the caret, words of the message or the hin
     (("{cross_entropy: t}", "cross_entropy"), "cross_entropy", "write {cross_entropy: t}"),
     (("x: [n, 64]", "x: 64"), "64", "write [n, 64]"),
     (("epochs: 20", "shuffle: 'false'"), "'false'", "without quotes: false"),
+    (("f2: {dense: 10}", "dense: 10"), "d", "write `- f1: {dense: 10}`"),
+    (("f2: {dense: 10}", "flatten:"), "f", "write `- f1: flatten`"),
+    (("{dense: 10}", "10"), "10", "softmax … (`symback catalog` lists all)"),
 ]
 
 
@@ -348,6 +351,28 @@ def test_all_mistakes_are_shown_at_once_in_the_order_of_the_file() -> None:
     assert len(mistakes) == 6
     assert [each.line for each in mistakes] == sorted(each.line or 0 for each in mistakes)
     assert "given twice" in mistakes[-1].message
+
+
+def test_what_is_alike_is_told_once_and_ten_at_the_most() -> None:
+    layers = "\n".join(f"  - g{k}: {{dens: 4, activation: tahn}}" for k in range(12))
+    with pytest.raises(UserError) as caught:
+        parse(PLAIN.replace("  - f2: {dense: 10}", layers), "model.yaml")
+    told = str(caught.value)
+    assert len(caught.value.mistakes) == 24
+    assert told.count("unknown activation `tahn`") == told.count("`dens`") == 1
+    assert told.count("the same at 8:") == 2
+    assert told.count("and 1 more") == 2
+    many = UserError(*(Mistake(f"number {k}") for k in range(15)))
+    assert str(many).splitlines() == [*(f"number {k}" for k in range(10)), "… and 5 more"]
+
+
+def test_a_file_is_near_by_its_name_not_by_its_ending(tmp_path: Path) -> None:
+    (tmp_path / "digits.yaml").write_text(PLAIN)
+    (tmp_path / "digits.csv").write_text("")
+    for name, told in (("digits", True), ("digit.yaml", True), ("waves.yaml", False)):
+        with pytest.raises(UserError) as caught:
+            load(tmp_path / name)
+        assert ("did you mean `digits.yaml`?" in str(caught.value)) == told
 
 
 def test_data_that_links_out_of_the_folder_is_refused(tmp_path: Path) -> None:

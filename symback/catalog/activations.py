@@ -183,7 +183,7 @@ ENTRIES = (
     _activation(
         "tanhshrink",
         "x - tanh(x)",
-        "What is left of x without its hyperbolic tangent; near 0 it keeps the digits of x.",
+        "What is left of x without its hyperbolic tangent, exact near 0 too.",
         "torch.nn.Tanhshrink",
     ),
     _activation(

@@ -22,13 +22,14 @@ class Option:
 
     `default` None means: no value unless given (a formula asks with `name_given`, 1 or 0);
     `required` that one must be given. A choice is read in a formula as `name_choice`, 1 where it
-    was chosen and 0 elsewhere. A `listed` option is read with an index and summed over it. One
+    was chosen and 0 elsewhere. A `listed` option is read with an index and summed over it; a layer
+    reads `name_0`, `name_1`, … and `name_count`. One
     with `axes` is a number for all of them or a list of one each: `name_0`, `name_1`, …; it, and
     one whose default is a number, may have choices beside.
     """
 
     name: str
-    default: float | bool | str | tuple[int, ...] | None = None
+    default: float | bool | str | tuple[float, ...] | None = None
     doc: str = ""
     required: bool = False
     choices: tuple[str, ...] = ()
@@ -122,7 +123,9 @@ class Fact:
 class Case:
     """Formulas that a layer has instead where `where`, over options and sources, isn't zero.
 
-    Without formulas there is no such layer.
+    Without formulas there is no such layer. An optimiser has them where `...` stands among its own;
+    `where` may read how many `axes` a parameter has, and how many rows and columns the last two
+    hold. Without formulas such a parameter is refused.
     """
 
     where: str
@@ -138,8 +141,9 @@ class Entry:
     formula reads. Such a one is left out.
 
     A layer's formulas may read `training`, 1 in training and 0 elsewhere, and ask for `sources`, of
-    which it has so many. Where it follows on itself, each `round`, from 0, reads the output of the
-    one before, and a parameter's name has the round's number for {}.
+    which it has so many, and for `axes_2`, how many axes the second has. Where it follows on
+    itself, each `round`, from 0, reads the output of the one before in the place of its first
+    source, and a parameter's name has the round's number for {}.
 
     What `numbers` and `sizes` hold are formulas over options, earlier numbers, and `size(h)` of an
     axis named in `axes`; the source has just these axes then.
@@ -152,16 +156,20 @@ class Entry:
     source: str  # the paper or PyTorch's name: "torch.nn.Tanh"
     options: tuple[Option, ...] = ()
     parameters: tuple[Parameter, ...] = ()
-    cases: tuple[Case, ...] = ()  # layer: the first that holds
+    cases: tuple[Case, ...] = ()  # layer, optimiser: the first that holds
     axes: tuple[str, ...] = ()  # layer: what its first source's axes are called in sizes
     numbers: tuple[tuple[str, str], ...] = ()  # layer: more names for its formulas
     sizes: tuple[tuple[str, str], ...] = ()  # layer: how many values an index takes
     states: tuple[tuple[str, str], ...] = ()  # optimiser, schedule: name, start (a formula)
     kept: tuple[str, ...] = ()  # optimiser: states for people, which w doesn't depend on
+    search: str = ""  # optimiser: without formulas, a template that evaluates the loss as it goes
+    momentum: str = ""  # optimiser: the option that a schedule's state `momentum` takes over
     random: tuple[Random, ...] = ()  # layer
     running: tuple[Running, ...] = ()  # layer
     outputs: tuple[tuple[str, str], ...] = ()  # layer: beside its output, name and letter
-    rounds: str = ""  # layer: the option that says how often it follows on itself
+    rounds: str = ""  # the option that says how often it follows on itself (layer), or how often
+    # a case's formulas run (optimiser)
+    carried: tuple[tuple[str, str], ...] = ()  # layer: letters of a round, and the next one's
     operands: tuple[Operand, ...] = ()  # loss: what it compares, the first one's axes leading
     assumes: tuple[Fact, ...] = ()  # loss: of what comes from outside
     divisor: str = ""  # loss: what the mean divides by, where it isn't the number of elements

@@ -7,6 +7,29 @@ two are joined pairwise, from the left.
 from symback.catalog.entry import Case, Entry, Kind, Option, Parameter, Random
 
 _P = Option("p", default=0.5, doc="the probability of a zero", least=0, below=1)
+_UNITS = (
+    Option("units", doc="the number of outputs", required=True, whole=True, least=1),
+    Option("bias", default=True, doc="add a learned bias"),
+)
+_VECTORS = (
+    Option("embedding_dim", doc="how long a vector is", required=True, whole=True, least=1),
+    Option(
+        "num_embeddings",
+        doc="how many vectors; one for each of the input's classes",
+        whole=True,
+        least=1,
+    ),
+)
+_PADDING = Option("padding_idx", doc="a label that stands for none", whole=True, least=0)
+_COUNTED = "where(padding_idx_given, x[n, t] != padding_idx, 1)"
+_TABLE = (
+    Parameter(
+        "E",
+        "weight",
+        ("where(num_embeddings_given, num_embeddings, classes)", "embedding_dim"),
+        "normal(0, 1)",
+    ),
+)
 _SATURATED = "-1.7580993408473766"  # what SELU tends to, far left
 _ALPHA = (
     f"a[{{0}}] = where(r[{{1}}] > 0, x[{{0}}], {_SATURATED})",
@@ -17,19 +40,38 @@ _ALPHA = (
 )
 
 
+def _masked(
+    name: str,
+    formulas: tuple[str, ...],
+    doc: str,
+    source: str,
+    axes: tuple[str, ...] = (),
+    drawn: tuple[str, ...] = (),
+) -> Entry:
+    """Return a dropout: a layer whose formulas read a mask r, along all axes or those drawn."""
+    return Entry(
+        kind=Kind.LAYER,
+        name=name,
+        formulas=formulas,
+        doc=doc,
+        source=source,
+        options=(_P,),
+        axes=axes,
+        random=(Random("r", "keep(1 - p)", drawn),),
+        main="p",
+    )
+
+
 def _dropout(rank: int) -> Entry:
     places = {1: ("l",), 2: ("h", "w"), 3: ("d", "h", "w")}[rank]
     at = ", ".join(("n", "c", *places))
-    return Entry(
-        kind=Kind.LAYER,
-        name=f"dropout{rank}d",
-        formulas=(f"y[{at}] = r[n, c] * x[{at}]",),
-        doc="A dropout that sets whole channels to zero.",
-        source=f"torch.nn.Dropout{rank}d; Tompson et al. 2014, arXiv:1411.4280",
-        options=(_P,),
-        axes=("n", "c", *places),
-        random=(Random("r", "keep(1 - p)", ("n", "c")),),
-        main="p",
+    return _masked(
+        f"dropout{rank}d",
+        (f"y[{at}] = r[n, c] * x[{at}]",),
+        "A dropout that sets whole channels to zero.",
+        f"torch.nn.Dropout{rank}d; Tompson et al. 2014, arXiv:1411.4280",
+        ("n", "c", *places),
+        ("n", "c"),
     )
 
 
@@ -59,6 +101,87 @@ def _softmax(name: str, doc: str, source: str) -> Entry:
     )
 
 
+_MOST_CLUSTERS = 6
+
+
+def _clustered(count: int) -> tuple[str, ...]:
+    """Return the formulas of log-probabilities in clusters: the head's, then those of each tail."""
+    within = "oprstd"[:count]  # a place in each
+    tails = (
+        (
+            f"u{k}[n, m] = sum(A{k}[m, i] * x[n, i], i)",
+            f"v{k}[n, {o}] = sum(B{k}[{o}, m] * u{k}[n, m], m)",
+            f"w{k}[n, {o}] = log_softmax(v{k}[n, {o}], {o})",
+        )
+        for k, o in enumerate(within)
+    )
+    return (
+        "z[n, c] = sum(H[c, i] * x[n, i], i) + where(head_bias, b[c], 0)",
+        "q[n, c] = log_softmax(z[n, c], c)",
+        *(text for tail in tails for text in tail),
+        "e[n, j] = sum(q[n, c] * delta(j, c), c)",
+        "y[n, j] = e[n, j]",
+        *(f"y[n, end_{k} + {o}] = q[n, end_0 + {k}] + w{k}[n, {o}]" for k, o in enumerate(within)),
+    )
+
+
+def _adaptive_log_softmax() -> Entry:
+    ends = range(_MOST_CLUSTERS + 1)
+    rising = " and ".join(f"(end_{k} < end_{k + 1} or cutoffs_count <= {k})" for k in ends[:-1])
+    return Entry(
+        kind=Kind.LAYER,
+        name="adaptive_log_softmax",
+        formulas=_clustered(1),
+        cases=tuple(
+            Case(f"cutoffs_count == {count}", _clustered(count)) for count in ends if count > 1
+        ),
+        doc=(
+            "Log-probabilities of many classes, frequent ones first: those up to the first cutoff "
+            "have a place of their own in the head, those up to each further one (the last: all "
+            "classes) share one, times what a tail of less width gives them. With `loss: {nll: t}` "
+            "the loss is PyTorch's, which computes the labels' clusters alone."
+        ),
+        source="torch.nn.AdaptiveLogSoftmaxWithLoss; Grave et al. 2017, arXiv:1609.04309",
+        options=(
+            Option("n_classes", doc="how many classes", required=True, whole=True, least=2),
+            Option("cutoffs", doc="where clusters end but the last", required=True, listed=True),
+            Option(
+                "div_value", default=4.0, doc="how much narrower each tail is", least=1, most=1e3
+            ),
+            Option("head_bias", default=False, doc="add a learned bias to the head"),
+        ),
+        axes=("n", "i"),
+        numbers=(
+            ("length", "size(i)"),
+            *((f"end_{k}", f"where(cutoffs_count > {k}, cutoffs_{k}, n_classes)") for k in ends),
+            *((f"width_{k}", f"floor(length/div_value**{k + 1})") for k in ends[:-1]),
+        ),
+        sizes=(
+            ("j", f"where({rising} and cutoffs_count <= {_MOST_CLUSTERS}, end_0, 0)"),
+            ("c", "end_0 + cutoffs_count"),
+        ),
+        parameters=(
+            Parameter("H", "head.weight", ("c", "length"), "torch_default"),
+            Parameter("b", "head.bias", ("c",), "uniform(-1/sqrt(size(i)), 1/sqrt(size(i)))"),
+            *(
+                each
+                for k in ends[:-1]
+                for each in (
+                    Parameter(
+                        f"A{k}", f"tail.{k}.0.weight", (f"width_{k}", "length"), "torch_default"
+                    ),
+                    Parameter(
+                        f"B{k}",
+                        f"tail.{k}.1.weight",
+                        (f"end_{k + 1} - end_{k}", f"width_{k}"),
+                        "torch_default",
+                    ),
+                )
+            ),
+        ),
+    )
+
+
 ENTRIES = (
     Entry(
         kind=Kind.LAYER,
@@ -66,10 +189,7 @@ ENTRIES = (
         formulas=("z[..., o] = sum(W[o, i] * x[..., i], i) + where(bias, b[o], 0)",),
         doc="Every output is a weighted sum of all inputs, plus a bias.",
         source="torch.nn.Linear",
-        options=(
-            Option("units", doc="the number of outputs", required=True, whole=True, least=1),
-            Option("bias", default=True, doc="add a learned bias"),
-        ),
+        options=_UNITS,
         parameters=(
             Parameter("W", "weight", ("units", "i"), "uniform(-1/sqrt(size(i)), 1/sqrt(size(i)))"),
             Parameter("b", "bias", ("units",), "uniform(-1/sqrt(size(i)), 1/sqrt(size(i)))"),
@@ -91,42 +211,30 @@ ENTRIES = (
         doc="All axes but the first are joined into one, the last index running fastest.",
         source="torch.nn.Flatten",
     ),
-    Entry(
-        kind=Kind.LAYER,
-        name="dropout",
-        formulas=("y[...] = r[...] * x[...]",),
-        doc=(
-            "In training each value is set to zero with probability p, the others are divided by "
-            "1 - p; elsewhere nothing happens."
-        ),
-        source="torch.nn.Dropout",
-        options=(Option("p", default=0.5, doc="the probability of a zero", least=0, below=1),),
-        random=(Random("r", "keep(1 - p)"),),
-        main="p",
+    _masked(
+        "dropout",
+        ("y[...] = r[...] * x[...]",),
+        "In training each value is set to zero with probability p, the others are divided by "
+        "1 - p; elsewhere nothing happens.",
+        "torch.nn.Dropout",
     ),
     *(_dropout(rank) for rank in (1, 2, 3)),
-    Entry(
-        kind=Kind.LAYER,
-        name="alpha_dropout",
-        formulas=tuple(text.format("...", "...") for text in _ALPHA),
-        doc="A dropout for SELU: values become what it tends to; mean and variance are kept.",
-        source="torch.nn.AlphaDropout; Klambauer et al. 2017, arXiv:1706.02515",
-        options=(_P,),
-        random=(Random("r", "keep(1 - p)"),),
-        main="p",
+    _masked(
+        "alpha_dropout",
+        tuple(text.format("...", "...") for text in _ALPHA),
+        "A dropout for SELU: values become what it tends to; mean and variance are kept.",
+        "torch.nn.AlphaDropout; Klambauer et al. 2017, arXiv:1706.02515",
     ),
-    Entry(
-        kind=Kind.LAYER,
-        name="feature_alpha_dropout",
-        formulas=tuple(text.format("n, c, ...", "n, c") for text in _ALPHA),
-        doc="An alpha_dropout of whole channels.",
-        source="torch.nn.FeatureAlphaDropout",
-        options=(_P,),
-        axes=("n", "c", "..."),
-        random=(Random("r", "keep(1 - p)", ("n", "c")),),
-        main="p",
+    _masked(
+        "feature_alpha_dropout",
+        tuple(text.format("n, c, ...", "n, c") for text in _ALPHA),
+        "An alpha_dropout of whole channels.",
+        "torch.nn.FeatureAlphaDropout",
+        ("n", "c", "..."),
+        ("n", "c"),
     ),
     _softmax("softmax", "Positive numbers that sum to 1 along an axis.", "torch.nn.Softmax"),
+    _adaptive_log_softmax(),
     _softmax("log_softmax", "The logarithm of a softmax along an axis.", "torch.nn.LogSoftmax"),
     Entry(
         kind=Kind.LAYER,
@@ -152,10 +260,7 @@ ENTRIES = (
         ),
         doc="Every output is a weighted sum of all products of two layers' values.",
         source="torch.nn.Bilinear",
-        options=(
-            Option("units", doc="the number of outputs", required=True, whole=True, least=1),
-            Option("bias", default=True, doc="add a learned bias"),
-        ),
+        options=_UNITS,
         parameters=(
             Parameter(
                 "W", "weight", ("units", "i", "j"), "uniform(-1/sqrt(size(i)), 1/sqrt(size(i)))"
@@ -167,26 +272,19 @@ ENTRIES = (
     Entry(
         kind=Kind.LAYER,
         name="embedding",
-        formulas=("y[..., d] = E[x[...], d]",),
-        doc="A learned vector for each label.",
+        formulas=(
+            (
+                "y[..., d] = where(padding_idx_given,"
+                " where(x[...] == padding_idx, 0, E[x[...], d]), E[x[...], d])"
+            ),
+        ),
+        doc=(
+            "A learned vector for each label; zeros for the label `padding_idx` (PyTorch's vector "
+            "for it starts with zeros and isn't learned)."
+        ),
         source="torch.nn.Embedding",
-        options=(
-            Option("embedding_dim", doc="how long a vector is", required=True, whole=True, least=1),
-            Option(
-                "num_embeddings",
-                doc="how many vectors; one for each of the input's classes",
-                whole=True,
-                least=1,
-            ),
-        ),
-        parameters=(
-            Parameter(
-                "E",
-                "weight",
-                ("where(num_embeddings_given, num_embeddings, classes)", "embedding_dim"),
-                "normal(0, 1)",
-            ),
-        ),
+        options=(*_VECTORS, _PADDING),
+        parameters=_TABLE,
         main="embedding_dim",
     ),
     Entry(
@@ -194,20 +292,27 @@ ENTRIES = (
         name="embedding_bag",
         formulas=(
             (
-                "y[n, d] = where(mode_max, max(E[x[n, t], d], t),"
-                " sum(E[x[n, t], d], t) / where(mode_mean, size(t), 1))"
+                f"y[n, d] = sum({_COUNTED} * E[x[n, t], d], t) / where(mode_mean,"
+                f" where(padding_idx_given, maximum(sum({_COUNTED}, t), 1), size(t)), 1)"
             ),
         ),
-        doc="The sum, mean or largest of the learned vectors of an example's labels.",
+        cases=(
+            Case(
+                "mode_max",
+                (
+                    f"a[n, d] = argmax(where({_COUNTED}, E[x[n, t], d], -3e38), t)",
+                    f"y[n, d] = sum(where(t == a[n, d], {_COUNTED} * E[x[n, t], d], 0), t)",
+                ),
+            ),
+        ),
+        doc=(
+            "The sum, mean or largest of the learned vectors of an example's labels; the label "
+            "`padding_idx` doesn't count."
+        ),
         source="torch.nn.EmbeddingBag",
         options=(
-            Option("embedding_dim", doc="how long a vector is", required=True, whole=True, least=1),
-            Option(
-                "num_embeddings",
-                doc="how many vectors; one for each of the input's classes",
-                whole=True,
-                least=1,
-            ),
+            *_VECTORS,
+            _PADDING,
             Option(
                 "mode",
                 default="mean",
@@ -215,16 +320,46 @@ ENTRIES = (
                 choices=("mean", "sum", "max"),
             ),
         ),
-        parameters=(
-            Parameter(
-                "E",
-                "weight",
-                ("where(num_embeddings_given, num_embeddings, classes)", "embedding_dim"),
-                "normal(0, 1)",
+        parameters=_TABLE,
+        main="embedding_dim",
+        kinks="the first of equal largest values gets the slope",
+    ),
+    Entry(
+        kind=Kind.LAYER,
+        name="one_hot",
+        formulas=("y[..., k] = where(x[...] == k, 1, 0)",),
+        doc="For each label zeros, and a 1 at its place.",
+        source="torch.nn.functional.one_hot",
+        options=(
+            Option(
+                "num_classes",
+                doc="how many places; as many as the input has classes",
+                whole=True,
+                least=1,
             ),
         ),
-        main="embedding_dim",
-        kinks="the slope at equal largest values is shared evenly, where PyTorch takes the first",
+        sizes=(("k", "where(num_classes_given, num_classes, classes)"),),
+        main="num_classes",
+    ),
+    Entry(
+        kind=Kind.LAYER,
+        name="normalize",
+        formulas=(
+            (
+                "u[...] = where(p == 2, sqrt(maximum(sum(x[..., i]**2, i), eps**2)),"
+                " where(p == 1, maximum(sum(abs(x[..., i]), i), eps),"
+                " maximum(sum(abs(x[..., i])**p, i), eps**p)**(1/p)))"
+            ),
+            "y[..., i] = x[..., i] / u[...]",
+        ),
+        doc="A vector along the last axis, divided by its p-norm.",
+        source="torch.nn.functional.normalize(dim=-1)",
+        options=(
+            Option("p", default=2.0, doc="the norm's power", least=1, most=64),
+            Option("eps", default=1e-12, doc="the least norm counted", above=0),
+        ),
+        main="p",
+        kinks="a norm below eps has slope 0",
     ),
     Entry(
         kind=Kind.LAYER,

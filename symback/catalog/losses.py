@@ -4,7 +4,8 @@ of each element, `l`.
 
 `reduction` (mean, sum, none) is applied to l. A mean divides by the number of elements of l, or by
 `divisor`. `labels` is 1 where t holds class labels, `weighted` where there are class weights,
-`sampled` where there are sample weights.
+`sampled` where there are sample weights, `reduction_mean` where a mean is taken; `KEY_given` where
+an operand is.
 """
 
 from symback.catalog.entry import Entry, Fact, Kind, Operand, Option
@@ -18,6 +19,7 @@ _COMPARED = (
 )
 _PAIR = (Operand("u", "x1", "the one"), Operand("v", "x2", "the other"))
 _SAMPLE = "where(sampled, s[...], 1)"
+_BY_WEIGHT = "where(sampled, sum(s[...], ...), size(...))"
 _CHOSEN = "where(weighted, sum(w[k] * (t[...] == k), k), 1)"
 _KEPT = "where(ignore_index_given, t[...] != ignore_index, 1)"
 _IGNORE = Option(
@@ -26,6 +28,9 @@ _IGNORE = Option(
     whole=True,
 )
 _LABELS = Fact("t", "classes", "labels and not ignore_index_given")
+_NEVER = "-1e30"  # the logarithm of a probability of 0
+_STEPS = "where(input_lengths_given, I[...], size(i))"
+_PLACES = "where(target_lengths_given, K[...], size(k))"
 _MARGIN = Option("margin", default=0.0, doc="how far apart is far enough")
 
 
@@ -55,7 +60,7 @@ ENTRIES = (
         ),
         source="torch.nn.MSELoss; torch.nn.functional.mse_loss(weight=…)",
         operands=_COMPARED,
-        divisor="where(sampled, sum(s[...], ...), size(...))",
+        divisor=_BY_WEIGHT,
         aliases=("mean_squared_error",),
     ),
     Entry(
@@ -68,7 +73,7 @@ ENTRIES = (
         ),
         source="torch.nn.L1Loss; torch.nn.functional.l1_loss(weight=…)",
         operands=_COMPARED,
-        divisor="where(sampled, sum(s[...], ...), size(...))",
+        divisor=_BY_WEIGHT,
         aliases=("mae", "mean_absolute_error"),
         kinks="slope 0 where y = t",
     ),
@@ -296,6 +301,57 @@ ENTRIES = (
         source="torch.nn.KLDivLoss",
         operands=_COMPARED,
         options=(Option("log_target", default=False, doc="t holds log-probabilities"),),
+    ),
+    Entry(
+        kind=Kind.LOSS,
+        name="ctc",
+        formulas=(
+            "e[..., i, k] = y[..., i, t[..., k]]",
+            "b[..., i] = y[..., i, blank]",
+            "Z[..., i] = cumsum(b[..., i], i)",
+            "d[..., k] = t[..., k-1] != t[..., k]",
+            (
+                "A[..., i, k] = e[..., i, k] + where(i > 0,"
+                " log(exp(A[..., i-1, k]) + exp(F[..., i-1, k])),"
+                f" where(k == 0, 0, {_NEVER}))"
+            ),
+            f"B[..., i, k] = b[..., i] + where(i > 0, S[..., i-1, k], {_NEVER})",
+            "S[..., i, k] = log(exp(A[..., i, k]) + exp(B[..., i, k]))",
+            (
+                "F[..., i, k] = where(k > 0,"
+                " where(d[..., k], S[..., i, k-1], B[..., i, k-1]), Z[..., i])"
+            ),
+            f"P[...] = sum(where(i == {_STEPS} - 1 and k == {_PLACES} - 1, S[..., i, k], 0), i, k)",
+            (
+                "c[...] = -where(target_lengths_given, where(K[...] == 0,"
+                f" sum(where(i == {_STEPS} - 1, Z[..., i], 0), i), P[...]), P[...])"
+            ),
+            (
+                f"l[...] = {_SAMPLE} * where(zero_infinity, where(c[...] < 1e29, c[...], 0),"
+                f" c[...]) / where(reduction_mean, maximum({_PLACES}, 1), 1)"
+            ),
+        ),
+        doc=(
+            "Minus the log-probability that the labels t [n, k] are read off the steps of y [n, i, "
+            "classes], log-probabilities, where equal labels in a row count once and blanks not at "
+            "all. Until step i, A ends on label k, B on a blank behind it, S on either, Z has met "
+            "blanks alone, and F is what label k may follow. The mean divides each example by the "
+            "number of its labels, then by the number of examples. Labels that don't fit into the "
+            "steps cost 1e30 (PyTorch: infinity, and its gradient is NaN)."
+        ),
+        source="torch.nn.CTCLoss; Graves et al. 2006, doi:10.1145/1143844.1143891",
+        operands=(
+            *_COMPARED,
+            Operand("I", "input_lengths", "how many steps count; all", optional=True),
+            Operand("K", "target_lengths", "how many labels count; all", optional=True),
+        ),
+        options=(
+            Option(
+                "blank", default=0, doc="the class that stands for no label", least=0, whole=True
+            ),
+            Option("zero_infinity", default=False, doc="labels that can't be cost nothing"),
+        ),
+        assumes=(Fact("t", "classes", "labels"),),
     ),
     Entry(
         kind=Kind.LOSS,

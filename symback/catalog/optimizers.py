@@ -1,10 +1,12 @@
 """Optimisers: assignments for each element w of a parameter, g its gradient.
 
-`lr` is the learning rate of this step, `step` its number from 1. The order of operations is
-PyTorch's (torch.optim, one tensor at a time).
+`lr` is the learning rate of this step, `step` its number from 1, `epsilon` the distance from 1 to
+the next number of the program's type. A rule that reads a parameter as a whole has indices:
+w[..., r, c] has its rows and columns, mean(w[...]**2, ...) runs over all its elements. The order of
+operations is PyTorch's (torch.optim, one tensor at a time).
 """
 
-from symback.catalog.entry import Entry, Kind, Option
+from symback.catalog.entry import Case, Entry, Kind, Option
 
 _DESCENT = "g = where(maximize, -g, g)"
 _PENALTY = "g = where(weight_decay, g + weight_decay * w, g)"
@@ -75,6 +77,7 @@ ENTRIES = (
             _MAXIMIZE,
         ),
         states=(("b", "0"),),
+        momentum="momentum",
         main="lr",
     ),
     Entry(
@@ -85,6 +88,7 @@ ENTRIES = (
         source="torch.optim.Adam; Kingma and Ba 2014, arXiv:1412.6980",
         options=(_lr(0.001), *_BETAS, _eps(1e-8), _decay(), _AMSGRAD, _MAXIMIZE, _DECOUPLED),
         states=(*_MOMENTS, ("top", "0")),
+        momentum="beta1",
         main="lr",
     ),
     Entry(
@@ -95,6 +99,7 @@ ENTRIES = (
         source="torch.optim.AdamW; Loshchilov and Hutter 2017, arXiv:1711.05101",
         options=(_lr(0.001), *_BETAS, _eps(1e-8), _decay(0.01), _AMSGRAD, _MAXIMIZE),
         states=(*_MOMENTS, ("top", "0")),
+        momentum="beta1",
         main="lr",
     ),
     Entry(
@@ -121,6 +126,7 @@ ENTRIES = (
             _MAXIMIZE,
         ),
         states=(("v", "0"), ("a", "0"), ("b", "0")),
+        momentum="momentum",
         main="lr",
     ),
     Entry(
@@ -183,6 +189,7 @@ ENTRIES = (
         source="torch.optim.Adamax; Kingma and Ba 2014, arXiv:1412.6980",
         options=(_lr(0.002), *_BETAS, _eps(1e-8), _decay(), _MAXIMIZE),
         states=(("m", "0"), ("u", "0")),
+        momentum="beta1",
         main="lr",
     ),
     Entry(
@@ -215,6 +222,7 @@ ENTRIES = (
             _MAXIMIZE,
         ),
         states=(*_MOMENTS, ("mu_product", "1")),
+        momentum="beta1",
         main="lr",
     ),
     Entry(
@@ -242,6 +250,7 @@ ENTRIES = (
         source="torch.optim.RAdam; Liu et al. 2019, arXiv:1908.03265",
         options=(_lr(0.001), *_BETAS, _eps(1e-8), _decay(), _DECOUPLED, _MAXIMIZE),
         states=_MOMENTS,
+        momentum="beta1",
         main="lr",
     ),
     Entry(
@@ -297,6 +306,154 @@ ENTRIES = (
             _MAXIMIZE,
         ),
         states=(("last", "0"), ("size", "lr")),
+        main="lr",
+    ),
+    Entry(
+        kind=Kind.OPTIMIZER,
+        name="adafactor",
+        formulas=(
+            _DESCENT,
+            "part = step**beta2_decay",
+            "least = where(eps1_given, eps1, epsilon)",
+            "alpha = maximum(eps2, sqrt(mean(w[...]**2, ...))) * minimum(lr, 1 / sqrt(step))",
+            "w = where(weight_decay, w - lr * weight_decay * w, w)",
+            "...",
+            "u = g / sqrt(maximum(v, least**2))",
+            "w = w - alpha / maximum(1, sqrt(mean(u[...]**2, ...)) / d) * u",
+        ),
+        cases=(
+            Case(
+                "axes > 1",
+                (
+                    "R[..., r] = R[..., r] + part * (mean(g[..., r, c]**2, c) - R[..., r])",
+                    "C[..., c] = C[..., c] + part * (mean(g[..., r, c]**2, r) - C[..., c])",
+                    "M[...] = maximum(mean(R[..., r], r), least)",
+                    "v[..., r, c] = R[..., r] * C[..., c] / M[...]",
+                ),
+            ),
+            Case("1", ("V = V + part * (g**2 - V)", "v = V")),
+        ),
+        doc=(
+            "The gradient over the root of its mean square, which is kept as the means of the rows "
+            "and of the columns alone. Steps are in proportion to the parameter's own size."
+        ),
+        source="torch.optim.Adafactor; Shazeer and Stern 2018, arXiv:1804.04235",
+        options=(
+            Option("lr", default=0.01, doc="the largest relative size of a step", least=0),
+            Option("beta2_decay", default=-0.8, doc="the power of step: how means settle", most=0),
+            Option("eps1", doc="the least mean square's root; the type's epsilon", least=0),
+            Option("eps2", default=1e-3, doc="the least size of a parameter that counts", least=0),
+            Option("d", default=1.0, doc="the largest root mean square of a direction", least=1),
+            _decay(),
+            _MAXIMIZE,
+        ),
+        states=(("R", "0"), ("C", "0"), ("V", "0")),
+        main="lr",
+    ),
+    Entry(
+        kind=Kind.OPTIMIZER,
+        name="muon",
+        formulas=(
+            "b = b + (1 - momentum) * (g - b)",
+            "u = where(nesterov, g + momentum * (b - g), b)",
+            "X = u / maximum(sqrt(sum(u[...]**2, ...)), eps)",
+            "...",
+            "w = where(weight_decay, w - lr * weight_decay * w, w)",
+            (
+                "w[r, c] = w[r, c] - lr * where(adjust_lr_fn_match_rms_adamw,"
+                " 0.2 * sqrt(maximum(size(r), size(c))), sqrt(maximum(1, size(r) / size(c))))"
+                " * X[r, c]"
+            ),
+        ),
+        cases=(
+            Case("axes != 2", ()),
+            Case(
+                "rows > columns",
+                (
+                    "A[c, k] = sum(X[r, c] * X[r, k], r)",
+                    (
+                        "B[c, k] = ns_coefficients_1 * A[c, k]"
+                        " + ns_coefficients_2 * sum(A[c, l] * A[l, k], l)"
+                    ),
+                    "X[r, c] = ns_coefficients_0 * X[r, c] + sum(X[r, k] * B[k, c], k)",
+                ),
+            ),
+            Case(
+                "1",
+                (
+                    "A[r, k] = sum(X[r, c] * X[k, c], c)",
+                    (
+                        "B[r, k] = ns_coefficients_1 * A[r, k]"
+                        " + ns_coefficients_2 * sum(A[r, l] * A[l, k], l)"
+                    ),
+                    "X[r, c] = ns_coefficients_0 * X[r, c] + sum(B[r, k] * X[k, c], k)",
+                ),
+            ),
+        ),
+        rounds="ns_steps",
+        doc=(
+            "Momentum made nearly orthogonal by Newton and Schulz's iteration, for matrices alone. "
+            "PyTorch rounds the iteration to bfloat16; here it has the numbers of the module."
+        ),
+        source="torch.optim.Muon; Jordan 2024, kellerjordan.github.io/posts/muon",
+        options=(
+            _lr(0.001),
+            _decay(0.1),
+            Option("momentum", default=0.95, doc="how much of the last direction is kept", least=0),
+            Option("nesterov", default=True, doc="look ahead along the new direction"),
+            Option(
+                "ns_coefficients",
+                default=(3.4445, -4.775, 2.0315),
+                doc="of X, X·Xᵀ·X and X·Xᵀ·X·Xᵀ·X in a round",
+                axes=3,
+            ),
+            _eps(1e-7),
+            Option("ns_steps", default=5, doc="how many rounds", whole=True, least=0, most=99),
+            Option(
+                "adjust_lr_fn",
+                doc="how a step grows with the matrix: √(rows/columns), or Adam's size",
+                choices=("original", "match_rms_adamw"),
+            ),
+        ),
+        states=(("b", "0"),),
+        main="lr",
+        momentum="momentum",
+    ),
+    Entry(
+        kind=Kind.OPTIMIZER,
+        name="lbfgs",
+        formulas=(),
+        search="lbfgs",
+        doc=(
+            "Quasi-Newton steps: the inverse Hessian is built of the last steps and how the "
+            "gradient changed in them. All examples at once; every step has several iterations."
+        ),
+        source="torch.optim.LBFGS; Nocedal 1980, doi:10.1090/S0025-5718-1980-0572855-7",
+        options=(
+            Option(
+                "lr", default=1.0, doc="the length of an iteration, or the first tried", least=0
+            ),
+            Option("max_iter", default=20, doc="iterations of a step", whole=True, least=1),
+            Option("max_eval", doc="evaluations of a step; 5/4·max_iter", whole=True, least=1),
+            Option(
+                "tolerance_grad",
+                default=1e-7,
+                doc="a step ends where no element of the gradient is larger",
+                least=0,
+            ),
+            Option(
+                "tolerance_change",
+                default=1e-9,
+                doc="a step ends where parameters or loss change by less",
+                least=0,
+            ),
+            Option("history_size", default=100, doc="steps remembered", whole=True, least=1),
+            Option(
+                "line_search_fn",
+                doc="how long an iteration is: lr, or as the strong Wolfe conditions ask",
+                choices=("strong_wolfe",),
+            ),
+        ),
         main="lr",
     ),
 )

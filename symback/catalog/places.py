@@ -18,10 +18,11 @@ def _lengths(rank: int) -> tuple[tuple[str, str], ...]:
     return tuple((f"length_{k}", f"size({axis})") for k, axis, _ in _along(rank))
 
 
-def _axis_by_axis(rank: int, term: str, body: str) -> tuple[str, ...]:
+def _axis_by_axis(rank: int, term: str, body: str, *over: str) -> tuple[str, ...]:
     """Return formulas that work along one axis after another, the last one first.
 
-    `body` is summed over the axis; it holds `{term}`, the source where it stands, and k, axis, i.
+    `body` is summed over the axis and the letters `over`; it holds `{term}`, the source where it
+    stands, and k, axis, i.
     """
     formulas: list[str] = []
     source, spread = "x", list(_AXES[rank])
@@ -30,7 +31,9 @@ def _axis_by_axis(rank: int, term: str, body: str) -> tuple[str, ...]:
         spread[k] = i
         made = "y" if k == 0 else f"u{k}"
         summed = body.format(k=k, axis=axis, i=i, **{term: read})
-        formulas.append(f"{made}[{', '.join(['n', 'c', *spread])}] = sum({summed}, {axis})")
+        formulas.append(
+            f"{made}[{', '.join(['n', 'c', *spread])}] = sum({', '.join([summed, axis, *over])})"
+        )
         source = made
     return tuple(formulas)
 
@@ -123,6 +126,31 @@ def _moved_pad(rank: int, name: str) -> Entry:
 # ---------------------------------------------------------------- resizing
 
 _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
+_RATIO = "where(size_given, length_{k}/size_{k}, 1/scale_factor_{k})"
+_CENTRED = f"({{i}} + 1/2)*{_RATIO} - 1/2"
+_ENDS = "{i}*(length_{k} - 1)/maximum(out_{k} - 1, 1)"
+
+
+def _cubic(rank: int) -> tuple[str, ...]:
+    """Return the formulas of a resizing by cubic polynomials (a = −3/4) of the four values beside.
+
+    With a place's whole part f, the values at f − 1, f, f + 1, f + 2 weigh by how far away they
+    are, d; outside of the axis its ends are repeated.
+    """
+    weights: list[str] = []
+    for k, _, i in _along(rank):
+        place = f"where(align_corners, {_ENDS}, {_CENTRED})".format(k=k, i=i)
+        d = f"d{k}[{i}, p]"
+        weights += [
+            f"f{k}[{i}] = floor({place})",
+            f"{d} = abs({place} - f{k}[{i}] + 1 - p)",
+            (
+                f"w{k}[{i}, p] = where({d} <= 1, (5*{d}/4 - 9/4)*{d}**2 + 1,"
+                f" -3/4*((({d} - 5)*{d} + 8)*{d} - 4))"
+            ),
+        ]
+    at = "minimum(maximum(f{k}[{i}] + p - 1, 0), length_{k} - 1)"
+    return (*weights, *_axis_by_axis(rank, "x", f"w{{k}}[{{i}}, p]*({{axis}} == {at})*{{x}}", "p"))
 
 
 def _upsample(rank: int) -> Entry:
@@ -131,10 +159,11 @@ def _upsample(rank: int) -> Entry:
     The place of i in the source is i·r, or with the middle of a value at ½: (i + ½)·r − ½.
     """
     linear, along = _LINEAR[rank], _along(rank)
-    ratio = "where(size_given, length_{k}/size_{k}, 1/scale_factor_{k})"
-    centred = f"minimum(maximum(({{i}} + 1/2)*{ratio} - 1/2, 0), length_{{k}} - 1)"
-    ends = "{i}*(length_{k} - 1)/maximum(out_{k} - 1, 1)"
-    weight = f"maximum(1 - abs(where(align_corners, {ends}, {centred}) - {{axis}}), 0)"
+    centred = f"minimum(maximum({_CENTRED}, 0), length_{{k}} - 1)"
+    weight = f"maximum(1 - abs(where(align_corners, {_ENDS}, {centred}) - {{axis}}), 0)"
+    cubic = (Case("mode_bicubic", _cubic(rank)),) if rank == 2 else ()
+    exact = f"where({{axis}} == floor(({{i}} + 1/2)*{_RATIO}), {{x}}, 0)"
+    modes = ("nearest", "nearest_exact", linear, *(["bicubic"] if cubic else []))
     whole = " and ".join(f"scale_factor_{k} == floor(scale_factor_{k})" for k, _, _ in along)
     repeated = ", ".join(
         f"flat({axis}, {copy})" for (_, axis, _), copy in zip(along, "abe", strict=False)
@@ -143,20 +172,25 @@ def _upsample(rank: int) -> Entry:
     return Entry(
         kind=Kind.LAYER,
         name=f"upsample{rank}d",
-        formulas=_axis_by_axis(rank, "x", f"where({{axis}} == floor({{i}}*{ratio}), {{x}}, 0)"),
+        formulas=_axis_by_axis(rank, "x", f"where({{axis}} == floor({{i}}*{_RATIO}), {{x}}, 0)"),
         cases=(
             Case(f"mode_{linear}", _axis_by_axis(rank, "x", f"{weight}*{{x}}")),
+            *cubic,
+            Case("mode_nearest_exact", _axis_by_axis(rank, "x", exact)),
             Case(
                 f"not size_given and {whole}",
                 (f"y[n, c, {repeated}] = x[n, c, {', '.join(_AXES[rank])}]",),
             ),
         ),
-        doc="More places along each axis, or fewer: the nearest value, or a mean of those beside.",
-        source="torch.nn.Upsample",
+        doc=(
+            "More places along each axis, or fewer: the value before or nearest (nearest_exact, "
+            "PyTorch's nearest-exact), or a mean of those beside."
+        ),
+        source="torch.nn.Upsample, torch.nn.functional.interpolate",
         options=(
             Option("scale_factor", default=2, doc="how many times as many", above=0, axes=rank),
             Option("size", doc="how many, instead", whole=True, least=1, axes=rank),
-            Option("mode", default="nearest", doc="what is read", choices=("nearest", linear)),
+            Option("mode", default="nearest", doc="what is read", choices=modes),
             Option("align_corners", default=False, doc="the first and the last value stay there"),
         ),
         axes=("n", "c", *_AXES[rank]),
@@ -172,6 +206,7 @@ def _upsample(rank: int) -> Entry:
         ),
         sizes=(
             *((i, f"out_{k}") for k, _, i in along),
+            *([("p", "4")] if cubic else []),
             *((copy, times.format(k)) for k, copy in zip(range(rank), "abe", strict=False)),
         ),
         main="scale_factor",

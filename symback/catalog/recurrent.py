@@ -1,10 +1,12 @@
 """Layers that run along a sequence x[n, t, i]: the output of one step is read by the next.
 
-What is before the first step is zero. The gates of one step lie one behind the other, in PyTorch's
-order; the input's part of all of them is one product before the loop.
+What is before the first step is zero, or given. The gates of one step lie one behind the other, in
+PyTorch's order; the input's part of all of them is one product before the loop. Letters of the way
+back end on b.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import product
 
 from symback.catalog.entry import Case, Entry, Kind, Option, Parameter, Random
 
@@ -24,18 +26,25 @@ _OPTIONS = (
     Option("dropout", default=0.0, doc="the probability of a zero between them", least=0, below=1),
 )
 _MASK = (Random("e", "keep(1 - dropout)", ("n", "t", "u")),)
+_ENDS = (("last", "size(t) - 1"),)
+_KEPT = (
+    "The last output can be read as `name.h_n`{}: [n, k], of several layers or both ways "
+    "[n, layers*ways, k] (PyTorch's with the examples first), as the first step reads it."
+)
 _WIDTH = ("u", "hidden_size*(1 + bidirectional)")
-_ALONE = Case("sources > 1 and (bidirectional or num_layers > 1)", ())
 
 
-def _of_cell(gates: int) -> tuple[Parameter, ...]:
-    """Return the parameters of one step."""
+def _step(gates: int, suffix: str = "", back: str = "") -> tuple[Parameter, ...]:
+    """Return the parameters of a step, one way."""
     rows = "hidden_size" if gates == 1 else f"{gates}*hidden_size"
-    return (
-        Parameter("W", "weight_ih", (rows, "i"), _START),
-        Parameter("U", "weight_hh", (rows, "hidden_size"), _START),
-        Parameter("b", "bias_ih", (rows,), _START),
-        Parameter("c", "bias_hh", (rows,), _START),
+    return tuple(
+        Parameter(f"{letter}{back}", f"{name}{suffix}", shape, _START)
+        for letter, name, shape in (
+            ("W", "weight_ih", (rows, "i")),
+            ("U", "weight_hh", (rows, "hidden_size")),
+            ("b", "bias_ih", (rows,)),
+            ("c", "bias_hh", (rows,)),
+        )
     )
 
 
@@ -48,25 +57,11 @@ def _cell_gates(made: str, weight: str, index: str, source: str, bias: str) -> t
     )
 
 
-def _parameters(gates: int) -> tuple[Parameter, ...]:
-    """Return the parameters of both directions; letters of the way back end on b."""
-    rows = "hidden_size" if gates == 1 else f"{gates}*hidden_size"
-    return tuple(
-        Parameter(f"{letter}{back}", f"{name}_l{{}}{'_reverse' if back else ''}", shape, _START)
-        for back in ("", "b")
-        for letter, name, shape in (
-            ("W", "weight_ih", (rows, "i")),
-            ("U", "weight_hh", (rows, "hidden_size")),
-            ("b", "bias_ih", (rows,)),
-            ("c", "bias_hh", (rows,)),
-        )
-    )
-
-
 def _before(letter: str, index: str, back: str, start: str) -> str:
     """Return a value of the step before, behind on the way back; `start`: what the first reads."""
     read = f"{letter}{back}[n, t{'+' if back else '-'}1, {index}]"
-    return f"where(t > 0, {read}, {start}[n, {index}])" if start else read
+    first = "t < last" if back else "t > 0"
+    return f"where({first}, {read}, {start.format(index)})" if start else read
 
 
 def _input(back: str, source: str) -> str:
@@ -84,7 +79,7 @@ def _hidden(back: str, start: str) -> str:
     )
 
 
-def _rnn(back: str, source: str = "x", starts: tuple[str, ...] = ("",)) -> tuple[str, ...]:
+def _rnn(back: str, source: str, starts: tuple[str, ...]) -> tuple[str, ...]:
     before = _before("h", "l", back, starts[0])
     return (
         (
@@ -102,7 +97,7 @@ def _rnn(back: str, source: str = "x", starts: tuple[str, ...] = ("",)) -> tuple
     )
 
 
-def _lstm(back: str, source: str = "x", starts: tuple[str, ...] = ("", "")) -> tuple[str, ...]:
+def _lstm(back: str, source: str, starts: tuple[str, ...]) -> tuple[str, ...]:
     at = f"{back}[n, t, k]"
     gates = (("u", "sigmoid"), ("f", "sigmoid"), ("m", "tanh"), ("o", "sigmoid"))
     return (
@@ -114,7 +109,7 @@ def _lstm(back: str, source: str = "x", starts: tuple[str, ...] = ("", "")) -> t
     )
 
 
-def _gru(back: str, source: str = "x", starts: tuple[str, ...] = ("",)) -> tuple[str, ...]:
+def _gru(back: str, source: str, starts: tuple[str, ...]) -> tuple[str, ...]:
     p, q = ([f"{a}{back}[n, t, {gate}, k]" for gate in range(3)] for a in "pq")
     return (
         _input(back, source),
@@ -129,7 +124,8 @@ def _gru(back: str, source: str = "x", starts: tuple[str, ...] = ("",)) -> tuple
     )
 
 
-_Way = Callable[..., tuple[str, ...]]
+_Way = Callable[[str, str, tuple[str, ...]], tuple[str, ...]]
+_STATES = (("h", "H", "G"), ("s", "C", "D"))  # of a step; of the last one; … and of lower layers
 
 
 def _out(at: str, value: str) -> str:
@@ -138,138 +134,184 @@ def _out(at: str, value: str) -> str:
     return f"y[n, t, {at}] = where(dropout > 0 and round + 1 < num_layers, {dropped}, {value})"
 
 
-def _forward(way: _Way) -> tuple[str, ...]:
-    return (*way(""), _out("k", "h[n, t, k]"))
-
-
-def _cases(way: _Way, starts: tuple[str, ...]) -> tuple[Case, ...]:
-    """Return the other forms: from a given state, and in both directions."""
-    joined = (_out("k", "h[n, t, k]"), _out("size(k) + k", "hb[n, t, k]"))
+def _last(state: tuple[str, str, str], both: bool, stacked: bool, later: bool) -> tuple[str, ...]:
+    """Return the formulas of the last states, those of several layers and ways side by side."""
+    letter, made, lower = state
+    if not stacked:
+        return (f"{made}[n, k] = {letter}[n, last, k]",)
+    below = "size(q) + " if later else ""
     return (
-        _ALONE,
-        Case("sources > 1", (*way("", "x1", starts), "y[n, t, k] = h[n, t, k]")),
-        Case("bidirectional", (*way(""), *way("b"), *joined)),
+        *([f"{made}[n, q, k] = {lower}[n, q, k]"] if later else []),
+        f"{made}[n, {below}a, k] = {letter}[n, last + a, k]",
+        *([f"{made}[n, {below}size(a) + a, k] = {letter}b[n, -a, k]"] if both else []),
     )
 
 
+def _form(
+    way: _Way, states: int, given: bool, both: bool, stacked: bool, later: bool
+) -> tuple[str, ...]:
+    """Return the formulas of one layer: from given states, both ways, beside or above others."""
+    formulas: list[str] = []
+    for place, back in enumerate(("", "b")[: 1 + both]):
+        at = f"n, {1 + both}*round + {place}, " if stacked else "n, "
+        starts = tuple(f"x{2 + k}[{at}{{}}]" if given else "" for k in range(states))
+        formulas += way(back, "x1" if given else "x", starts)
+    for state in _STATES[:states]:
+        formulas += _last(state, both, stacked, later)
+    beside = [_out("size(k) + k", "hb[n, t, k]")] if both else []
+    return (*formulas, _out("k", "h[n, t, k]"), *beside)
+
+
+def _cases(way: _Way, states: int) -> Iterator[Case]:
+    """Yield every form but the plainest."""
+    for given, both, stacked, later in product((True, False), repeat=4):
+        if both <= stacked and later <= stacked and (given or stacked):
+            asked = {
+                "sources > 1": given,
+                "bidirectional": both,
+                "num_layers > 1": stacked and not both,
+                "round > 0": later,
+            }
+            where = " and ".join(text for text, holds in asked.items() if holds)
+            yield Case(where, _form(way, states, given, both, stacked, later))
+
+
+def _sizes(gates: int) -> tuple[tuple[str, str], ...]:
+    many = (("g", str(gates)),) if gates > 1 else ()
+    return (("k", "hidden_size"), ("l", "hidden_size"), *many)
+
+
+def _recurrence(
+    name: str,
+    way: _Way,
+    gates: int,
+    doc: str,
+    source: str,
+    options: tuple[Option, ...] = (),
+    outputs: tuple[tuple[str, str], ...] = (),
+) -> Entry:
+    """Return a recurrence along t; with `outputs` a step has a second state, which they show."""
+    states = 2 if outputs else 1
+    kept = _KEPT.format(" and the last state as `name.c_n`" if outputs else "")
+    return Entry(
+        kind=Kind.LAYER,
+        name=name,
+        formulas=_form(way, states, given=False, both=False, stacked=False, later=False),
+        cases=tuple(_cases(way, states)),
+        doc=f"{doc} {kept}",
+        source=f"torch.nn.{name.upper()}(batch_first=True); {source}",
+        options=(*_OPTIONS, *options),
+        axes=("n", "t", "i"),
+        numbers=_ENDS,
+        sizes=(*_sizes(gates), _WIDTH, ("a", "1")),
+        parameters=tuple(
+            each
+            for back, suffix in (("", "_l{}"), ("b", "_l{}_reverse"))
+            for each in _step(gates, suffix, back)
+        ),
+        random=_MASK,
+        outputs=(("h_n", "H"), *outputs),
+        rounds="num_layers",
+        carried=tuple((made, lower) for _, made, lower in _STATES[:states]),
+        main="hidden_size",
+    )
+
+
+def _cell(
+    name: str,
+    gates: int,
+    formulas: tuple[str, ...],
+    doc: str,
+    source: str,
+    options: tuple[Option, ...] = (),
+    outputs: tuple[tuple[str, str], ...] = (),
+) -> Entry:
+    """Return one step of a recurrence, as a layer."""
+    return Entry(
+        kind=Kind.LAYER,
+        name=name,
+        formulas=formulas,
+        doc=doc,
+        source=source,
+        options=(_SIZE, _BIAS, *options),
+        axes=("n", "i"),
+        sizes=_sizes(gates),
+        parameters=_step(gates),
+        outputs=outputs,
+        main="hidden_size",
+    )
+
+
+_GATED = (*_cell_gates("p", "W", "i", "x1", "b"), *_cell_gates("q", "U", "l", "x2", "c"))
+
 ENTRIES = (
-    Entry(
-        kind=Kind.LAYER,
-        name="rnn",
-        formulas=_forward(_rnn),
-        cases=_cases(_rnn, ("x2",)),
-        doc=(
-            "Each step puts out a function of its input and of what the step before put out. A "
-            "second source is what the first step reads."
-        ),
-        source="torch.nn.RNN(batch_first=True); Elman 1990, doi:10.1207/s15516709cog1402_1",
-        options=(*_OPTIONS, _NONLINEARITY),
-        axes=("n", "t", "i"),
-        sizes=(("k", "hidden_size"), ("l", "hidden_size"), _WIDTH),
-        parameters=_parameters(1),
-        random=_MASK,
-        rounds="num_layers",
-        main="hidden_size",
+    _recurrence(
+        "rnn",
+        _rnn,
+        1,
+        "Each step puts out a function of its input and of what the step before put out. A second "
+        "source is what the first step reads.",
+        "Elman 1990, doi:10.1207/s15516709cog1402_1",
+        options=(_NONLINEARITY,),
     ),
-    Entry(
-        kind=Kind.LAYER,
-        name="gru",
-        formulas=_forward(_gru),
-        cases=_cases(_gru, ("x2",)),
-        doc=(
-            "A gate mixes what the step before put out with something new. A second source is what "
-            "the first step reads."
-        ),
-        source="torch.nn.GRU(batch_first=True); Cho et al. 2014, arXiv:1406.1078",
-        options=_OPTIONS,
-        axes=("n", "t", "i"),
-        sizes=(("k", "hidden_size"), ("l", "hidden_size"), ("g", "3"), _WIDTH),
-        parameters=_parameters(3),
-        random=_MASK,
-        rounds="num_layers",
-        main="hidden_size",
+    _recurrence(
+        "gru",
+        _gru,
+        3,
+        "A gate mixes what the step before put out with something new. A second source is what "
+        "the first step reads.",
+        "Cho et al. 2014, arXiv:1406.1078",
     ),
-    Entry(
-        kind=Kind.LAYER,
-        name="lstm",
-        formulas=_forward(_lstm),
-        cases=_cases(_lstm, ("x2", "x3")),
-        doc=(
-            "Gates decide what a state keeps, what it takes in and what it shows. A second and a "
-            "third source are the output and the state that the first step reads; the states can "
-            "be read as `name.cell`."
-        ),
-        source=(
-            "torch.nn.LSTM(batch_first=True); Hochreiter and Schmidhuber 1997, "
-            "doi:10.1162/neco.1997.9.8.1735"
-        ),
-        options=_OPTIONS,
-        axes=("n", "t", "i"),
-        sizes=(("k", "hidden_size"), ("l", "hidden_size"), ("g", "4"), _WIDTH),
-        parameters=_parameters(4),
-        outputs=(("cell", "s"), ("cell_reverse", "sb")),
-        random=_MASK,
-        rounds="num_layers",
-        main="hidden_size",
+    _recurrence(
+        "lstm",
+        _lstm,
+        4,
+        "Gates decide what a state keeps, what it takes in and what it shows. A second and a third "
+        "source are the output and the state that the first step reads; the states can be read as "
+        "`name.cell`.",
+        "Hochreiter and Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735",
+        outputs=(("c_n", "C"), ("cell", "s"), ("cell_reverse", "sb")),
     ),
-    Entry(
-        kind=Kind.LAYER,
-        name="rnn_cell",
-        formulas=(
+    _cell(
+        "rnn_cell",
+        1,
+        (
             (
                 "a[n, k] = sum(W[k, i] * x1[n, i], i) + where(bias, b[k], 0)"
                 " + sum(U[k, l] * x2[n, l], l) + where(bias, c[k], 0)"
             ),
             "h[n, k] = where(nonlinearity_tanh, tanh(a[n, k]), relu(a[n, k]))",
         ),
-        doc="One step of an rnn, of an input and of what the step before put out.",
-        source="torch.nn.RNNCell",
-        options=(_SIZE, _BIAS, _NONLINEARITY),
-        axes=("n", "i"),
-        sizes=(("k", "hidden_size"), ("l", "hidden_size")),
-        parameters=_of_cell(1),
-        main="hidden_size",
+        "One step of an rnn, of an input and of what the step before put out.",
+        "torch.nn.RNNCell",
+        options=(_NONLINEARITY,),
     ),
-    Entry(
-        kind=Kind.LAYER,
-        name="gru_cell",
-        formulas=(
-            *_cell_gates("p", "W", "i", "x1", "b"),
-            *_cell_gates("q", "U", "l", "x2", "c"),
+    _cell(
+        "gru_cell",
+        3,
+        (
+            *_GATED,
             "r[n, k] = sigmoid(p[n, 0, k] + q[n, 0, k])",
             "z[n, k] = sigmoid(p[n, 1, k] + q[n, 1, k])",
             "m[n, k] = tanh(p[n, 2, k] + r[n, k] * q[n, 2, k])",
             "h[n, k] = (1 - z[n, k]) * m[n, k] + z[n, k] * x2[n, k]",
         ),
-        doc="One step of a gru, of an input and of what the step before put out.",
-        source="torch.nn.GRUCell",
-        options=(_SIZE, _BIAS),
-        axes=("n", "i"),
-        sizes=(("k", "hidden_size"), ("l", "hidden_size"), ("g", "3")),
-        parameters=_of_cell(3),
-        main="hidden_size",
+        "One step of a gru, of an input and of what the step before put out.",
+        "torch.nn.GRUCell",
     ),
-    Entry(
-        kind=Kind.LAYER,
-        name="lstm_cell",
-        formulas=(
-            *_cell_gates("p", "W", "i", "x1", "b"),
-            *_cell_gates("q", "U", "l", "x2", "c"),
+    _cell(
+        "lstm_cell",
+        4,
+        (
+            *_GATED,
             "a[n, g, k] = p[n, g, k] + q[n, g, k]",
             "s[n, k] = sigmoid(a[n, 1, k]) * x3[n, k] + sigmoid(a[n, 0, k]) * tanh(a[n, 2, k])",
             "h[n, k] = sigmoid(a[n, 3, k]) * tanh(s[n, k])",
         ),
-        doc=(
-            "One step of an lstm, of an input and of output and state before it; its state can be "
-            "read as `name.cell`."
-        ),
-        source="torch.nn.LSTMCell",
-        options=(_SIZE, _BIAS),
-        axes=("n", "i"),
-        sizes=(("k", "hidden_size"), ("l", "hidden_size"), ("g", "4")),
-        parameters=_of_cell(4),
+        "One step of an lstm, of an input and of output and state before it; its state can be read "
+        "as `name.cell`.",
+        "torch.nn.LSTMCell",
         outputs=(("cell", "s"),),
-        main="hidden_size",
     ),
     Entry(
         kind=Kind.LAYER,

@@ -15,6 +15,22 @@ def _count(name: str, doc: str, default: int | None = None) -> Option:
     return Option(name, default=default, doc=doc, required=default is None, whole=True, least=1)
 
 
+def _cycling(base: float, most: float) -> tuple[Option, ...]:
+    return (
+        Option(
+            "cycle_momentum",
+            default=True,
+            doc="move the optimiser's momentum (beta1) against the rate",
+        ),
+        Option(
+            "base_momentum", default=base, doc="the momentum at the highest rate", above=0, below=1
+        ),
+        Option(
+            "max_momentum", default=most, doc="the momentum at the lowest rate", above=0, below=1
+        ),
+    )
+
+
 def _gamma(default: float | None = 0.1) -> Option:
     return Option("gamma", default=default, doc="the factor", required=default is None)
 
@@ -220,14 +236,15 @@ ENTRIES = (
                 "last = where(rises, max_lr,"
                 " where(three_phase and falls, low, low / final_div_factor))"
             ),
-            (
-                "lr = first + (last - first)"
-                " * where(anneal_strategy_cos, (1 - cos(pi * part)) / 2, part)"
-            ),
+            "part = where(anneal_strategy_cos, (1 - cos(pi * part)) / 2, part)",
+            "lr = first + (last - first) * part",
+            "full = where(rises, max_momentum, where(falls, base_momentum, max_momentum))",
+            "rest = where(rises, base_momentum, max_momentum)",
+            "momentum = where(cycle_momentum, full + (rest - full) * part, momentum)",
         ),
         doc=(
-            "Up to max_lr and down to almost nothing, meant for `per: step`. The optimiser's own "
-            "rate is ignored, its momentum left as it is (cycle_momentum=False)."
+            "Up to max_lr and down to almost nothing while the momentum goes down and up, meant "
+            "for `per: step`. The optimiser's own rate and momentum are ignored."
         ),
         source="torch.optim.lr_scheduler.OneCycleLR; Smith and Topin 2017, arXiv:1708.07120",
         options=(
@@ -247,7 +264,9 @@ ENTRIES = (
             ),
             Option("div_factor", default=25.0, doc="max_lr over the first rate", above=0),
             Option("final_div_factor", default=1e4, doc="the first rate over the last", above=0),
+            *_cycling(0.85, 0.95),
         ),
+        states=(("momentum", "max_momentum"),),
         aliases=("OneCycleLR",),
     ),
     Entry(
@@ -260,13 +279,18 @@ ENTRIES = (
             "turn = step_size_up / period",
             "height = where(part <= turn, part / turn, (part - 1) / (turn - 1))",
             (
-                "lr = base + (max_lr - base) * height * where(mode_triangular, 1,"
+                "height = height * where(mode_triangular, 1,"
                 " where(mode_triangular2, 1 / 2**(cycle - 1), gamma**epoch))"
+            ),
+            "lr = base + (max_lr - base) * height",
+            (
+                "momentum = where(cycle_momentum,"
+                " max_momentum - (max_momentum - base_momentum) * height, momentum)"
             ),
         ),
         doc=(
-            "Up from the optimiser's rate to max_lr and back, over and over, meant for "
-            "`per: step`. The momentum is left as it is (cycle_momentum=False)."
+            "Up from the optimiser's rate to max_lr and back, over and over, while the momentum "
+            "goes down and up, meant for `per: step`. The optimiser's own momentum is ignored."
         ),
         source="torch.optim.lr_scheduler.CyclicLR; Smith 2015, arXiv:1506.01186",
         options=(
@@ -280,7 +304,9 @@ ENTRIES = (
                 choices=("triangular", "triangular2", "exp_range"),
             ),
             Option("gamma", default=1.0, doc="the factor of exp_range"),
+            *_cycling(0.8, 0.9),
         ),
+        states=(("momentum", "max_momentum"),),
         aliases=("CyclicLR",),
     ),
 )

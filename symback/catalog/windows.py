@@ -33,48 +33,84 @@ _GROUPS = Option(
 )
 _BIAS = Option("bias", default=True, doc="add a learned bias to each channel")
 _CHANNELS = Option("out_channels", doc="how many filters", required=True, whole=True, least=1)
-_IN_GROUP = ("in_group", "size(c)/groups")
-_OUT_GROUP = ("out_group", "out_channels/groups")
+
+
+def _convolved(
+    rank: int,
+    name: str,
+    body: str,
+    over: str,
+    *,
+    doc: str,
+    source: str,
+    options: tuple[Option, ...],
+    numbers: _Named = (),
+    lengths: tuple[str, ...],
+    weight: tuple[str, str],
+    fan: str,
+) -> Entry:
+    """Return a layer that sums `body` over channels c, places in the kernel and what `over` adds.
+
+    In `body` {o} is the filter and {c} the channel of the input, in their groups. `lengths` are
+    the output's, `weight` the first axes of the filters, `fan` the letter that counts for a start.
+    """
+    letters = _letters(rank)
+    out, kernel = (", ".join(each[place] for each in letters) for place in (1, 2))
+    product = f"sum({body}, c, {kernel}{over}) + where(bias, b[{{o}}], 0)"
+    grouped = product.format(o="out_group*g + o", c="in_group*g + c")
+    sizes = tuple(f"kernel_size_{k}" for k in range(rank))
+    count = "*".join(f"size({letter})" for letter in (fan, *(p for _, _, p in letters)))
+    return Entry(
+        kind=Kind.LAYER,
+        name=name,
+        formulas=(f"z[n, o, {out}] = {product.format(o='o', c='c')}",),
+        cases=(
+            Case(
+                "groups > 1",
+                (f"v[n, g, o, {out}] = {grouped}", f"z[n, flat(g, o), {out}] = v[n, g, o, {out}]"),
+            ),
+        ),
+        doc=doc,
+        source=source,
+        options=(_CHANNELS, _kernel(rank), *options, _GROUPS, _BIAS),
+        axes=("n", "c", *_AXES[rank]),
+        numbers=(
+            ("in_group", "size(c)/groups"),
+            ("out_group", "out_channels/groups"),
+            *numbers,
+        ),
+        sizes=(
+            ("g", "groups"),
+            ("o", "out_group"),
+            ("c", "in_group"),
+            *((p, size) for (_, _, p), size in zip(letters, sizes, strict=True)),
+            *((i, length) for (_, i, _), length in zip(letters, lengths, strict=True)),
+        ),
+        parameters=(
+            Parameter("W", "weight", (*weight, *sizes), _FAN.format("fan_in")),
+            Parameter("b", "bias", ("out_channels",), _FAN.format(count)),
+        ),
+    )
 
 
 def _convolution(rank: int) -> Entry:
     letters = _letters(rank)
-    out, kernel = (", ".join(each[place] for each in letters) for place in (1, 2))
+    kernel = ", ".join(p for _, _, p in letters)
     place = ", ".join(
         f"stride_{k}*{i} + dilation_{k}*{p} - left_{k}" for k, (_, i, p) in enumerate(letters)
     )
-    fan = "*".join(f"size({letter})" for letter in ("c", *(p for _, _, p in letters)))
     reach = "(size({0}) + 2*left_{1} - dilation_{1}*(kernel_size_{1} - 1) - 1)"
-    return Entry(
-        kind=Kind.LAYER,
-        name=f"conv{rank}d",
-        formulas=(
-            (
-                f"z[n, o, {out}] = sum(W[o, c, {kernel}] * x[n, c, {place}], c, {kernel})"
-                " + where(bias, b[o], 0)"
-            ),
-        ),
-        cases=(
-            Case(
-                "groups > 1",
-                (
-                    (
-                        f"v[n, g, o, {out}] = sum(W[out_group*g + o, c, {kernel}]"
-                        f" * x[n, in_group*g + c, {place}], c, {kernel})"
-                        " + where(bias, b[out_group*g + o], 0)"
-                    ),
-                    f"z[n, flat(g, o), {out}] = v[n, g, o, {out}]",
-                ),
-            ),
-        ),
+    return _convolved(
+        rank,
+        f"conv{rank}d",
+        f"W[{{o}}, c, {kernel}] * x[n, {{c}}, {place}]",
+        "",
         doc=(
             "Each filter is laid on every window of the input; the products are added up. "
             "Padding is zeros; `same` keeps the size, as PyTorch does with an even kernel too."
         ),
         source=f"torch.nn.Conv{rank}d",
         options=(
-            _CHANNELS,
-            _kernel(rank),
             _each(rank, "stride", "how far apart windows begin"),
             Option(
                 "padding",
@@ -86,125 +122,58 @@ def _convolution(rank: int) -> Entry:
                 axes=rank,
             ),
             _each(rank, "dilation", "how far apart a window's values are"),
-            _GROUPS,
-            _BIAS,
         ),
-        axes=("n", "c", *_AXES[rank]),
-        numbers=(
-            _IN_GROUP,
-            _OUT_GROUP,
-            *(
+        numbers=tuple(
+            (
+                f"left_{k}",
                 (
-                    f"left_{k}",
-                    (
-                        f"where(padding_same, floor(dilation_{k}*(kernel_size_{k} - 1)/2),"
-                        f" where(padding_valid, 0, padding_{k}))"
-                    ),
-                )
-                for k in range(rank)
-            ),
+                    f"where(padding_same, floor(dilation_{k}*(kernel_size_{k} - 1)/2),"
+                    f" where(padding_valid, 0, padding_{k}))"
+                ),
+            )
+            for k in range(rank)
         ),
-        sizes=(
-            ("g", "groups"),
-            ("o", "out_group"),
-            ("c", "in_group"),
-            *((p, f"kernel_size_{k}") for k, (_, _, p) in enumerate(letters)),
-            *(
-                (
-                    i,
-                    (
-                        f"where(padding_same, floor((size({axis}) - 1)/stride_{k}),"
-                        f" floor({reach.format(axis, k)}/stride_{k})) + 1"
-                    ),
-                )
-                for k, (axis, i, _) in enumerate(letters)
-            ),
+        lengths=tuple(
+            f"where(padding_same, floor((size({axis}) - 1)/stride_{k}),"
+            f" floor({reach.format(axis, k)}/stride_{k})) + 1"
+            for k, (axis, _, _) in enumerate(letters)
         ),
-        parameters=(
-            Parameter(
-                "W",
-                "weight",
-                ("out_channels", "in_group", *(f"kernel_size_{k}" for k in range(rank))),
-                _FAN.format("fan_in"),
-            ),
-            Parameter("b", "bias", ("out_channels",), _FAN.format(fan)),
-        ),
+        weight=("out_channels", "in_group"),
+        fan="c",
     )
 
 
 def _transposed(rank: int) -> Entry:
     """Return a transposed convolution: each value adds its filters to where they stand."""
     letters = _letters(rank)
-    out, kernel, place = (", ".join(each[at] for each in letters) for at in (1, 2, 0))
+    kernel, place = (", ".join(each[at] for each in letters) for at in (2, 0))
     hits = " * ".join(
         f"delta({i}, stride_{k}*{axis} + dilation_{k}*{p} - padding_{k})"
         for k, (axis, i, p) in enumerate(letters)
     )
-    fan = "*".join(f"size({letter})" for letter in ("o", *(p for _, _, p in letters)))
-    return Entry(
-        kind=Kind.LAYER,
-        name=f"conv_transpose{rank}d",
-        formulas=(
-            (
-                f"z[n, o, {out}] = sum(W[c, o, {kernel}] * x[n, c, {place}] * {hits},"
-                f" c, {kernel}, {place}) + where(bias, b[o], 0)"
-            ),
-        ),
-        cases=(
-            Case(
-                "groups > 1",
-                (
-                    (
-                        f"v[n, g, o, {out}] = sum(W[in_group*g + c, o, {kernel}]"
-                        f" * x[n, in_group*g + c, {place}] * {hits}, c, {kernel}, {place})"
-                        " + where(bias, b[out_group*g + o], 0)"
-                    ),
-                    f"z[n, flat(g, o), {out}] = v[n, g, o, {out}]",
-                ),
-            ),
-        ),
+    return _convolved(
+        rank,
+        f"conv_transpose{rank}d",
+        f"W[{{c}}, o, {kernel}] * x[n, {{c}}, {place}] * {hits}",
+        f", {place}",
         doc=(
             "Each value of the input lays a multiple of the filters on the output; what lies on "
             "each other is added up. The adjoint of a convolution by its input."
         ),
         source=f"torch.nn.ConvTranspose{rank}d; Zeiler et al. 2010",
         options=(
-            _CHANNELS,
-            _kernel(rank),
             _each(rank, "stride", "how far apart the filters lie"),
             _each(rank, "padding", "how much is cut off before and behind an axis", 0, 0),
             _each(rank, "output_padding", "places more behind an axis", 0, 0),
             _each(rank, "dilation", "how far apart a filter's values are"),
-            _GROUPS,
-            _BIAS,
         ),
-        axes=("n", "c", *_AXES[rank]),
-        numbers=(_IN_GROUP, _OUT_GROUP),
-        sizes=(
-            ("g", "groups"),
-            ("o", "out_group"),
-            ("c", "in_group"),
-            *((p, f"kernel_size_{k}") for k, (_, _, p) in enumerate(letters)),
-            *(
-                (
-                    i,
-                    (
-                        f"(size({axis}) - 1)*stride_{k} - 2*padding_{k}"
-                        f" + dilation_{k}*(kernel_size_{k} - 1) + output_padding_{k} + 1"
-                    ),
-                )
-                for k, (axis, i, _) in enumerate(letters)
-            ),
+        lengths=tuple(
+            f"(size({axis}) - 1)*stride_{k} - 2*padding_{k}"
+            f" + dilation_{k}*(kernel_size_{k} - 1) + output_padding_{k} + 1"
+            for k, (axis, _, _) in enumerate(letters)
         ),
-        parameters=(
-            Parameter(
-                "W",
-                "weight",
-                ("in_group*groups", "out_group", *(f"kernel_size_{k}" for k in range(rank))),
-                _FAN.format("fan_in"),
-            ),
-            Parameter("b", "bias", ("out_channels",), _FAN.format(fan)),
-        ),
+        weight=("in_group*groups", "out_group"),
+        fan="o",
     )
 
 
@@ -420,5 +389,6 @@ ENTRIES = (
         source=(
             "torch.nn.AdaptiveAvgPool2d(1), then torch.nn.Flatten; Lin et al. 2013, arXiv:1312.4400"
         ),
+        axes=("n", "c", "..."),
     ),
 )

@@ -25,6 +25,7 @@ from symback.errors import Mistake, UserError
 from symback.program import Program, Role, Statement
 from symback.shown import Shown
 from symback.targets import names
+from symback.targets._about import About, Layout
 from symback.targets._alone import Alone
 
 SIMPLE_DRAWS = ("constant", "values", "uniform", "normal")  # number by number
@@ -45,6 +46,7 @@ class View:
     """All that a template sees."""
 
     title: str
+    layout: Layout
     header: tuple[str, ...]
     imports: tuple[str, ...]
     body: str
@@ -60,8 +62,14 @@ class View:
     source: str = ""
 
 
+def laid_out(program: Program, about: About) -> Layout:
+    """Return which templates lay a program out; a search along lines has steps of its own."""
+    layout = about.fast if program.buffers and about.fast else about.layout
+    return replace(layout, steps=("common/search_step.py.j2",)) if program.update.search else layout
+
+
 def emit(program: Program, target: str) -> Module:
-    """Return the module's text for a target, a file of symback/targets."""
+    """Return the module's text for a target, a file or folder of symback/targets."""
     templates = environment()
     view = viewed(with_constants(live(program)), target)
     if view.native:
@@ -88,7 +96,7 @@ def standalone(program: Program, target: str) -> tuple[Module, ...]:
     about = printer(target).ABOUT
     if about.standalone is None:
         return ()
-    _require_drawable(program)
+    _require_alone(program)
     program = with_constants(live(program))
     view = viewed(program, target)
     native, around = about.standalone(program)
@@ -105,8 +113,11 @@ def standalone(program: Program, target: str) -> tuple[Module, ...]:
     return tuple(Module(program.model, suffix, text) for suffix, text in texts.items())
 
 
-def _require_drawable(program: Program) -> None:
-    """Refuse starts that take more than one random number at a time."""
+def _require_alone(program: Program) -> None:
+    """Refuse what needs Python: starts drawn by more than a number at a time, and a search."""
+    if program.update.search:
+        message = f"a library of its own doesn't train by {program.update.name}"
+        raise UserError(Mistake(message, hint="leave out --standalone, or take adam"))
     for tensor in program.with_role(Role.PARAMETER):
         if tensor.draw is not None and tensor.draw.kind not in SIMPLE_DRAWS:
             message = f"a library of its own can't draw {tensor.key} by {tensor.draw.because}"
@@ -132,6 +143,7 @@ def viewed(program: Program, name: str) -> View:
         block = replace(block, program=beside(program))
     return View(
         title=safe(f"{program.model}: a network and its training, derived and written by symback."),
+        layout=laid_out(program, about),
         header=header(program, about.needs),
         imports=(),
         body="",

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from symback import printing
 from symback.emit.arrays import cached, names, resting, scores
 from symback.emit.folding import WIDTH
 from symback.emit.reading import incoming, needed_by, reads, writes
 from symback.emit.target import Boxes, Target, printer
 from symback.emit.templates import sources
 from symback.emit.text import quoted
-from symback.program import Function, Program, Role, Statement, Tensor
+from symback.program import Form, Function, Program, Role, Statement, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +132,29 @@ class Block:
     def step(self) -> tuple[str, ...]:
         """Return the optimiser's scalars of a step."""
         update = self.program.update
-        wanted = reads((*update.scalars, *update.elements))
+        wanted = reads(update.rules)
         once = [state.name for state in update.states if writes(state.name, update.scalars)]
-        known = [name for name in ("step", "lr", *once) if name in wanted]
+        moved = [state.name for state in self.program.moved]
+        known = [name for name in ("step", "lr", *once, *moved) if name in wanted]
         numbers = names(b for b in update.buffers if not b.shape)
         return (
             *self.unpacked("state", (*known, *numbers)),
             *self.target.lines(update.scalars, self.rule),
         )
+
+    def form(self, form: Form) -> tuple[str, ...]:
+        """Return the optimiser's lines for one of a form's parameters: w, with its gradient g."""
+        rule = replace(self.program, tensors=form.tensors, buffers=())
+        w = form.tensor("w")
+        used = self.target.sizes(form.statements, rule)
+        dims = [str(dim) for dim in w.shape if dim in used]
+        found = [f"{dim} = {self.target.size(dim, w)}" for dim in dims]
+        for part in form.parts:
+            inner = "    " if part.times > 1 else ""
+            rows = self.target.lines(part.statements, rule, 88 - len(inner))
+            found += [f"for _ in range({part.times}):"] if inner else []
+            found += [f"{inner}{row}" for row in rows]
+        return tuple(found)
 
     def schedule(self) -> tuple[str, ...]:
         """Return the schedule's lines, from state to state."""
@@ -216,13 +232,7 @@ class Block:
 
     def unpacked(self, source: str, wanted: Sequence[str]) -> tuple[str, ...]:
         """Return lines that give attributes names of their own, as many a line as fit."""
-        groups: list[list[str]] = []
-        for name in wanted:
-            if groups and len(unpacking(source, [*groups[-1], name])) <= WIDTH - 12:
-                groups[-1].append(name)
-            else:
-                groups.append([name])
-        return tuple(unpacking(source, group) for group in groups)
+        return printing.unpacked({name: f"{source}.{name}" for name in wanted}, WIDTH - 12)
 
     def constants(self, statements: Sequence[Statement]) -> tuple[str, ...]:
         """Return the spec's arrays of numbers that statements read."""
@@ -257,6 +267,9 @@ class Block:
         rules += program.schedule.statements if program.schedule else ()
         helpers = {*self.target.helpers(statements, self.network)}
         helpers |= {*self.target.helpers(rules, self.rule)}
+        for form in program.update.forms:
+            inside = replace(program, tensors=form.tensors, buffers=())
+            helpers |= {*self.target.helpers(form.statements, inside)}
         for each in program.functions:
             plain = self.plain(each).program
             helpers |= {*printer(name).helpers(function_statements(each), plain)}
@@ -266,8 +279,3 @@ class Block:
 def function_statements(function: Function) -> tuple[Statement, ...]:
     """Return the statements that a function's results need."""
     return needed_by(function.statements, [name for _, name in function.results])
-
-
-def unpacking(source: str, wanted: Sequence[str]) -> str:
-    """Return `a, b = cache.a, cache.b`."""
-    return f"{', '.join(wanted)} = " + ", ".join(f"{source}.{name}" for name in wanted)

@@ -29,12 +29,13 @@ def with_constants(program: Program) -> Program:
     update, schedule = program.update, program.schedule
     listed = [*update.constants, *(schedule.constants if schedule else ())]
     values: dict[str, set[float]] = {}
+    arrays = {tensor.name for form in update.forms for tensor in form.tensors}
     for constant in listed:
         values.setdefault(constant.name.upper(), set()).add(constant.value)
 
     def named(constant: Constant) -> Any:
         name = constant.name.upper()
-        clear = len(values[name]) == 1 and name not in TAKEN
+        clear = len(values[name]) == 1 and name not in TAKEN | arrays
         return Read(name, ()) if clear else Number(constant.value)
 
     swap: dict[str, Any] = {each.name: named(each) for each in update.constants}
@@ -52,6 +53,16 @@ def with_constants(program: Program) -> Program:
             scalars=tuple(swapped(s, swap) for s in update.scalars),
             elements=tuple(swapped(s, in_arrays) for s in update.elements),
             once=tuple(swapped(s, swap) for s in update.once),
+            forms=tuple(
+                replace(
+                    form,
+                    parts=tuple(
+                        replace(part, statements=tuple(swapped(s, swap) for s in part.statements))
+                        for part in form.parts
+                    ),
+                )
+                for form in update.forms
+            ),
         ),
         schedule=schedule
         and replace(
@@ -82,13 +93,13 @@ def has_rate(program: Program) -> bool:
 def constants(program: Program) -> tuple[str, ...]:
     """Return the named numbers that some line reads, one assignment each."""
     update, schedule = program.update, program.schedule
-    rules = (*update.scalars, *update.elements, *update.once)
+    rules = (*update.rules, *update.once)
     used = reads((*rules, *(schedule.statements if schedule else ())))
     listed = [*update.constants, *(schedule.constants if schedule else ())]
     lines = {
         constant.name.upper(): f"{constant.name.upper()} = {constant.value!r}"
         + (f"  # {safe(constant.doc)}" if constant.doc else "")
         for constant in listed
-        if constant.name.upper() in used or constant.name == "lr"
+        if constant.name.upper() in used or constant.name == "lr" or update.search
     }
     return tuple(lines.values())

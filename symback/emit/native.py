@@ -8,6 +8,12 @@ from symback.emit.templates import source
 from symback.program import Program, Update
 from symback.targets._about import Native
 
+RENEWAL = (  # what a pass in training brings up to date, done by the C
+    "flat = packed(params)",
+    "cache.lib.renew(flat.pointer, cache.struct)",
+    "written_back(params, flat)",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Compiled(Native):
@@ -34,4 +40,5 @@ def beside(program: Program) -> Program:
 
 def called(net: Network, native: Native) -> Network:
     """Return the network's strings as those of a module that calls its passes."""
-    return replace(net, shapes=native.shapes, score_fields=())
+    renewal = RENEWAL if native.renewal else ()
+    return replace(net, shapes=native.shapes, score_fields=(), renewal=renewal)

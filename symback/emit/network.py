@@ -24,11 +24,15 @@ from symback.program import Role, Tensor
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An array that a function is given: its name, the call that checks its shape, if labels."""
+    """An array that a function is given: its name, the call that checks its shape, if labels.
+
+    `checked` is the call that checks labels too.
+    """
 
     name: str
     shaped: str
     label: str
+    checked: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +91,12 @@ class Network:
 def given(tensor: Tensor, count: str) -> Given:
     """Return how an input or a target is checked where there are `count` examples."""
     rest = "".join(f" {size}," for size in tensor.shape[1:]).rstrip(",")
-    call = f"shaped({quoted(tensor.key)}, {tensor.name}, ({count},{rest}))"
-    return Given(tensor.name, call, "label" if tensor.classes is not None else "")
+    arguments = f"{quoted(tensor.key)}, {tensor.name}, ({count},{rest})"
+    shaped = f"shaped({arguments})"
+    if tensor.classes is None:
+        return Given(tensor.name, shaped, "", shaped)
+    called = "labels(" if tensor.ignored is None else f"labels_or({tensor.ignored}, "
+    return Given(tensor.name, shaped, "label", f"{called}{arguments}, {tensor.classes})")
 
 
 def modes(random: Sequence[Tensor]) -> str:
@@ -119,7 +127,12 @@ def buffers(block: Block) -> tuple[str, ...]:
         if others
     )
     said = ("# Written once nothing needs the values any more of what stands on the right.",)
-    return (*made, *(said if again else ()), *again)
+    loops = any(s.loop for s in (*program.forward, *program.loss, *program.backward))
+    steps = (
+        "# A recurrence's arrays lie step after step: the steps are their first axis; those called",
+        "# `…_all` have a step of zeros more, before the first or behind the last.",
+    )
+    return (*(steps if loops and program.views else ()), *made, *(said if again else ()), *again)
 
 
 def network(block: Block) -> Network:
@@ -198,7 +211,7 @@ def network(block: Block) -> Network:
             f"{tensor.name}: Array  # {shape_text(tensor)}"
             if tensor.shape
             else f"{tensor.name}: float"
-            for tensor in scored
+            for tensor in (() if program.buffers else scored)  # else the cache holds them
         ),
         score_names=", ".join(f"{name}={name}" for name in names(scored)),
         kept_scores=tuple(name for name in names(scored) if name not in arrays),

@@ -1,15 +1,39 @@
 """The optimiser and the learning rate's schedule in a module."""
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from symback.emit.arrays import names
 from symback.emit.blocks import Block
 from symback.emit.constants import constants, has_rate
-from symback.program import Role, Tensor
+from symback.emit.reading import incoming
+from symback.emit.text import quoted
+from symback.program import Form, Program, Role, Tensor
 
 BLOCK = 16384  # elements: a few arrays of them stay in a core's own cache
 OWN = "the spec's own formula"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The update of parameters that are worked on as whole arrays."""
+
+    keys: str  # '("f1.weight", "f2.weight")'
+    number: str  # that such a parameter is a single number
+    read: str  # 'R, C = state.R[name], state.C[name]'
+    lines: tuple[str, ...]
+    write: str  # 'state.R[name], state.C[name] = R, C'
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A state with an array for some of the parameters."""
+
+    name: str
+    start: str
+    shapes: str  # '{"f1.weight": (4,), "f2.weight": (2,)}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +55,15 @@ class Optimizer:
     step: tuple[str, ...]
     elements: tuple[str, ...]
     after: tuple[str, ...]
+    forms: tuple[Rule, ...]  # instead of `elements`
+    kept: tuple[Kept, ...]  # their states
+    shared: tuple[str, ...]  # what several of them compute, in arrays of different axes
+    search: str  # a template of its own, which evaluates the loss as it goes
+    chosen: tuple[str, ...]  # its switches that are on
+    learned: tuple[str, ...]  # the keys of what it changes
     schedule_name: str
     schedule: tuple[str, ...]
+    watches: str  # what it reads of the last epoch: its loss
     per_step: str
     per_epoch: str
 
@@ -44,9 +75,10 @@ def optimizer(block: Block) -> Optimizer:
     once = {statement.target.name for statement in update.scalars}
     states = tuple(state for state in update.states if state.name not in once)
     count = sum(math.prod(map(int, t.shape)) for t in program.with_role(Role.PARAMETER))
-    blocks = BLOCK if program.buffers and count > BLOCK else 0
+    blocks = BLOCK if program.buffers and count > BLOCK and not update.forms else 0
     scratch = names(b for b in update.buffers if b.shape)
     own = tuple(state.name for state in states)
+    parameters = {tensor.key for tensor in program.with_role(Role.PARAMETER)}
     return Optimizer(
         name=named(update.name),
         constants=constants(program),
@@ -65,10 +97,58 @@ def optimizer(block: Block) -> Optimizer:
             update.elements, block.rule, 88 if blocks or not program.buffers else 92
         ),
         after=tuple(f"state.{s.name} = {s.name}" for s in update.states if s.name in once),
+        forms=tuple(rule(form, block) for form in update.forms),
+        kept=kept(program),
+        shared=shared(update.forms),
+        search=update.search,
+        chosen=update.chosen,
+        learned=tuple(quoted(key) for key, _ in program.gradients if key in parameters),
         schedule_name=named(schedule.name) if schedule else "",
         schedule=block.schedule(),
+        watches="metric" if watches(program) else "",
         per_step="step" if schedule and schedule.per == "step" else "",
         per_epoch="epoch" if schedule and schedule.per == "epoch" else "",
+    )
+
+
+def rule(form: Form, block: Block) -> Rule:
+    """Return the strings of a form."""
+    learned = {key for key, _ in block.program.gradients}
+    keys = [quoted(key) for key in form.keys if key in learned]
+    states = [form.tensor(state.name) for state in form.states]
+    places = [f"state.{name}[name]" for name in names(states)]
+    boxes = ["" if tensor.shape else block.boxes.read for tensor in states]
+    reads = [f"{place}{box}" for place, box in zip(places, boxes, strict=True)]
+    values = [block.boxes.boxed(tensor, tensor.name) for tensor in states]
+    return Rule(
+        keys=f"({', '.join(keys)}{',' * (len(keys) == 1)})",
+        number="" if form.tensor("w").shape else "number",
+        read=f"{', '.join(names(states))} = {', '.join(reads)}" if states else "",
+        lines=block.form(form),
+        write=f"{', '.join(places)} = {', '.join(values)}" if states else "",
+    )
+
+
+def shared(forms: Sequence[Form]) -> tuple[str, ...]:
+    """Return the names that several forms compute, the same in each or not."""
+    often = Counter(
+        name
+        for form in forms
+        for name in {s.target.name for s in form.statements} - {s.name for s in form.states}
+    )
+    arrays = {tensor.name for form in forms for tensor in form.tensors} - {"w", "g"}
+    return tuple(sorted(name for name in arrays if often[name] > 1))
+
+
+def kept(program: Program) -> tuple[Kept, ...]:
+    """Return the states of whole parameters, with the shapes of their arrays."""
+    shapes: dict[tuple[str, float], list[str]] = {}
+    for key, state, shape in program.held:
+        dims = f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
+        shapes.setdefault((state.name, state.start), []).append(f"{quoted(key)}: {dims}")
+    return tuple(
+        Kept(name, repr(start), f"{{{', '.join(listed)}}}")
+        for (name, start), listed in shapes.items()
     )
 
 
@@ -85,18 +165,23 @@ def named(name: str) -> str:
     return OWN if name == "own" else name
 
 
+def watches(program: Program) -> bool:
+    """Tell whether the learning rate depends on the last epoch's loss."""
+    schedule = program.schedule
+    return schedule is not None and "metric" in incoming(schedule.statements)
+
+
 def state_fields(block: Block) -> tuple[str, ...]:
     """Return the fields of the class State: arrays first, then numbers with their starts."""
     program = block.program
     update, schedule = program.update, program.schedule
     once = {statement.target.name for statement in update.scalars}
     kind = "Array" if program.buffers else "Params"
-    epochs = (
-        "epoch: int = 0  # epochs done",
-        "metric: float = math.inf  # the last epoch's loss",
-    )
+    metric = "metric: float = math.inf  # the last epoch's loss"
+    epochs = ("epoch: int = 0  # epochs done", *((metric,) if watches(program) else ()))
     return (
         *(f"{s.name}: {kind}  # for each parameter" for s in update.states if s.name not in once),
+        *(f"{state.name}: Params  # by parameter" for state in kept(program)),
         *(f"{b.name}: Array  # {'scratch' if b.shape else 'a number'}" for b in update.buffers),
         f"lr: float = {'LR' if has_rate(program) else '0.0'}  # the learning rate",
         "step: int = 0  # steps taken",

@@ -47,7 +47,8 @@ def needed_by(statements: Sequence[Statement], wanted: Iterable[str]) -> tuple[S
 
 def live(program: Program) -> Program:
     """Return the program without statements of the loss that neither it nor an adjoint reads."""
-    wanted = (program.objective, program.weight, *reads(program.backward))
+    parts = (view.tensor.name for view in program.views)  # who writes them writes an array
+    wanted = (program.objective, program.weight, *reads(program.backward), *parts)
     return replace(program, loss=needed_by(program.loss, wanted))
 
 

@@ -26,7 +26,7 @@ class Target(Protocol):
 
 
 def printer(name: str) -> Target:
-    """Return the target of that name, a file of symback/targets."""
+    """Return the target of that name, a file or folder of symback/targets."""
     return cast(Target, import_module(f"symback.targets.{name}"))
 
 

@@ -14,6 +14,7 @@ from symback.formula.ranges import ranged
 from symback.formula.reader import Reader
 from symback.formula.tree import (
     explicit,
+    has_bare_target,
     index_names,
     letters,
     mentions,
@@ -31,6 +32,7 @@ __all__ = [
     "Formula",
     "Scope",
     "explicit",
+    "has_bare_target",
     "index",
     "index_names",
     "mentions",
@@ -60,5 +62,6 @@ def _parse(text: str, scope: Scope) -> Formula:
         target = reader.target(statement.targets[0])
     rhs = reader.expression(statement.value)
     if target is not None:
+        target = reader.spread(target, rhs)
         reader.check_free(statement.value, rhs, target)
     return ranged(Formula(text, target, rhs, tuple(reader.reads)))

@@ -148,6 +148,10 @@ class Reader:
         if word == "pi":
             return pi
         rank = self.scope.ranks.get(word, -1)
+        if self.scope.letters and rank == len(self.scope.letters):
+            at = tuple(map(index, self.scope.letters))
+            self.reads.append(Access(word, at, node.col_offset + self.lead, len(word)))
+            return tensor(word, *at)
         if rank == 0:
             self.reads.append(Access(word, (), node.col_offset + self.lead, len(word)))
             return tensor(word)
@@ -218,7 +222,9 @@ class Reader:
 
     def call(self, node: ast.Call) -> Expr:
         if not isinstance(node.func, ast.Name) or node.keywords:
-            raise self.error(node, "functions are called by name, with plain arguments")
+            word = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+            hint = f"write {word}(…)" if self.is_function(word) else ""
+            raise self.error(node, "functions are called by name, with plain arguments", hint)
         word = node.func.id
         if word in self.scope.functions:
             return self.opened(node, self.scope.functions[word])
@@ -285,7 +291,7 @@ class Reader:
                 node, f"`{word}` runs over {missing[0]}, which doesn't occur in what it reduces"
             )
         if word == "mean":
-            return fn.mean(body, *bound)
+            return fn.mean(body, *bound) if bound else body
         if issubclass(made, fn.OfMatrix) and len(set(bound)) != 2:
             hint = f"write {word}(A[i, j], i, j)"
             raise self.error(node, f"`{word}` needs two indices, the rows' and the columns'", hint)
@@ -400,6 +406,14 @@ class Reader:
         if len(set(seen)) != len(seen):
             raise self.error(node, "an index stands twice on the left")
         return access
+
+    def spread(self, target: Access, rhs: Expr) -> Access:
+        """Return a target that stands without brackets at the letters of what it is made from."""
+        letters = tuple(map(index, self.scope.letters))
+        whole = letters and self.scope.ranks.get(target.name) == len(letters)
+        if target.subscripts or not (whole or ix.indices(rhs) & set(letters)):
+            return target
+        return replace(target, subscripts=letters)
 
     def access(self, node: ast.Subscript, *, reading: bool = True) -> Access:
         word = dotted(node.value)

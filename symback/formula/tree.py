@@ -96,6 +96,12 @@ def target_name(text: str) -> str:
     return dotted(target.value if isinstance(target, ast.Subscript) else target)
 
 
+def has_bare_target(text: str) -> bool:
+    """Say whether the name left of `=` stands without brackets."""
+    statement = syntax(text)
+    return isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
+
+
 def explicit(text: str, name: str) -> int:
     """Return how many subscripts beside `...` the tensor has in the formula, -1 without `...`."""
     for node in ast.walk(syntax(text)):

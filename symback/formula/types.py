@@ -54,7 +54,10 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a formula may name. `...` stands for the letters `ellipsis`."""
+    """What a formula may name. `...` stands for the letters `ellipsis`.
+
+    A tensor of as many axes as there are `letters` may stand without brackets: it is read at them.
+    """
 
     ranks: Mapping[str, int | None] = field(default_factory=dict)  # tensors; None: any number
     numbers: Mapping[str, Expr] = field(default_factory=dict)  # options, put in as they are
@@ -62,6 +65,7 @@ class Scope:
     functions: Mapping[str, Definition] = field(default_factory=dict)
     ellipsis: tuple[str, ...] | None = None
     path: tuple[str | int, ...] = ()  # where the text stands in the spec
+    letters: tuple[str, ...] = ()
 
 
 def index(name: str) -> Index:

@@ -5,14 +5,14 @@ from dataclasses import replace
 from sympy.core.parameters import distribute
 
 from symback import functions as fn
-from symback.catalog.entry import Kind
 from symback.errors import Mistake, UserError
 from symback.graph.layers import add_layer
 from symback.graph.loss import add_loss, metric_nodes
-from symback.graph.network import Network
-from symback.graph.recipe import plan, recipe
+from symback.graph.network import TRAINING, Network
+from symback.graph.recipe import rules
 from symback.graph.types import (
     Equation,
+    Form,
     Graph,
     Loop,
     Node,
@@ -28,6 +28,7 @@ from symback.spec import Spec
 
 __all__ = [
     "Equation",
+    "Form",
     "Graph",
     "Loop",
     "Node",
@@ -73,11 +74,14 @@ def _built(spec: Spec) -> Graph:
     objective, divisor = add_loss(network, spec.loss, output)
     loss = network.taken_nodes()
     metrics = metric_nodes(network, spec.metrics, output)
+    others = (*loss, *renewal, *(node for _, nodes in metrics for node in nodes))
+    layers, unread = _without_unread(layers, others, network.beside - {output})
     used = {name for node in (*layers, *loss, *renewal) for _, name in node.names}
     tensors = tuple(
         item
         for item in network.tensors.values()
-        if item.role not in (Role.PARAMETER, Role.RANDOM) or item.name in used
+        if item.name not in unread
+        and (item.role not in (Role.PARAMETER, Role.RANDOM) or item.name in used)
     )
     if not any(item.role is Role.PARAMETER for item in tensors):
         hint = "a dense layer has some, or a layer's own formula with `parameters:`"
@@ -88,6 +92,14 @@ def _built(spec: Spec) -> Graph:
         if item.classes is not None and item.name not in network.open_labels
     ]
     frozen = {layer.name for layer in spec.layers if layer.frozen}
+    learned = [
+        item
+        for item in tensors
+        if item.role is Role.PARAMETER and item.key.partition(".")[0] not in frozen
+    ]
+    optimizer, schedule = rules(spec, network.functions, learned)
+    if optimizer.search:
+        _require_steady(optimizer.name, tensors)
     return Graph(
         model=spec.model,
         source=spec.source,
@@ -101,8 +113,8 @@ def _built(spec: Spec) -> Graph:
         renewal=renewal,
         metrics=metrics,
         facts=tuple(dict.fromkeys([*network.facts, *labels])),
-        optimizer=recipe(Kind.OPTIMIZER, spec.optimizer, ("optimizer",), network.functions),
-        schedule=plan(spec.schedule, network.functions),
+        optimizer=optimizer,
+        schedule=schedule,
         training=spec.training,
         data=spec.data,
         frozen=frozenset(
@@ -114,6 +126,29 @@ def _built(spec: Spec) -> Graph:
         rewrites=tuple(network.rewrites),
         rewritten=tuple(network.rewritten),
     )
+
+
+def _without_unread(
+    layers: tuple[Node, ...], others: tuple[Node, ...], beside: set[str]
+) -> tuple[tuple[Node, ...], set[str]]:
+    """Leave out what a layer offers beside its output and nothing reads; say what that is."""
+    unread: set[str] = set()
+    while True:
+        kept = tuple(node for node in layers if node.target not in unread)
+        read = {name for n in (*kept, *others) for _, name in n.names if name != n.target}
+        if beside - read == unread:
+            return kept, unread
+        unread = beside - read
+
+
+def _require_steady(optimizer: str, tensors: tuple[Tensor, ...]) -> None:
+    """Refuse what is drawn anew at each evaluation, where losses are compared."""
+    drawn = [t.key for t in tensors if t.role is Role.RANDOM and t.draw and t.draw.arguments]
+    drawn = [key for key in drawn if key != TRAINING]
+    if drawn:
+        message = f"`{optimizer}` compares losses, and {drawn[0]} is drawn anew for each of them"
+        hint = "leave the layer that draws out, or take adam"
+        raise UserError(Mistake(message, ("optimizer",), hint=hint))
 
 
 def _detached(nodes: tuple[Node, ...], tensors: tuple[Tensor, ...]) -> frozenset[str]:

@@ -1,8 +1,9 @@
 """A spec's layers → nodes of the network: the catalogue's, and those with own formulas."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from sympy import Expr, Integer
@@ -13,6 +14,7 @@ from symback.catalog import entry as entries
 from symback.catalog.entry import Entry, Kind
 from symback.errors import Mistake, UserError, near_miss
 from symback.formula import Access, Definition, Formula, Scope
+from symback.graph.derivatives import written_out
 from symback.graph.network import TRAINING, Network, Reading, formula_paths, wrong_access
 from symback.graph.recurrence import add_formulas
 from symback.graph.start import Path, draw, option_numbers, start_of
@@ -21,6 +23,7 @@ from symback.program import Dim, Draw, Role, Tensor
 from symback.spec import Choice, Layer, Start
 
 LARGEST = 10**8  # values in one parameter
+MOST_SOURCES = 5  # of a layer of the catalogue, whose number of axes its forms may ask for
 
 
 def add_layer(network: Network, layer: Layer, place: int, before: str) -> str:
@@ -47,19 +50,23 @@ def _folded(
     assert layer.kind is not None
     numbers = option_numbers(entry, dict(layer.kind.options))
     numbers |= {"sources": Integer(len(sources)), "round": Integer(0)}
-    formulas = _formulas(entry, numbers, path)
-    letters = _sources(formulas)
+    ranks = dict(enumerate((len(network.tensors[name].shape) for name in sources), 1))
+    numbers |= {f"axes_{k}": Integer(ranks.get(k, 0)) for k in range(1, MOST_SOURCES + 1)}
+    letters = _sources(_formulas(entry, numbers, path))
     pairs = len(letters) == 2 and not entry.parameters
+    carried: dict[str, str] = {}  # letter → what the round before puts out beside its output
 
     def applied(*read: str) -> str:
-        names = dict(zip(letters, read, strict=True))
-        return _entry_layer(network, layer, entry, number, formulas, dict(numbers), names, path)
+        names = dict(zip(letters, read, strict=True)) | carried
+        output, reading = _entry_layer(network, layer, entry, number, dict(numbers), names, path)
+        carried.update({into: reading.names[letter] for letter, into in entry.carried})
+        return output
 
     if len(sources) == len(letters):
         output = applied(*sources)
         for again in range(1, int(numbers.get(entry.rounds, 1))):
             numbers["round"] = Integer(again)
-            output = applied(output)
+            output = applied(output, *sources[1:])
         return output
     if not pairs or len(sources) < 2:
         wanted = ("one source", "two sources", "three sources")[len(letters) - 1]
@@ -85,12 +92,12 @@ def _entry_layer(
     layer: Layer,
     entry: Entry,
     number: int,
-    formulas: Sequence[str],
     numbers: dict[str, Expr],
     names: Mapping[str, str],
     path: Path,
-) -> str:
+) -> tuple[str, Reading]:
     """Add a catalogue layer's formulas, its parameters and its random tensors."""
+    formulas = _formulas(entry, numbers, path)
     reading = Reading(layer.name, path, number, numbers, dict(names))
     first = next(iter(names))
     axes = _axes(network, reading, entry, names[first])
@@ -114,7 +121,8 @@ def _entry_layer(
     targets = [formula.target_name(text) for text in formulas]
     reading.parts = frozenset(name for name in targets if targets.count(name) > 1)
     reading.loose = frozenset(name for text in formulas for name in formula.tensors(text))
-    accesses = [a for text in formulas for a in network.read(text, reading).reads]
+    fitting = partial(_fitting, network, reading, entry, tuple(names.values()))
+    accesses = [a for text in formulas for a in fitting(text).reads]
     _known_starts(layer, entry, int(numbers.get(entry.rounds, 1)), path)
     for parameter in entry.parameters:
         access = next((a for a in accesses if a.name == parameter.letter), None)
@@ -129,15 +137,42 @@ def _entry_layer(
             if each.letter not in reading.names and each.letter in formula.tensors(formulas[place]):
                 keep = draw(each.draw, numbers, {}, path)
                 _random(network, reading, each, keep, axes, names[first])
-        return network.read(formulas[place], reading)
+        return fitting(formulas[place])
 
-    made = add_formulas(network, reading, formulas, read)
+    made = _add_formulas(network, reading, formulas, read)
     for each in (each for each in running if each.next):
         network.renewed(network.read(each.next, reading), reading)
     for name, letter in entry.outputs:
         if letter in reading.names:
             network.outputs[f"{layer.name}.{name}"] = reading.names[letter]
-    return made
+            network.beside.add(reading.names[letter])
+    return made, reading
+
+
+def _fitting(
+    network: Network, reading: Reading, entry: Entry, sources: Sequence[str], text: str
+) -> Formula:
+    """Read a catalogue formula; where the shapes of several sources don't fit, say so of them."""
+    try:
+        return network.read(text, reading)
+    except UserError:
+        if len(sources) < 2:
+            raise
+        shapes = " and ".join(_listed(network.tensors[name].shape) for name in sources)
+        hint = f"see `symback catalog {entry.name}`"
+        message = f"`{entry.name}` doesn't fit sources of shape {shapes}"
+        raise UserError(Mistake(message, reading.path, hint=hint)) from None
+
+
+def _add_formulas(
+    network: Network, reading: Reading, texts: Sequence[str], read: Callable[[int], Formula]
+) -> str:
+    """Add a layer's formulas; return the last one's tensor."""
+
+    def add(found: Formula) -> str:
+        return network.equation(written_out(network, found, reading), reading)
+
+    return add_formulas(network, reading, texts, read, add)
 
 
 def _holds(condition: str, numbers: Mapping[str, Expr]) -> bool:
@@ -167,7 +202,8 @@ def _axes(network: Network, reading: Reading, entry: Entry, source: str) -> dict
         names[place : place + 1] = [""] * (len(shape) - len(names) + 1)
     if names and len(shape) != len(names):
         message = f"`{entry.name}` reads ({', '.join(entry.axes)}), here is {_listed(shape)}"
-        raise UserError(Mistake(message, reading.path))
+        hint = "give the input these axes, or lay them out: y[n, a, b] = x[n, 8*a + b]"
+        raise UserError(Mistake(message, reading.path, hint=hint))
     return dict(zip(names, shape, strict=False))
 
 
@@ -312,7 +348,7 @@ def _own_layer(
             at = Access(target, (), max(0, text.find(target)), len(target))
             raise wrong_access(at, where, f"`{target}` is taken", "use another letter")
         taken[target] = ""
-    output = add_formulas(
+    output = _add_formulas(
         network, reading, layer.formulas, lambda k: read(layer.formulas[k], wheres[k])
     )
     for state in layer.states:

@@ -13,6 +13,7 @@ from symback.errors import Mistake, UserError
 from symback.formula import Formula, Scope
 from symback.graph.derivatives import written_out
 from symback.graph.network import Network, Reading, target_of
+from symback.graph.recurrence import add_formulas
 from symback.graph.start import Path, option_numbers
 from symback.graph.types import Equation, Node, name_of, reads, subscripts
 from symback.naming import axis_letters
@@ -149,8 +150,14 @@ def _entry_loss(
     entry = catalog.find(Kind.LOSS, choice.name)
     assert entry is not None  # the spec's validation found it
     _bind(network, loss, entry, choice, output, reading)
-    for text in _needed(network, entry, reading):
-        _intermediate(network, _fitting(network, text, entry, reading), reading)
+    needed = _needed(network, entry, reading)
+    add_formulas(
+        network,
+        reading,
+        needed,
+        lambda place: _fitting(network, needed[place], entry, reading),
+        lambda read: _intermediate(network, read, reading),
+    )
     last = _inlined(_fitting(network, entry.formulas[-1], entry, reading), reading)
     _add_facts(network, entry, reading)
     return _reduced(network, loss, entry, last, reading)
@@ -176,6 +183,8 @@ def _bind(
         "labels": _holds_labels(network, reading),
         "weighted": bool(loss.weights),
         "sampled": "s" in reading.names,
+        "reduction_mean": loss.reduction == "mean",
+        **{f"{each.key}_given": each.key in given for each in entry.operands},
     }
     reading.numbers = option_numbers(entry, dict(choice.options))
     lead = entry.operands[0].letter
@@ -239,17 +248,14 @@ def _fitting(network: Network, text: str, entry: Entry, reading: Reading) -> For
 def _needed(network: Network, entry: Entry, reading: Reading) -> tuple[str, ...]:
     """Return the formulas that the last one needs, once the options have chosen its branches."""
     read = [_fitting(network, text, entry, reading) for text in entry.formulas]  # and every range
-    wanted = {access.name for access in read[-1].reads}
-    kept: list[str] = []
-    for text, each in reversed(list(zip(entry.formulas[:-1], read[:-1], strict=True))):
-        assert each.target is not None
-        if each.target.name in wanted:
-            wanted |= {access.name for access in each.reads}
-            kept.insert(0, text)
-    return tuple(kept)
+    reads_of = {formula.target_name(each.text): {a.name for a in each.reads} for each in read}
+    wanted = {formula.target_name(read[-1].text)}
+    while more := {name for each in wanted for name in reads_of.get(each, ())} - wanted:
+        wanted |= more
+    return tuple(text for text in entry.formulas[:-1] if formula.target_name(text) in wanted)
 
 
-def _intermediate(network: Network, read: Formula, reading: Reading) -> None:
+def _intermediate(network: Network, read: Formula, reading: Reading) -> str:
     """Add an intermediate of the loss.
 
     A log-softmax and its like isn't cut off: with it, the slope becomes p − t by itself.
@@ -257,8 +263,8 @@ def _intermediate(network: Network, read: Formula, reading: Reading) -> None:
     read = _inlined(read, reading)
     if isinstance(read.rhs, fn.Soft | fn.LogSumExp):
         reading.inlined[target_of(read)] = read
-    else:
-        network.equation(read, reading)
+        return ""
+    return network.equation(read, reading)
 
 
 def _inlined(read: Formula, reading: Reading) -> Formula:

@@ -1,7 +1,8 @@
 """The network while it is put together: tensors by name, and nodes as they come."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sympy import Expr, Indexed, IndexedBase, Integer, Symbol
@@ -30,6 +31,7 @@ from symback.program import Dim, Draw, Role, Tensor
 from symback.spec import OwnFunction, Spec
 
 FIXED_ROLES = (Role.INPUT, Role.TARGET, Role.CONSTANT, Role.RANDOM, Role.STATE)
+OF_ONE = "a softmax over one value is always 1, its logarithm 0"
 TRAINING = "training"  # what a formula reads that has one form in training and one elsewhere
 
 
@@ -70,6 +72,7 @@ class Network:
         self.tensors: dict[str, Tensor] = {}
         self.letters: dict[str, tuple[str, ...]] = {}
         self.outputs: dict[str, str] = {}  # input's, layer's or parameter's key → tensor
+        self.beside: set[str] = set()  # what layers offer beside their output
         self.nodes: list[Node] = []  # since they were last taken
         self.taken: list[Node] = []
         self.renewal: list[Node] = []  # what states become after a pass in training
@@ -84,6 +87,8 @@ class Network:
         ] = {}  # of derivatives in formulas
         self.derived: set[str] = set()  # their names
         self.functions = functions_of(spec.functions)
+        if faults := list(faulty(spec.functions, self.functions)):
+            raise UserError(*faults)
 
     def taken_nodes(self) -> tuple[Node, ...]:
         """Return the nodes added since this was last asked."""
@@ -194,7 +199,8 @@ class Network:
         reads_ = tuple(placed(access) for access in read.reads)
         return replace(read, rhs=read.rhs.xreplace(swap), target=target, reads=reads_)
 
-    def fit(self, access: Access, shape: Sequence[Dim], sizes: dict[str, Dim], path: Path) -> None:
+    @staticmethod
+    def fit(access: Access, shape: Sequence[Dim], sizes: dict[str, Dim], path: Path) -> None:
         """Let each index of an access run over its axis; refuse two sizes for one range."""
         for part, dim in zip(access.subscripts, shape, strict=True):
             if isinstance(part, Integer) and isinstance(dim, int) and int(part) >= dim:
@@ -269,8 +275,10 @@ class Network:
                 return math.prod(int(dim) for dim in dims)
         offset, letters = ix.affine(part) or (Integer(0), {})
         parts = offset.as_ordered_terms()
-        if list(letters.values()) == [1] and all(isinstance(p, fn.Size) for p in parts):
-            begins = sum(int(sizes[size.range]) for size in parts)  # size(i) + j: behind another
+        if list(letters.values()) == [1] and all(isinstance(p, fn.Size | Integer) for p in parts):
+            begins = sum(  # size(i) + j: behind another
+                int(p) if isinstance(p, Integer) else int(sizes[p.range]) for p in parts
+            )
             return begins + int(self.range_of(next(iter(letters)), access, sizes, path))
         raise wrong_access(
             access, path, "left of `=` stands a tensor with plain indices", "as z[n, o]"
@@ -294,6 +302,8 @@ class Network:
         """Add the equation's node (behind its seams' nodes) and return its target's name."""
         equation = self.one_letter_each(equation, reading)
         self.require_sizes(equation, sizes, reading.path)
+        if any(sizes[x.range] == 1 for soft in equation.rhs.atoms(fn.Soft) for x in soft.bound):
+            self.rewrites[f"{reading.layer}: {OF_ONE}"] = None
         self.require_square(equation, sizes, reading.path)
         stabler = stable.rewritten(equation.rhs)
         for note in stabler.notes:
@@ -400,8 +410,32 @@ def functions_of(own: Iterable[OwnFunction]) -> Functions:
                 if name not in fn.ELEMENTWISE:
                     numbers = tuple(option_numbers(entry, {}).items())
                     found[name] = Definition(("x",), entry.formulas[0], numbers)
-    found |= {item.name: Definition(item.args, item.formula) for item in own}
+    for item in own:
+        found[item.name] = Definition(item.args, item.formula, _numbers(item))
     return tuple(found.items())
+
+
+def _numbers(own: OwnFunction) -> tuple[tuple[str, Expr], ...]:
+    """Return what a function's formula may name beside its arguments."""
+    return tuple((name, fn.number(value)) for name, value in own.constants)
+
+
+def faulty(own: Sequence[OwnFunction], functions: Functions) -> Iterator[Mistake]:
+    """Yield the mistakes in the spec's own functions, each in its own text.
+
+    A function that calls a faulty one is itself in order as far as anyone can tell.
+    """
+    wrong: dict[str, UserError] = {}
+    for item in own:
+        try:
+            ranks = tuple((letter, 0) for letter in item.args)
+            parsed(item.formula, ranks, _numbers(item), functions, None)
+        except UserError as error:
+            wrong[item.name] = at_path(error, ("functions", item.name, "formula"))
+    for item in own:
+        others = wrong.keys() - {item.name}
+        if item.name in wrong and not others.intersection(re.findall(r"\w+", item.formula)):
+            yield from wrong[item.name].mistakes
 
 
 def target_of(read: Formula) -> Expr:

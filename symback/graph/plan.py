@@ -13,6 +13,7 @@ from symback.graph.start import Path
 from symback.graph.types import Equation, Recipe
 
 RATE, BASE = Symbol("lr"), Symbol("base")
+MOMENTUM = "momentum"  # the state of a schedule that is the optimiser's too
 
 
 def in_turn(parts: Sequence[Recipe], ends: Sequence[int]) -> Recipe:
@@ -61,7 +62,7 @@ def _joined(apart: Sequence[tuple[Recipe, Expr]], equations: Sequence[Equation])
     return Recipe(
         ", ".join(part.name for part in parts),
         tuple(constant for part in parts for constant in part.constants),
-        tuple(state for part in parts for state in part.states),
+        tuple({state.name: state for part in parts for state in part.states}.values()),
         tuple(equations),
         parts[0].per,
     )
@@ -92,12 +93,12 @@ def _apart(parts: Sequence[Recipe]) -> list[tuple[Recipe, Expr]]:
     for number, (part, names) in enumerate(zip(parts, named, strict=True), 1):
         new = {}
         for name in names:
-            if often[name] > 1 or name == RATE.name:
+            if name != MOMENTUM and (often[name] > 1 or name == RATE.name):
                 new[name] = f"{name}{number}"
                 while new[name] in used:
                     new[name] += "_"
                 used.add(new[name])
-        found.append((_renamed(part, new), formula.tensor(new[RATE.name])))
+        found.append((renamed(part, new), formula.tensor(new[RATE.name])))
     return found
 
 
@@ -106,7 +107,7 @@ def _names(part: Recipe) -> list[str]:
     return [*listed, *(equation.name for equation in part.equations)]
 
 
-def _renamed(part: Recipe, new: Mapping[str, str]) -> Recipe:
+def renamed(part: Recipe, new: Mapping[str, str]) -> Recipe:
     """Return a recipe with other names. The rate last set, which it may read, stays `lr`."""
     swap = {formula.tensor(old): formula.tensor(name) for old, name in new.items()}
     before = {old: name for old, name in swap.items() if old != RATE}

@@ -28,16 +28,16 @@ def add_formulas(
     reading: Reading,
     texts: Sequence[str],
     read: Callable[[int], Formula],
+    add: Callable[[Formula], str],
 ) -> str:
-    """Add a layer's formulas in order, recurrences among them; return the last one's tensor.
+    """Add formulas in order, recurrences among them; return the last one's tensor.
 
-    `read` reads the formula at a place.
+    `read` reads the formula at a place, `add` adds one that is no part of a recurrence.
     """
     output = ""
     for places in _groups(texts):
         if len(places) == 1 and not _looks_ahead(texts, places[0], places):
-            found = written_out(network, read(places[0]), reading)
-            output = network.equation(found, reading)
+            output = add(read(places[0]))
         else:
             output = _recurrence(network, reading, places, texts, read)
     return output

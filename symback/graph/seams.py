@@ -1,5 +1,6 @@
 """Seams: each sum inside something curved becomes an equation of its own."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -86,11 +87,7 @@ class _Splitter:
         number, rest = expr.as_coeff_Mul()
         inner = self.straight(rest)
         letters = ix.in_reading_order(rest, subscripts(self.whole.target))
-        word = self.word(rest)
-        self.taken.add(word)
-        target = formula.tensor(word, *letters)
-        self.made.append(Equation(target, inner))
-        return number * target
+        return number * self.named(inner, tuple(letters), lambda: self.word(rest))
 
     def framed(self, expr: Expr) -> Expr:
         """Return what stays as it is, the matrices of its inverses and their like named."""
@@ -105,15 +102,19 @@ class _Splitter:
         others = [letter for letter in ix.in_reading_order(expr.body) if letter not in expr.bound]
         if isinstance(expr.body, Indexed) and expr.body.indices == (*others, *expr.bound):
             return expr.body
-        inner = self.straight(expr.body)
-        for known in self.made:  # the same matrix, whatever is made of it
-            here = subscripts(known.target) == (*others, *expr.bound)
-            if here and matching.canonical(known.rhs) == matching.canonical(inner):
+        letters = (*others, *expr.bound)
+        return self.named(self.straight(expr.body), letters, lambda: word_for("A", self.taken))
+
+    def named(self, value: Expr, letters: tuple[Expr, ...], word: Callable[[], str]) -> Expr:
+        """Return what a value is called at these letters, the same wherever it stands."""
+        for known in self.made:
+            same = matching.canonical(known.rhs) == matching.canonical(value)
+            if same and subscripts(known.target) == letters:
                 return known.target
-        word = word_for("A", self.taken)
-        self.taken.add(word)
-        target = formula.tensor(word, *others, *expr.bound)
-        self.made.append(Equation(target, inner))
+        name = word()
+        self.taken.add(name)
+        target = formula.tensor(name, *letters)
+        self.made.append(Equation(target, value))
         return target
 
     def word(self, expr: Expr) -> str:

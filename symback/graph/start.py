@@ -67,7 +67,10 @@ def option_numbers(entry: Entry, given: Mapping[str, Any]) -> dict[str, Expr]:
             for axis, one in enumerate(each):
                 if isinstance(one, int | float):
                     numbers[f"{option.name}_{axis}"] = fn.number(one)
-        elif option.listed or value is None:
+        elif isinstance(value, tuple):
+            numbers[f"{option.name}_count"] = Integer(len(value))
+            numbers |= {f"{option.name}_{k}": fn.number(one) for k, one in enumerate(value)}
+        elif value is None:
             continue
         elif isinstance(value, bool):
             numbers[option.name] = Integer(int(value))

@@ -57,14 +57,41 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Equations that run so many times, one round after another."""
+
+    nodes: tuple[Node, ...]
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """An optimiser's rule for the parameters of these keys, as equations over their axes.
+
+    `tensors` are w, its gradient g, the states, and what is computed; their shapes name sizes.
+    """
+
+    keys: tuple[str, ...]
+    tensors: tuple[Tensor, ...]
+    states: tuple[State, ...]
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
-    """An optimiser or a schedule: equations over scalars, with their constants and states."""
+    """An optimiser or a schedule: equations over scalars, with their constants and states.
+
+    An optimiser that has `forms` has its equations' rest there.
+    """
 
     name: str
     constants: tuple[Constant, ...]
     states: tuple[State, ...]
     equations: tuple[Equation, ...]
     per: str = "epoch"
+    forms: tuple[Form, ...] = ()
+    search: str = ""  # a template of its own instead, with the switches that are on
+    chosen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The catalogue for reading: each entry's formulas, and their derivatives as the engine finds them.
+"""An entry of the catalogue for reading: its formulas, and the derivatives the engine finds.
 
 A derivative is that of a small network which the entry is put into.
 """
@@ -9,37 +9,14 @@ from itertools import takewhile
 from typing import Any
 
 from symback import catalog, pipeline
-from symback.catalog.entry import Entry, Kind, Option
+from symback.catalog.entry import Case, Entry, Kind, Option
 from symback.errors import Mistake, UserError, near_miss
 from symback.inspect.story import Formula, Story, story
 from symback.program import Role
 
 INDENT = "    "
-TITLES = {
-    Kind.LAYER: "Layers",
-    Kind.ACTIVATION: "Activations",
-    Kind.LOSS: "Losses",
-    Kind.OPTIMIZER: "Optimisers",
-    Kind.SCHEDULE: "Learning-rate schedules",
-    Kind.INITIALIZER: "Initialisers",
-    Kind.METRIC: "Metrics",
-}
 LABELS = {"shape": ["n"], "classes": 4}
 TARGETS: tuple[Any, ...] = (["n", 4], LABELS, ["n"])  # the kinds of target that a loss is tried on
-
-
-def overview(width: int) -> str:
-    """Return every entry with its formulas and derivatives."""
-    lines = ["`symback catalog NAME` shows an entry with its options.", ""]
-    for kind, title in TITLES.items():
-        lines.append(title)
-        for entry in catalog.entries():
-            if entry.kind is kind:
-                lines += _wrapped(entry.doc, width, f"  {entry.name}: ")
-                told = list(_equations(entry, width))
-                lines += told or [f"{INDENT * 2}{formula}" for formula in entry.formulas]
-        lines.append("")
-    return "\n".join(lines)
 
 
 def named(name: str, width: int) -> str:
@@ -60,7 +37,10 @@ def _entry(entry: Entry, width: int) -> Iterator[str]:
     yield f"{entry.name}, {_article(entry.kind)}{also}"
     yield from _wrapped(entry.doc, width, INDENT)
     yield ""
-    yield f"{INDENT}In the formula language"
+    if entry.search:
+        yield f"{INDENT}Without formulas: a search, in the function `update` of a module"
+    else:
+        yield f"{INDENT}In the formula language"
     for formula in entry.formulas:
         yield from _wrapped(formula, width, INDENT * 2)
     for name, worked_out in entry.numbers:
@@ -68,7 +48,7 @@ def _entry(entry: Entry, width: int) -> Iterator[str]:
     for letter, size in entry.sizes:
         yield from _wrapped(f"{letter} takes {size} values", width, INDENT * 2)
     for case in entry.cases:
-        yield f"{INDENT}Where {case.where}"
+        yield f"{INDENT}{_case(entry, case)}"
         for formula in case.formulas:
             yield from _wrapped(formula, width, INDENT * 2)
     kept = [each.next for each in entry.running if each.next]
@@ -97,12 +77,22 @@ def _entry(entry: Entry, width: int) -> Iterator[str]:
     yield from _wrapped(f"Source: {entry.source}", width, INDENT)
 
 
+def _case(entry: Entry, case: Case) -> str:
+    """Return when a case's formulas are taken; an optimiser's stand at its `...`."""
+    where = f"where {case.where}" if case.where != "1" else "elsewhere"
+    if entry.kind is not Kind.OPTIMIZER:
+        return where.capitalize()
+    times = f"{entry.rounds} times, " if entry.rounds else ""
+    return f"At `...`, {times}{where}" if case.formulas else f"Refused {where}"
+
+
 def _article(kind: Kind) -> str:
     return f"{'an' if str(kind)[0] in 'aeiou' else 'a'} {kind}"
 
 
 def _option(option: Option) -> str:
-    values = f", one of {', '.join(option.choices)}" if option.choices else ""
+    beside = "or" if option.numeric else "one of"
+    values = f", {beside} {', '.join(option.choices)}" if option.choices else ""
     if option.required:
         default = "required"
     elif option.default is None:
@@ -176,8 +166,9 @@ def _first_that_fits(specs: Iterable[Mapping[str, Any]]) -> Story:
 def _networks(entry: Entry) -> Iterator[dict[str, Any]]:
     """Yield specs of networks with the entry as their layer f."""
     joins = entry.parameters or entry.options
-    own = ("x3[", "E[x[", *(("x2[",) if joins else ()))
-    if entry.axes or any(word in text for text in entry.formulas for word in own):
+    own = ("x3[", *(("x2[",) if joins else ()))
+    within = any(word in text for text in entry.formulas for word in own)
+    if entry.axes or within or _of_labels(entry):
         yield from (_apart(entry, size) for size in (2, 8))
         return
     layers: list[dict[str, Any]] = [{"before": {"dense": 4}}]
@@ -199,24 +190,36 @@ def _networks(entry: Entry) -> Iterator[dict[str, Any]]:
 
 def _apart(entry: Entry, size: int) -> dict[str, Any]:
     """Return the spec of the entry behind something learned, where it needs axes of its own."""
-    axes = [axis for axis in entry.axes[1:] if axis != "..."] or ["t", "d"]
-    sizes = [8 for _ in axes]
-    required = {option.name: size for option in entry.options if option.required}
-    before: list[dict[str, Any]] = [{"before": {"dense": 8}}]
+    sizes = [8 for _ in entry.axes[1:] or ("t", "d")]
+    required = {
+        option.name: [size // 2] if option.listed else size
+        for option in entry.options
+        if option.required
+    }
     sources = sorted({f"x{k}" for k in (1, 2, 3) for text in entry.formulas if f"x{k}[" in text})
+    names = [f"before{k}" for k in range(max(len(sources), 1))]
+    before: list[dict[str, Any]] = [{name: {"dense": 8, "from": "x"}} for name in names]
     inputs: dict[str, Any] = {"x": ["n", *sizes]}
-    if any("E[x[" in text for text in entry.formulas):
+    after: list[dict[str, Any]] = []
+    if _of_labels(entry):
         inputs, before = {"x": {"shape": ["n", 8], "classes": 4}}, []
+        after = [] if entry.parameters else [{"after": {"dense": 4}}]
     body: dict[str, Any] = {entry.name: required}
     if sources:
-        body["from"] = ["before"] * len(sources)
+        body["from"] = names
     return {
         "model": "shown",
         "inputs": inputs,
-        "layers": [*before, {"f": body}],
+        "layers": [*before, {"f": body}, *after],
         "loss": {"formula": "mean(y[...]**2, ...) / 2"},
         "optimizer": {"sgd": {"lr": 0.1}},
     }
+
+
+def _of_labels(entry: Entry) -> bool:
+    """Say whether a layer reads labels: its sizes are those of their classes."""
+    sizes = [*(size for _, size in entry.sizes), *(s for p in entry.parameters for s in p.shape)]
+    return any("classes" in size for size in sizes)
 
 
 def _required(entry: Entry) -> dict[str, Any]:
@@ -231,7 +234,9 @@ def _of_loss(entry: Entry) -> Story:
     layers = [{name: {"dense": 4, "from": "x"}} for name in (*made, *output)]
     compared = {key: key for key in made} | ({"target": "t"} if "target" in needed else {})
     loss = {entry.name: {**compared, **_required(entry)}}
-    return _first_that_fits(_spec(layers, loss, target) for target in TARGETS)
+    in_steps = {"shape": ["n", 3], "classes": 4}
+    specs = [_spec(layers, loss, target) for target in TARGETS]
+    return _first_that_fits([*specs, _spec(layers, loss, in_steps, ("n", 5, 4))])
 
 
 def _spec(

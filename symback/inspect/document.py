@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from symback.inspect.latex import Writer, escaped, named
+from symback.inspect.latex import RELATIONS, Writer, escaped, named
 from symback.inspect.messages import Maths, Said, pieces, said, text
 from symback.inspect.story import Formula, Part, Story
 from symback.inspect.words import title
@@ -28,6 +28,8 @@ def document(story: Story, *, steps: bool) -> str:
             lines += _ladder(formula, story.adjoints)
     else:
         lines += _aligned(story.backward, story.adjoints)
+    if story.renewal:
+        lines += [_heading("section.renewal"), *_aligned(story.renewal, story.adjoints)]
     if program.assumptions:
         lines.append(_heading("kept.assumptions"))
         lines += _listed(escaped(assumption.because) for assumption in program.assumptions)
@@ -42,7 +44,10 @@ def _heading(name: str) -> str:
 
 def _aligned(formulas: Sequence[Formula], adjoints: Mapping[str, str]) -> list[str]:
     """Return equations below each other, numbered."""
-    rows = [" &= ".join(formula.sides(Writer, adjoints)) for formula in formulas]
+    rows = [
+        f" &{RELATIONS[formula.sign]} ".join(formula.sides(Writer, adjoints))
+        for formula in formulas
+    ]
     return [r"\begin{align}", " \\\\\n".join(rows), r"\end{align}"] if rows else []
 
 

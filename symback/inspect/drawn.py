@@ -155,7 +155,7 @@ def _tall(side: str, height: int, base: int) -> Box:
 
 
 def equation(
-    parts: Sequence[tuple[Part, Expr]], adjoints: Mapping[str, str], width: int
+    parts: Sequence[tuple[Part, Expr]], adjoints: Mapping[str, str], width: int, sign: str = "="
 ) -> Box | None:
     """Return target = term + term …, below each other where they are wider than `width`.
 
@@ -164,12 +164,12 @@ def equation(
     Each part comes with what it is equal to; the target is the first part's.
     """
     first = parts[0][0]
-    left = beside(first.writer(Writer, adjoints).write(first.target), " = ")
+    left = beside(first.writer(Writer, adjoints).write(first.target), f" {sign} ")
     pieces = [piece for part, rhs in parts for piece in _terms(part.writer(Writer, adjoints), rhs)]
     pieces[0] = (pieces[0][0].removeprefix(" + ").replace(" − ", "−"), pieces[0][1])
     rows: list[list[Box | str]] = [[left]]
-    for sign, term in pieces:
-        shown = beside(sign, term)
+    for joint, term in pieces:
+        shown = beside(joint, term)
         if beside(*rows[-1], shown).width > width and len(rows[-1]) > 1:
             rows.append([" " * 4])
         rows[-1].append(shown)

@@ -22,6 +22,7 @@ def document(story: Story, *, steps: bool) -> str:
         "forward": [_formula(formula, story, steps=False) for formula in story.forward],
         "loss": [_formula(formula, story, steps=False) for formula in story.loss],
         "backward": [_formula(formula, story, steps=steps) for formula in story.backward],
+        "renewal": [_formula(formula, story, steps=False) for formula in story.renewal],
         "gradients": dict(story.gradients),
         "assumptions": [
             {"tensor": each.tensor, "kind": each.kind, "because": each.because}

@@ -48,6 +48,8 @@ SHORT = 12  # an exponent of more characters is written as the argument of exp
 SIGNS = {ord("∂"): r"\partial ", ord("π"): r"\pi ", ord("·"): r" \, "} | {
     ord("≥"): r"\ge", ord("≤"): r"\le", ord("≠"): r"\ne", ord("−"): "-"
 }  # fmt: skip
+RELATIONS = {"=": "=", "←": r"\leftarrow"}
+PARTS = re.compile(r"(.*?)_?(\d*)(?:(?<=\d)_(\w*[^_\W]))?_*")  # W1_2 is W, 1 and 2
 TEN_POWER = re.compile(r"(.*)e([-+]?\d+)")
 
 
@@ -62,11 +64,10 @@ def named(name: str, adjoints: Mapping[str, str], subscript: str = "") -> str:
     if name in adjoints:
         by = named(adjoints[name], {}, subscript)
         return rf"\frac{{\partial L}}{{\partial {by}}}"
-    bare = name.rstrip("_")
-    word = bare.rstrip("0123456789")
-    digits = bare[len(word) :]
-    word = word.rstrip("_")
-    below = ",".join(part for part in (digits, subscript) if part)
+    parts = PARTS.fullmatch(name)
+    word, digits, tail = parts.groups("") if parts else (name, "", "")
+    behind = tail if tail.isdigit() or not tail else _word(tail)
+    below = ",".join(part for part in (digits, behind, subscript) if part)
     return f"{_word(word)}_{{{below}}}" if below else _word(word)
 
 

@@ -9,13 +9,13 @@ from sympy.core.parameters import distribute
 from symback.derivation import Derivation
 from symback.emit import Module
 from symback.graph import Equation, Graph, Node
-from symback.inspect.latex import Writer, escaped
+from symback.inspect.latex import RELATIONS, Writer, escaped
 from symback.inspect.messages import text
 from symback.inspect.page.code import marked
 from symback.inspect.setting import maths
-from symback.inspect.story import story
+from symback.inspect.story import Formula, Story, story
 
-Row = tuple[str, str, str]  # layer, left side, right side
+Row = tuple[str, str, str, str]  # layer, left side, the sign between in LaTeX, right side
 CELL = Markup('<td style="text-align: left">{}</td>')
 COLOURS = "c:#6a737d k:#8250df s:#116329 n:#953800 f:#0550ae"
 
@@ -54,15 +54,12 @@ def _(value: Graph) -> str:
 
 @html.register
 def _(value: Derivation) -> Markup:
-    forward, backward = _of_derivation(value)
-    parts = ((text("section.forward"), forward), (text("section.backward"), backward))
-    return _table(value.graph.model, parts)
+    return _table(value.graph.model, _of_derivation(value))
 
 
 @latex.register
 def _(value: Derivation) -> str:
-    forward, backward = _of_derivation(value)
-    return _aligned((*forward, *backward))
+    return _aligned(row for _, rows in _of_derivation(value) for row in rows)
 
 
 @html.register
@@ -106,17 +103,26 @@ def _of_node(node: Node) -> Row:
     sizes = {f"|{letter}|": str(dim).upper() for letter, dim in node.sizes}
     writer = Writer(dict(node.names), sizes, {})
     equation = node.equation
-    return node.layer, writer.write(equation.target), writer.write(equation.rhs)
+    return node.layer, writer.write(equation.target), "=", writer.write(equation.rhs)
 
 
-def _of_derivation(derivation: Derivation) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
+def _of_derivation(derivation: Derivation) -> Iterator[tuple[str, tuple[Row, ...]]]:
+    """Yield each part's heading and rows."""
     told = story(derivation)
+    parts = {
+        "section.forward": (*told.forward, *told.loss),
+        "section.backward": told.backward,
+        "section.renewal": told.renewal,
+    }
+    for name, formulas in parts.items():
+        if formulas:
+            yield text(name), tuple(_row(each, told) for each in formulas)
+
+
+def _row(formula: Formula, told: Story) -> Row:
     with distribute(False):
-        forward, backward = (
-            tuple((each.layer, *each.sides(Writer, told.adjoints)) for each in formulas)
-            for formulas in ((*told.forward, *told.loss), told.backward)
-        )
-    return forward, backward
+        left, right = formula.sides(Writer, told.adjoints)
+    return formula.layer, left, RELATIONS[formula.sign], right
 
 
 def _table(title: str, parts: Iterable[tuple[str, Iterable[Row]]]) -> Markup:
@@ -130,14 +136,14 @@ def _table(title: str, parts: Iterable[tuple[str, Iterable[Row]]]) -> Markup:
 def _rows(heading: str, equations: Iterable[Row]) -> Iterator[Markup]:
     yield Markup('<tr><th colspan="2" style="text-align: left">{}</th></tr>').format(heading)
     before = ""
-    for layer, left, right in equations:
+    for layer, left, sign, right in equations:
         name = escape(layer) if layer != before else Markup("")
         before = layer
         yield Markup("<tr>{}{}</tr>").format(
-            CELL.format(name), CELL.format(_within_text(f"{left} = {right}"))
+            CELL.format(name), CELL.format(_within_text(f"{left} {sign} {right}"))
         )
 
 
 def _aligned(rows: Iterable[Row]) -> str:
-    shown = " \\\\\n".join(f"{left} &= {right}" for _, left, right in rows)
+    shown = " \\\\\n".join(f"{left} &{sign} {right}" for _, left, sign, right in rows)
     return f"$\\begin{{aligned}}\n{shown}\n\\end{{aligned}}$"

@@ -108,7 +108,7 @@ def _program(program: Program) -> Iterator[str]:
         ("loss", program.loss),
         ("backward", program.backward),
         ("renewal", program.renewal),
-        ("update", (*program.update.scalars, *program.update.elements)),
+        ("update", program.update.rules),
         ("schedule", program.schedule.statements if program.schedule else ()),
     )
     for title, statements in parts:

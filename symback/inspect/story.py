@@ -51,7 +51,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Formula:
-    """A tensor and the terms whose sum it is; `of` is what an adjoint is the derivative by."""
+    """A tensor and the terms whose sum it is; `of` is what an adjoint is the derivative by.
+
+    A state becomes (←) what its formula says, which may read what it was.
+    """
 
     name: str
     of: Tensor | None
@@ -60,6 +63,7 @@ class Formula:
     text: str  # the equation as the emitted comment has it
     code: str  # the line of the NumPy module
     statement: Statement
+    sign: str = "="
 
     @property
     def layer(self) -> str:
@@ -73,12 +77,9 @@ class Formula:
 
     def sides(self, kind: Kind[T], adjoints: Mapping[str, str]) -> tuple[T, T]:
         """Return what is computed, and the sum of its terms, as a writer shows them."""
-        writers = [part.writer(kind, adjoints) for part in self.parts]
-        terms: list[T | str] = []
-        for part, writer in zip(self.parts, writers, strict=True):
-            terms += [writer.plus] if terms else []
-            terms.append(writer.write(part.rhs))
-        return writers[0].write(self.parts[0].target), writers[0].row(*terms)
+        terms = [(part.writer(kind, adjoints), part.rhs) for part in self.parts]
+        first, _ = terms[0]
+        return first.write(self.parts[0].target), first.added(terms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class Story:
     forward: tuple[Formula, ...]
     loss: tuple[Formula, ...]
     backward: tuple[Formula, ...]
+    renewal: tuple[Formula, ...]  # what states become after each pass in training
     gradients: tuple[tuple[str, str], ...]  # (key, name of the adjoint), those asked for
 
     @property
@@ -117,6 +119,7 @@ def story(derivation: Derivation, wrt: str = "") -> Story:
             tuple(_formulas(derivation.forward, program.forward, program)),
             tuple(_formulas(derivation.loss, program.loss, program)),
             tuple(_formulas(backward, program.backward, program)),
+            tuple(_formulas(derivation.renewal, program.renewal, program)),
             tuple(pair for pair in derivation.gradients if pair[1] in shown),
         )
 
@@ -165,15 +168,18 @@ def _formulas(
         of = None
         if tensor is not None and tensor.role is Role.ADJOINT:
             of = tensors.get(line.target.removeprefix("d"))
+        kept = tensor is not None and tensor.role is Role.STATE
         parts = tuple(_part(term, adjoints) for term in lower.aligned(line))
+        text = _text(parts, adjoints)
         yield Formula(
             line.target,
             of,
             parts,
             tuple(_part(term, adjoints) for term in line.terms),
-            _text(parts, adjoints),
+            lower.assigned(text) if kept else text,
             numpy.code(statement, program),
             statement,
+            "←" if kept else "=",
         )
 
 

@@ -39,10 +39,8 @@ class Lines:
                 lines += ["", *self.ladder(formula)]
         else:
             lines += ["", "Backward", *self.layers(story.backward)]
-        if program.renewal:
-            lines += ["", "After each pass in training"]
-            for statement in program.renewal:
-                lines += folded(statement.because, self.width, INDENT)
+        if story.renewal:
+            lines += ["", messages.text("section.renewal"), *self.layers(story.renewal)]
         if program.assumptions:
             lines += ["", "Taken for granted, and checked before training"]
             lines += [f"{INDENT}{each.because}" for each in program.assumptions]
@@ -114,7 +112,8 @@ class Drawn(Lines):
     def whole(self, formula: Formula, first: str) -> Iterator[str]:
         """Yield a whole equation after what comes first."""
         terms = [(part, part.rhs) for part in formula.parts]
-        drawing = drawn.equation(terms, self.story.adjoints, self.width - len(first))
+        width = self.width - len(first)
+        drawing = drawn.equation(terms, self.story.adjoints, width, formula.sign)
         yield from self.drawing(drawing, formula.text, first)
 
     def drawing(self, drawing: drawn.Box | None, plain: str, first: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ expression is. What is new to it is written as a function of its arguments.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from sympy import Add, Expr, Indexed, Integer, Mul, Pow, Rational, Symbol, pi
@@ -111,7 +111,7 @@ class Writer(ABC, Generic[T]):
                 bars = f"|{expr.range}|"
                 return self.size(self.sizes.get(bars) or bars), Binds.ATOM
             case Add():
-                return self._sum(expr), Binds.SUM
+                return self.added([(self, expr)]), Binds.SUM
             case Mul():
                 return self._product(expr)
             case Pow():
@@ -141,15 +141,17 @@ class Writer(ABC, Generic[T]):
             shown += [between, self.write(part)] if shown else [self.write(part)]
         return self.row(*shown)
 
-    def _sum(self, expr: Expr) -> T:
-        added, taken = in_order(expr)
+    def added(self, terms: "Iterable[tuple[Writer[T], Expr]]") -> T:
+        """Return sums, each in the letters of its own writer, added up: a + b − c."""
         shown: list[T | str] = []
-        for term in added:
-            shown += [self.plus] if shown else []
-            shown.append(self.within(term, Binds.SUM))
-        for term in taken:
-            shown.append(self.minus if shown else self.minus.strip())
-            shown.append(self.within(term, Binds.PRODUCT))
+        for writer, expr in terms:
+            added, taken = in_order(expr)
+            for term in added:
+                shown += [self.plus] if shown else []
+                shown.append(writer.within(term, Binds.SUM))
+            for term in taken:
+                shown.append(self.minus if shown else self.minus.strip())
+                shown.append(writer.within(term, Binds.PRODUCT))
         return self.row(*shown)
 
     def _product(self, expr: Expr) -> tuple[T, Binds]:
@@ -196,6 +198,8 @@ class Writer(ABC, Generic[T]):
                 condition, yes, no = expr.args
                 if type(condition) in fn.COMPARISONS:
                     tested = self.compared(condition)
+                elif isinstance(condition, Symbol):  # a truth, such as training
+                    tested = self.write(condition)
                 else:
                     tested = self.row(self.write(condition), " ≠ 0")
                 return self.cases(self.write(yes), tested, self.write(no)), Binds.SUM

@@ -8,6 +8,7 @@ from symback.passes.folding import folded
 from symback.passes.hoisting import hoisted
 from symback.passes.products import ordered_products
 from symback.passes.sharing import shared
+from symback.passes.stepping import stepwise
 from symback.passes.storage import stored
 from symback.passes.windowing import windowed
 from symback.program import Program
@@ -22,6 +23,7 @@ __all__ = [
     "looped",
     "ordered_products",
     "shared",
+    "stepwise",
     "stored",
     "windowed",
 ]
@@ -31,6 +33,7 @@ PASSES: tuple[Callable[[Program], Program], ...] = (
     windowed,
     shared,
     folded,
+    stepwise,
     buffers,
     hoisted,
     stored,

@@ -1,12 +1,14 @@
 """Statements as operations that write into arrays made once, none of them made anew."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
 from symback.passes.names import all_names, names
-from symback.printing import COMPARISONS, arrays, natural, ranges_among, walk
+from symback.places import at
+from symback.printing import COMPARISONS, arrays, is_read, natural, ordered, ranges_among, walk
 from symback.program import (
+    Affine,
     Apply,
     Concatenate,
     Contract,
@@ -14,20 +16,25 @@ from symback.program import (
     Draw,
     Expr,
     Leaf,
+    Lookup,
     Number,
     Position,
     Program,
     Read,
     Reduce,
     Role,
+    Scatter,
     Size,
     Slice,
     Split,
     Statement,
     Tensor,
+    View,
+    merged,
 )
 
 LONG = 512  # numbers side by side, from which on NumPy repeats a smaller array as fast as a copy
+FEW = 4  # values of an index that are written one by one
 SHORT = 32  # columns: below, NumPy's own loop over a row costs more than turning the array
 COMMUTATIVE = {"add", "multiply", "maximum", "minimum"}
 
@@ -52,7 +59,8 @@ def buffers(program: Program) -> Program:
         loss=loss,
         backward=backward,
         update=replace(program.update, elements=elements, buffers=tuple(optimizer.made.values())),
-        buffers=tuple(network.made.values()),
+        buffers=(*program.buffers, *network.made.values()),
+        views=(*program.views, *network.views),
     )
 
 
@@ -65,12 +73,20 @@ class Workspace:
     made: dict[str, Tensor] = field(default_factory=dict)
     free: dict[tuple[Role, tuple[Dim, ...]], list[str]] = field(default_factory=dict)
     written: list[Statement] = field(default_factory=list)
+    views: list[View] = field(default_factory=list)  # parts of arrays that are written apart
+    there: set[str] = field(default_factory=set)  # made elsewhere, or names of what is there
     dims: dict[str, Dim] = field(default_factory=dict)  # each letter's range in the statement
     tensors: Mapping[str, Tensor] = field(init=False)  # the program's by name
     labels: frozenset[str] = field(init=False)  # those that hold labels
+    certain: frozenset[str] = field(init=False)  # labels that are known to be among their classes
+    strided: frozenset[str] = field(init=False)  # views whose numbers don't lie side by side
 
     def __post_init__(self) -> None:
         self.tensors = arrays(self.program)
+        self.there = {tensor.name for tensor in self.program.buffers}
+        known = {a.tensor for a in self.program.assumptions if a.kind == "classes"}
+        self.certain = frozenset(t.name for t in self.program.tensors if t.key in known)
+        self.strided = frozenset(v.tensor.name for v in self.program.views if not v.is_dense)
         self.labels = frozenset(t.name for t in self.program.tensors if t.classes is not None)
 
     # ------------------------------------------------------------ statements
@@ -79,13 +95,10 @@ class Workspace:
         """Return a block's statements in place; a group's first statement carries its formula."""
         done: list[Statement] = []
         for statement in block:
-            if statement.loop is not None:  # step by step, in arrays of its own
-                done.append(statement)
-                continue
             self.written = []
             self.dims = ranges_among(statement, self.tensors)
             self.rewrite(statement)
-            first, *rest = self.written
+            first, *rest = (replace(each, loop=statement.loop) for each in self.written)
             done.append(replace(first, because=statement.because))
             done += [replace(further, because="") for further in rest]
         return tuple(done)
@@ -94,20 +107,63 @@ class Workspace:
         target, value = statement.target, statement.value
         tensor = self.tensors.get(target.name)
         labels = tensor is not None and tensor.classes is not None
+        copied = labels and isinstance(value, Read) and value.axes != target.axes
         gradient = target.name in {name for _, name in self.program.gradients}
         view = isinstance(value, Read | Slice | Split) and not gradient and tensor is not None
-        if isinstance(target, Split) or labels or (view and value.axes == target.axes):
+        alias = statement.loop is None and view and value.axes == target.axes
+        as_it_is = alias or self.is_step(statement) or (labels and not copied)
+        if isinstance(target, Split) and isinstance(value, Read) and value.axes != target.axes:
+            self.make(Read(target.name, ()), gradient=gradient)
+            self.written.append(replace(statement, in_place=True))
+        elif isinstance(target, Split) and isinstance(value, Contract):
+            into = Read(target.name, target.axes)
+            self.make(into, gradient=gradient)
+            self.product(value, into)
+            self.written = [
+                replace(s, target=target) if s.target == into else s for s in self.written
+            ]
+        elif isinstance(target, Split) or as_it_is:
             self.written.append(statement)
+            self.there.add(target.name)
         elif not target.axes:
             self.number(statement)
         else:
             self.make(target, gradient=gradient)
-            self.write(value, target, frozenset())
+            for place, each in self.by_place(target, value):
+                self.write(each, place, frozenset())
+
+    def by_place(self, target: Read, value: Expr) -> Iterator[tuple[Read, Expr]]:
+        """Yield an array and its value, or parts of it, where an index of few values is compared.
+
+        dy[n,i]·[p = a[n,i]] for two p are two products, each written into a part of the array.
+        """
+        letters = {node.axis for node in walk(value) if isinstance(node, Position)}
+        letters &= {*target.axes} - {a for n in walk(value) if isinstance(n, Leaf) for a in n.axes}
+        few = [a for a in letters if isinstance(dim := self.dims.get(a), int) and dim <= FEW]
+        if len(few) != 1 or len(target.axes) < 2 or self.labels & names(value):
+            yield target, value
+            return
+        [letter] = few
+        axes = tuple(axis for axis in target.axes if axis != letter)
+        for k in range(int(self.dims[letter])):
+            places = tuple(
+                Affine(k, ()) if axis == letter else Affine(0, ((axis, 1),)) for axis in target.axes
+            )
+            yield self.part_of(target, k, places, axes), settled(at(value, letter, k, self.dims))
+
+    def is_step(self, statement: Statement) -> bool:
+        """Tell whether a recurrence's statement stays as it is: a name, or a whole of one step."""
+        loop = statement.loop
+        if loop is None:
+            return False
+        return loop.letter in statement.target.axes or self.program.gives_name(statement)
 
     def make(self, target: Read, *, gradient: bool) -> None:
         """Note the target's own array, unless it is there already or a part of the gradient."""
         states = {state.name for state in self.program.update.states}
         tensor = next((t for t in self.program.tensors if t.name == target.name), None)
+        if target.name in self.there:
+            return
         if tensor is not None and not gradient:
             self.made[tensor.name] = tensor
         elif tensor is None and target.name not in states | {"w", "g"}:
@@ -169,6 +225,15 @@ class Workspace:
                 mask = self.truth(expr)
                 self.put(into, mask)
                 self.release(mask)
+            case Apply("erf" | "erfc" as name, (x,)):
+                self.special(name, x, into)
+            case Apply("multiply", (factor, condition)) if self.is_mask(factor, condition, into):
+                mask = self.truth(condition)
+                if not simple(factor):
+                    self.write(factor, into, busy)
+                    factor = into
+                self.put(into, Apply("multiply", (factor, mask)))
+                self.release(mask)
             case Apply(name, args):
                 operands = self.operands(args, into, busy)
                 if name in COMMUTATIVE and operands[1] == into:
@@ -176,24 +241,152 @@ class Workspace:
                 operands = tuple(self.spread(operand, into) for operand in operands)
                 self.put(into, Apply(name, operands))
                 self.release(*(operand for operand in operands if operand != into))
+            case Reduce() if is_read(expr):
+                self.put(into, expr)
             case Reduce() | Contract() | Concatenate() if set(expr.axes) != set(into.axes):
                 made = self.operand(expr)
                 self.put(into, made)
                 self.release(made)
             case Reduce(name, body, over):
                 operand = self.upright(self.operand(body), name, over)
-                self.put(into, self.summed(Reduce(name, operand, over)))
+                made = Reduce(name, operand, over)
+                self.put(into, made if into.name in self.strided else self.summed(made))
                 self.release(operand)
-            case Contract(left, right, over):
-                sides = self.operand(left), self.operand(right)
-                self.put(into, Contract(*sides, over))
-                self.release(*sides)
-            case Concatenate(parts):
-                ready = tuple(self.operand(part) for part in parts)
-                self.put(into, replace(expr, parts=ready))
-                self.release(*ready)
+            case Lookup() if not is_view(expr):
+                self.look_up(expr, into)
+            case Scatter():
+                self.scatter(expr, into)
+            case Contract() if into.name in self.strided:  # a product wants numbers side by side
+                made = self.operand(expr)
+                self.put(into, made)
+                self.release(made)
+            case Contract():
+                self.product(expr, into)
+            case Concatenate():
+                self.join(expr, into)
             case _:
                 self.put(into, expr)
+
+    def join(self, expr: Concatenate, into: Read) -> None:
+        """Write the parts of an array one after another, each where it stands."""
+        start = 0
+        axis = into.axes.index(expr.letter)
+        for k, (part, letter) in enumerate(zip(expr.parts, expr.letters, strict=True)):
+            axes = (*into.axes[:axis], letter, *into.axes[axis + 1 :])
+            count = int(self.dims[letter])
+            places = tuple(Affine(start if a == letter else 0, ((a, 1),)) for a in axes)
+            self.write(part, self.part_of(into, k, places, axes), frozenset())
+            start += count
+
+    def part_of(
+        self, array: Read, number: int, places: tuple[Affine, ...], axes: tuple[str, ...]
+    ) -> Read:
+        """Return a name for a part of an array, of which only some places are written."""
+        name = f"{array.name}_{number}"
+        while name in self.taken | self.made.keys():
+            name += "_"
+        self.taken |= {name}
+        part = Lookup(array.name, places, tuple((axis, self.dims[axis]) for axis in axes))
+        tensor = Tensor(name, name, Role.VALUE, tuple(self.dims[axis] for axis in axes))
+        self.views.append(View(tensor, part))
+        self.strided |= {name}
+        self.written.append(Statement(Read(name, axes), part, ""))
+        return Read(name, axes)
+
+    def special(self, name: str, x: Expr, into: Read) -> None:
+        """Write a function that NumPy lacks: it works in arrays of its own."""
+        axes = into.axes
+        operand = x if isinstance(x, Read) and x.axes == axes and x != into else self.scratch(axes)
+        if operand != x:
+            self.write(x, operand, frozenset())
+        work = [self.scratch(axes) for _ in range(3)]
+        work += [self.scratch(axes, Role.MASK)] if name == "erf" else []
+        place = self.scratch(axes) if into.name in self.strided else into
+        self.put(place, Apply(name, (operand, *work)))
+        if place != into:
+            self.put(into, place)
+            self.release(place)
+        self.release(*work, *(() if operand == x else (operand,)))
+
+    def product(self, expr: Contract, into: Read) -> None:
+        """Write a product: as one of two matrices, whose sides are turned so where they must be."""
+        left, right, over = self.operand(expr.left), self.operand(expr.right), expr.over
+        if not is_turned(left.axes, right.axes, over, into.axes):
+            self.put(into, Contract(left, right, over))
+            self.release(left, right)
+            return
+        if into.axes[0] in right.axes:  # rows are of the side that comes first
+            left, right = right, left
+        over = ordered(over, left.axes)
+        rows, columns = (
+            tuple(a for a in into.axes if a in {*side.axes} - {*over}) for side in (left, right)
+        )
+        left, right = self.as_matrix(left, rows, over), self.as_matrix(right, columns, over)
+        made = into if into.axes == rows + columns else self.scratch(rows + columns)
+        self.put(made, Contract(left, right, over))
+        if made != into:
+            self.put(into, made)
+            self.release(made)
+        self.release(left, right)
+
+    def as_matrix(self, side: Expr, own: tuple[str, ...], over: tuple[str, ...]) -> Expr:
+        """Return a side of a product with the letters that are summed behind its own, or before."""
+        if side.axes in {own + over, over + own}:
+            return side
+        turned = self.scratch(own + over)
+        self.put(turned, side)
+        self.release(side)
+        return turned
+
+    def look_up(self, expr: Lookup, into: Read) -> None:
+        """Write what stands at labels: rows of a table, where they are known to be among them."""
+        if into.axes != expr.axes:
+            made = self.scratch(expr.axes)
+            self.look_up(expr, made)
+            self.put(into, made)
+            self.release(made)
+            return
+        first = expr.places[0]
+        if not isinstance(first, Read) or first.name not in self.certain or not is_rows(expr):
+            self.put(into, expr)
+            return
+        rest = tuple(axis for place in expr.places[1:] for axis in place.axes)
+        self.put(into, Apply("rows", (Read(expr.name, ("", *rest)), first)))
+
+    def scatter(self, expr: Scatter, into: Read) -> None:
+        """Write values at computed places; those that need an array for themselves get one."""
+        if into.axes != expr.axes:
+            made = self.scratch(expr.axes)
+            self.scatter(expr, made)
+            self.put(into, made)
+            self.release(made)
+            return
+        body = expr.body
+        if expr.groups and isinstance(body, Read):
+            target = Split(into.name, expr.groups, expr.sizes)
+            self.written.append(Statement(target, body, "", in_place=True))
+            return
+        inner = tuple(a for p in expr.places if isinstance(p, Affine) for a in p.axes[1:])
+        ends = tuple(p.axes[0] for p in expr.places if isinstance(p, Affine) and len(p.axes) > 1)
+        still = tuple(letter for letter in expr.windows if letter not in {*inner, *ends})
+        if letters := merged(*expr.groups) or (expr.windows and (*still, *inner, *ends)):
+            made = self.scratch(letters)
+            self.write(body, made, frozenset())
+            body = made
+        elif not simple(body):
+            body = self.operand(body)
+        self.put(into, replace(expr, body=body))
+        self.release(body)
+
+    def is_mask(self, factor: Expr, condition: Expr, into: Read) -> bool:
+        """Tell whether truth values multiply floats that lie apart: faster than as floats."""
+        if not isinstance(condition, Apply) or condition.function not in COMPARISONS:
+            return False
+        if into.name not in self.strided:
+            return False
+        axes = {*into.axes}
+        whole = {*factor.axes} == axes == {*condition.axes} and not self.labels & names(factor)
+        return whole and self.alike(condition.args, into) and into.name not in names(condition)
 
     def alike(self, args: tuple[Expr, ...], into: Read) -> bool:
         """Tell whether all arguments are floats of the axes of `into`, or numbers."""
@@ -295,6 +488,10 @@ class Workspace:
             condition = self.truth(condition)
         elif not (isinstance(condition, Apply) and condition.function in COMPARISONS):
             condition = Apply("ne", (self.operand(condition), Number(0)))
+        if (yes, no) == (Number(1), Number(0)) and condition.axes == into.axes:
+            self.put(into, condition)
+            self.release(condition)
+            return
         yes = self.operand(yes)
         needed = names(condition) | names(yes) | busy
         place = into if into.name not in needed else self.scratch(into.axes)
@@ -349,6 +546,81 @@ class Workspace:
         return expr
 
 
+def settled(expr: Expr) -> Expr:
+    """Return a sum without the terms whose comparisons of numbers fail, [2 = 0]·a."""
+    match expr:
+        case Apply("add", args):
+            parts = [part for part in map(settled, args) if part != Number(0)]
+            return Apply("add", tuple(parts)) if len(parts) > 1 else (*parts, Number(0))[0]
+        case Apply("multiply", args):
+            found = [holds(arg) for arg in args]
+            if False in found:
+                return Number(0)
+            rest = [arg for arg, known in zip(args, found, strict=True) if known is None]
+            return Apply("multiply", tuple(rest)) if len(rest) > 1 else (*rest, Number(1))[0]
+    return expr
+
+
+def holds(expr: Expr) -> bool | None:
+    """Tell whether two numbers are equal; None for what is no such comparison."""
+    match expr:
+        case Apply("eq", (Number(a), Number(b))):
+            return a == b
+    return None
+
+
+def is_turned(
+    left: tuple[str, ...], right: tuple[str, ...], over: tuple[str, ...], into: tuple[str, ...]
+) -> bool:
+    """Tell whether a product is one of two matrices only with its sides or its result turned.
+
+    It isn't where a side has nothing but what is summed, nor for products of each value of an axis
+    that both have, which stand as they are.
+    """
+    if {*left} & {*right} != {*over} or {*over} in ({*left}, {*right}):
+        return False
+    return not (is_direct(left, right, over, into) or is_direct(right, left, over, into))
+
+
+def is_direct(
+    left: tuple[str, ...], right: tuple[str, ...], over: tuple[str, ...], into: tuple[str, ...]
+) -> bool:
+    """Tell whether a product's result lies as batch, rows of the left side, columns of the right.
+
+    Each side then has the batch's letters first or none of them, its own and those that are summed
+    side by side.
+    """
+    place = len(into)
+    while place and into[place - 1] in right and into[place - 1] not in left:
+        place -= 1
+    columns, rest = into[place:], into[:place]
+    while place and into[place - 1] in left and into[place - 1] not in right:
+        place -= 1
+    rows, batch = rest[place:], into[:place]
+    if not rows or not columns:
+        return False
+    orders = set()
+    for side, own in ((left, rows), (right, columns)):
+        before = tuple(axis for axis in batch if axis in side)
+        inner = tuple(axis for axis in side if axis in over)
+        if before not in {(), batch} or side not in {before + own + inner, before + inner + own}:
+            return False
+        orders.add(inner)
+    return len(orders) == 1
+
+
+def is_rows(expr: Lookup) -> bool:
+    """Tell whether labels tell the first axis's places, and letters by themselves all others."""
+    first, *rest = expr.places
+    alone = all(isinstance(place, Affine) and place.letter for place in rest)
+    return isinstance(first, Read) and alone and len({*expr.axes}) == len(first.axes) + len(rest)
+
+
+def is_view(expr: Lookup) -> bool:
+    """Tell whether an array at computed places is a part of it: no place is told by labels."""
+    return all(isinstance(place, Affine) for place in expr.places)
+
+
 def factors(body: Expr) -> tuple[Expr, Expr] | None:
     """Return the two factors along the same axes that a product or a square has."""
     match body:
@@ -361,9 +633,13 @@ def factors(body: Expr) -> tuple[Expr, Expr] | None:
 
 def simple(expr: Expr) -> bool:
     """Tell whether an expression can stand as an operand: an array, or a number to be computed."""
-    if isinstance(expr, Leaf | Number | Size | Position):
+    if isinstance(expr, Lookup):
+        return is_view(expr)
+    if isinstance(expr, Leaf | Number | Size | Position) or is_read(expr):
         return True
-    plain = not any(isinstance(node, Reduce | Contract | Concatenate) for node in walk(expr))
+    plain = not any(
+        isinstance(node, Reduce | Contract | Concatenate | Lookup) for node in walk(expr)
+    )
     return plain and not expr.axes
 
 

@@ -10,6 +10,7 @@ from symback.program import (
     Contract,
     Dim,
     Expr,
+    Form,
     Leaf,
     Program,
     Reduce,
@@ -41,14 +42,41 @@ def cost(program: Program) -> Cost:
     update = program.update
     rule = replace(program, tensors=(), buffers=update.buffers)  # its names are its own
     network = (*program.forward, *program.loss, *program.backward)
-    found = [work for step in network for work in operations(step, program, dims)]
+    found = [
+        work
+        for step in network
+        for _ in range(rounds(step, program))
+        for work in operations(step, program, dims)
+    ]
     found += [work for step in update.elements for work in operations(step, rule, dims)]
+    for form, shape in wholes(program):
+        alone = replace(program, tensors=form.tensors, buffers=())
+        here = {**dims, **{str(name): int(dim) for name, dim in form.sizes(shape).items()}}
+        for part in form.parts:
+            work = [each for s in part.statements for each in operations(s, alone, here)]
+            found += work * part.times
     return Cost(
         operations=len(found),
         bytes=item * sum(moved for moved, _ in found),
         flops=sum(flops for _, flops in found),
         memory=item * sum(size(tensor, dims) for tensor in arrays(program)),
     )
+
+
+def rounds(step: Statement, program: Program) -> int:
+    """Return how often a statement runs: at each step of a recurrence where it computes a part."""
+    if program.gives_name(step):
+        return 0
+    whole = step.loop is None or step.loop.letter in step.target.axes
+    return 1 if whole or step.loop is None else step.loop.size
+
+
+def wholes(program: Program) -> Iterator[tuple[Form, tuple[Dim, ...]]]:
+    """Yield the rule and the shape of each parameter that is updated as a whole."""
+    shapes = {tensor.key: tensor.shape for tensor in program.with_role(Role.PARAMETER)}
+    learned = {key for key, _ in program.gradients}
+    for form in program.update.forms:
+        yield from ((form, shapes[key]) for key in form.keys if key in learned)
 
 
 def sizes(program: Program) -> Mapping[str, int]:
@@ -70,6 +98,7 @@ def arrays(program: Program) -> Iterator[Tensor]:
     yield from (t for t in (program.buffers or values) if t.name not in shared)
     yield from update.buffers
     copies = 1 + bool(program.buffers) + len(update.states)  # w, g, states
+    yield from (Tensor(s.name, key, Role.STATE, shape) for key, s, shape in program.held)
     for tensor in program.with_role(Role.PARAMETER):
         yield from (tensor,) * copies
 

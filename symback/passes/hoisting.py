@@ -99,7 +99,9 @@ class Once:
             return value
         bound = value.function in {"maximum", "minimum"}
         args = tuple(
-            arg
+            self.positions(arg, value)
+            if isinstance(arg, Position)
+            else arg
             if arg.axes or not fixed(arg, frozenset())
             else self.filled(arg, statement)
             if bound and isinstance(arg, Number)
@@ -107,6 +109,20 @@ class Once:
             for arg in value.args
         )
         return Apply(value.function, args)
+
+    def positions(self, expr: Position, beside: Apply) -> Expr:
+        """Return an array of 0, 1, …: labels where labels are beside it, floats elsewhere."""
+        if not isinstance(expr.size, int):
+            return expr
+        labels = {t.name for t in self.program.tensors if t.classes is not None}
+        whole = any(isinstance(arg, Read) and arg.name in labels for arg in beside.args)
+        name = f"{'labels' if whole else 'places'}{expr.size}"
+        while name in self.taken:
+            name += "_"
+        classes = expr.size if whole else None
+        shape = (expr.size,)
+        self.made[name] = Tensor(name, name, Role.CONSTANT, shape, classes, draw=POSITIONS)
+        return Read(name, (expr.axis,))
 
     def filled(self, number: Number, statement: Statement) -> Read:
         """Return an array full of a number: NumPy bounds an array by one of its shape faster."""
@@ -134,6 +150,7 @@ class Once:
 
 
 IDENTITY = Draw("identity")
+POSITIONS = Draw("positions")
 
 
 @dataclass(slots=True)

@@ -9,13 +9,14 @@ def all_names(program: Program) -> frozenset[str]:
     update, schedule = program.update, program.schedule
     statements = (
         *(*program.forward, *program.loss, *program.backward),
-        *(*update.scalars, *update.elements),
+        *update.rules,
         *(schedule.statements if schedule else ()),
         *(statement for metric in program.metrics for statement in metric.statements),
     )
     return frozenset(
         {"w", "g", "n", "p", "lr", "step", "epoch", "metric", "norm", "clip"}
         | {tensor.name for tensor in (*program.tensors, *program.buffers)}
+        | {tensor.name for form in update.forms for tensor in form.tensors}
         | {item.name for item in (*update.states, *(schedule.states if schedule else ()))}
         | {item.name for item in (*update.constants, *(schedule.constants if schedule else ()))}
         | {statement.target.name for statement in statements}

@@ -200,8 +200,12 @@ def renamed(expr: Expr, swap: Mapping[str, str]) -> Expr:
 
 
 def statement_of(expr: Expr, first: Statement, taken: Collection[str]) -> Statement:
-    """Return the statement for an expression: the one whose value it is, or a new one."""
-    if first.value == expr and isinstance(first.target, Read):
+    """Return the statement for an expression: the one whose value it is, or a new one.
+
+    A statement that spreads its value along more letters isn't one.
+    """
+    whole = set(first.target.axes) == set(expr.axes)
+    if first.value == expr and isinstance(first.target, Read) and whole:
         return first
     arrays = (node for node in walk(expr) if isinstance(node, Read))
     read = max(arrays, key=lambda node: bool(node.axes)).name  # a number where there is no array

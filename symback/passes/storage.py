@@ -7,6 +7,7 @@ an operand's memory only where both are read and written element by element.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from symback.passes.names import names
 from symback.printing import walk
@@ -52,7 +53,18 @@ def lifetimes(steps: Sequence[Statement]) -> Mapping[str, Life]:
     for place, step in enumerate(steps):
         for name in {*names(step.value), step.target.name}:
             lives[name] = Life(lives.get(name, Life(place, place)).first, place)
+    ends = [k for k, (step, then) in enumerate(pairwise((*steps, None))) if ends_loop(step, then)]
+    for end in ends:  # the next round reads again what was there before the loop
+        start = next(k for k in range(end, -1, -1) if not k or steps[k - 1].loop != steps[end].loop)
+        for name, life in lives.items():
+            if life.first < start <= life.last < end:
+                lives[name] = Life(life.first, end)
     return lives
+
+
+def ends_loop(step: Statement | None, then: Statement | None) -> bool:
+    """Tell whether a statement is the last of a recurrence."""
+    return step is not None and step.loop is not None and (then is None or then.loop != step.loop)
 
 
 def held(program: Program) -> Iterator[str]:
@@ -85,6 +97,6 @@ def follows(
         for node in walk(step.value)
         if isinstance(node, Leaf) and shared.get(node.name, node.name) == owner
     ]
-    return step.value.function not in {"where", "rows"} and all(
+    return step.value.function not in {"where", "rows", "erf", "erfc"} and all(
         isinstance(node, Read) and node.axes == step.target.axes for node in here
     )

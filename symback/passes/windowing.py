@@ -10,6 +10,7 @@ the last bits where sums are taken in another order.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from math import prod
 
 from symback.passes.names import all_names
 from symback.places import at, within_windows, written_out
@@ -22,6 +23,8 @@ from symback.program import (
     Draw,
     Expr,
     Lookup,
+    Number,
+    Position,
     Program,
     Read,
     Reduce,
@@ -30,9 +33,11 @@ from symback.program import (
     Split,
     Statement,
     Tensor,
+    merged,
 )
 
 FEW = 4  # places of a window that are written out
+ADDED = 3  # how much longer it takes to add a number up among others than to copy it
 
 
 def windowed(program: Program) -> Program:
@@ -61,6 +66,8 @@ class Windowing:
     known: dict[tuple[object, ...], str] = field(default_factory=dict)  # what windows → their array
     before: list[Statement] = field(default_factory=list)
     dims: dict[str, Dim] = field(default_factory=dict)
+    order: tuple[str, ...] = ()  # the target's letters
+    chosen: dict[str, Dim] = field(default_factory=dict)  # arrays of places → how many there are
 
     def statements(self, statement: Statement) -> Iterator[Statement]:
         """Yield a statement after those that it needs now."""
@@ -68,18 +75,21 @@ class Windowing:
             yield statement
             return
         self.dims, self.before = dict(ranges(statement, self.program)), []
+        self.order = statement.target.axes
         value = statement.value
+        if isinstance(value, Reduce) and value.function in {"argmax", "argmin"}:
+            self.chosen[statement.target.name] = self.dims[value.over[0]]
         target = statement.target
         if isinstance(value, Scatter) and value.groups and target.axes == value.axes:
             target = Split(target.name, value.groups, value.sizes)
             value = value.body
         value = self.value(value)
-        if isinstance(target, Split) and not isinstance(value, Read | Split):
+        if isinstance(target, Split) and not isinstance(value, Read | Split | Contract):
             yield from self.before
             yield from self.laid_out(statement, target, value)
             return
         yield from self.before
-        yield statement if value == statement.value else replace(statement, value=value)
+        yield replace(statement, target=target, value=value)
 
     def value(self, expr: Expr) -> Expr:
         """Return an expression with its windows as matrices."""
@@ -93,12 +103,27 @@ class Windowing:
                 return Contract(self.value(left), self.value(right), over)
             case Reduce(function, body, (letter,)) if self.is_few(letter, body):
                 count = int(self.dims[letter])
+                if function == "sum" and (picked := self.picked(letter, body)) is not None:
+                    return picked
                 return written_out(function, [at(body, letter, k, self.dims) for k in range(count)])
             case Reduce(function, body, over):
                 return Reduce(function, self.value(body), over)
             case Apply(function, args):
                 return Apply(function, tuple(self.value(arg) for arg in args))
         return expr
+
+    def picked(self, letter: str, body: Expr) -> Expr | None:
+        """Return Σ_q {x[q] where q = a}, a one of q's values, as x[2] where a = 2, else x[1] …."""
+        match body:
+            case Apply("where", (Apply("eq", (Position(axis), Read(name) as place)), x, Number(0))):
+                count = self.dims[letter]
+                if axis == letter and self.chosen.get(name) == count:
+                    made = at(x, letter, 0, self.dims)
+                    for k in range(1, int(count)):
+                        there = Apply("eq", (place, Number(k)))
+                        made = Apply("where", (there, at(x, letter, k, self.dims), made))
+                    return made
+        return None
 
     def is_few(self, letter: str, body: Expr) -> bool:
         """Tell whether a letter runs over a few places within windows."""
@@ -136,9 +161,48 @@ class Windowing:
         rows = tuple(letter for letter in other.axes if letter not in over)
         if set(rows) & set(axes):
             return None
+        if (spread := self.spread(other, windows, over)) is not None:
+            return spread
         if other.axes != rows + summed:
             other = self.turned(other, rows + summed)
         return Contract(other, self.array(windows, axes), summed)
+
+    def spread(self, other: Read, windows: Lookup, over: tuple[str, ...]) -> Scatter | None:
+        """Return Σ_{o,p} W[o,c,p]·z[n,o,k − p] as values W[o,c,p]·z[n,o,i] added up at k = i + p.
+
+        Where these are few beside the windows of z.
+        """
+        letters = tuple(axis for place in windows.places for axis in place.axes)
+        sizes = dict(windows.sizes)
+        read: list[str] = []
+        places: dict[str, Affine] = {}
+        moved: list[tuple[str, Dim]] = []
+        for place, dim in zip(windows.places, self.program.tensor(windows.name).shape, strict=True):
+            match place:
+                case Affine(offset, ((outer, 1), (inner, -1))) if inner in over:
+                    read.append(f"{outer}'")
+                    places[outer] = Affine(-offset, ((read[-1], 1), (inner, 1)))
+                    moved.append((read[-1], dim))
+                case Affine() if place.letter:
+                    read.append(place.letter)
+                case _:
+                    return None
+        kept = tuple(a for a in merged(letters, other.axes) if a not in over)
+        axes = tuple(axis for axis in self.order if axis in kept)
+        inside = tuple(letter for letter in over if letter not in {*read})
+        body = Contract(other, Read(windows.name, tuple(read)), tuple(a for a in over if a in read))
+        if len(axes) < len(kept) or not body.over or not {*inside} <= {*other.axes}:
+            return None
+        ranges = {**self.dims, **dict(moved)}
+        ours, theirs = (
+            prod(dim for a in found if isinstance(dim := ranges[a], int))
+            for found in (body.axes, letters)
+        )
+        if ADDED * ours >= theirs:
+            return None
+        at_ = tuple(places.get(axis, Affine(0, ((axis, 1),))) for axis in axes)
+        found = tuple((a, ranges[a]) for a in body.axes)
+        return Scatter(body, axes, tuple(sizes.get(a, ranges[a]) for a in axes), at_, found)
 
     def array(self, windows: Lookup, axes: tuple[str, ...]) -> Read:
         """Return the windows, side by side, as an array with these axes."""

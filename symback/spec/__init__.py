@@ -7,6 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from symback.catalog import find
+from symback.catalog.entry import Kind
 from symback.errors import Mistake, UserError
 from symback.program import Columns, Data, Training
 from symback.source import Document, plain, read, scan
@@ -89,7 +91,7 @@ def _spec(document: Document, source: str, folder: Path) -> Spec:
             for name, each in form.inputs.items()
         ),
         functions=tuple(
-            OwnFunction(name, tuple(each.args), each.formula)
+            OwnFunction(name, tuple(each.args), each.formula, tuple(each.constants.items()))
             for name, each in form.functions.items()
         ),
         layers=tuple(_layer(name, each) for item in form.layers for name, each in item.items()),
@@ -97,7 +99,7 @@ def _spec(document: Document, source: str, folder: Path) -> Spec:
         optimizer=_rule(form.optimizer),
         schedule=tuple(map(_schedule, form.schedule)),
         metrics=tuple(form.metrics),
-        training=Training(**form.train.model_dump()),
+        training=_training(form),
         data=_data(form.data) if form.data else None,
         source=source,
         folder=str(folder),
@@ -181,6 +183,14 @@ def _rule(form: written.OptimizerForm | written.FactorForm) -> Rule:
         constants=tuple(form.constants.items()),
         per=form.per if isinstance(form, written.FactorForm) else "step",
     )
+
+
+def _training(form: written.SpecForm) -> Training:
+    """Return the loop's settings; an optimiser that searches along lines takes all examples."""
+    chosen = form.optimizer.chosen
+    entry = find(Kind.OPTIMIZER, chosen.name) if chosen else None
+    training = Training(**form.train.model_dump())
+    return replace(training, batch_size=None) if entry and entry.search else training
 
 
 def _schedule(form: written.ScheduleForm) -> Rule:

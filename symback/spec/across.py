@@ -48,6 +48,7 @@ def check(value: Any) -> Iterator[Wrong]:
     yield from _unique(value)
     yield from _batch(value)
     yield from _sources(value)
+    yield from _search(value)
     if mapping(value, "inputs"):
         yield from _loss(value)
         yield from _data(value)
@@ -70,6 +71,13 @@ def _unique(value: Any) -> Iterator[Wrong]:
             told = f"`{name}` is already {taken[name]}"
             yield Wrong(path, told, "give each layer its own name", key=True)
         taken.setdefault(name, "a layer")
+    for name, body in mapping(value, "functions").items():
+        args = body.get("args") if isinstance(body, dict) else None
+        for word in mapping(body, "constants"):
+            if word in (args if isinstance(args, list) else [args]):
+                told = f"`{word}` is already an argument"
+                hint = "choose another name"
+                yield Wrong(("functions", name, "constants", word), told, hint, key=True)
     owners = [(path, body) for path, _, body in layers(value)]
     owners += [(("optimizer",), mapping(value, "optimizer"))]
     owners += [*listed(value, "loss"), *listed(value, "schedule")]
@@ -130,6 +138,26 @@ def _beside(body: dict[str, Any]) -> Iterator[str]:
         )
         if named:
             yield named[1]
+
+
+def _search(value: Any) -> Iterator[Wrong]:
+    """What goes with an optimiser that compares losses along a line: one loss, of all examples."""
+    named = value.get("optimizer") if isinstance(value, dict) else None
+    names = [named] if isinstance(named, str) else list(mapping(value, "optimizer"))
+    entries = [entry for name in names if (entry := find(Kind.OPTIMIZER, name))]
+    if not any(entry.search for entry in entries):
+        return
+    train, name = mapping(value, "train"), names[0]
+    if train.get("batch_size") not in (None, "all"):
+        told = f"`{name}` compares losses of all examples, not of batches"
+        yield Wrong(("train", "batch_size"), told, "write `batch_size: all`, or leave it out")
+    for key in ("clip_norm", "clip_value"):
+        if train.get(key) is not None:
+            told = f"`{name}` has no use for `{key}`: its steps are measured by the loss itself"
+            yield Wrong(("train", key), told, "leave it out", key=True)
+    if train.get("accumulate") not in (None, 1):
+        told = f"`{name}` takes all examples at once: there is nothing to accumulate"
+        yield Wrong(("train", "accumulate"), told, "leave it out", key=True)
 
 
 def _loss(value: Any) -> Iterator[Wrong]:

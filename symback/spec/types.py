@@ -34,11 +34,12 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class OwnFunction:
-    """`name(args) = formula`."""
+    """`name(args) = formula`, which may read constants of its own."""
 
     name: str
     args: tuple[str, ...]
     formula: str
+    constants: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from pydantic_core import PydanticCustomError
 
 from symback.catalog import find, names
 from symback.catalog.entry import Entry, Kind, Operand
-from symback.errors import near_miss
+from symback.errors import listed, near_miss
 from symback.naming import MODULE_NAMES
 from symback.spec.choice import (
     LISTING,
@@ -71,10 +71,18 @@ def _identifier(text: str) -> str:
 
 
 def _name(text: str) -> str:
+    _layer_name(text)
+    if hasattr(builtins, text):
+        told = f"`{text}` is one of Python's own functions"
+        raise refuse(told, f"choose another: {text}1", key=True)
+    return text
+
+
+def _layer_name(text: str) -> str:
+    """Refuse what can't be read in a formula; no variable of the module is called by a layer."""
     _identifier(text)
     taken = {
         "a word of Python": keyword.iskeyword(text),
-        "one of Python's own functions": hasattr(builtins, text),
         "a name the generated module uses itself": text in MODULE | ARGUMENTS,
     }
     for owner, is_taken in taken.items():
@@ -210,11 +218,19 @@ def _one_key(value: Any) -> Any:
         first, *rest = value or ("f1",)
         told = f"a layer has one name; here stand {', '.join(value) or 'none'}"
         raise refuse(told, f"indent {', '.join(rest)} further, below {first}" if rest else "")
+    [(name, body)] = value.items()
+    known = {*LayerForm.own_keys(), *names(Kind.LAYER)}
+    described = isinstance(body, str) or (isinstance(body, dict) and known.intersection(body))
+    if find(Kind.LAYER, str(name)) and not described:
+        written = f"{{{name}: {body}}}" if isinstance(body, int | float) else f"{{{name}: …}}"
+        hint = f"write `- f1: {name if body is None else written}`"
+        raise refuse(f"`{name}` is what a layer does; it needs a name, too", hint)
     return value
 
 
 TEXTS: dict[str, Any] = {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1}]}
 Name = Annotated[str, AfterValidator(_name)]
+LayerName = Annotated[str, AfterValidator(_layer_name)]
 Text = Annotated[str, AfterValidator(_text)]
 Texts = Annotated[list[Text], BeforeValidator(_alone), Field(min_length=1), WithJsonSchema(TEXTS)]
 Word = Annotated[str, AfterValidator(_word)]
@@ -270,6 +286,7 @@ class FunctionForm(Form):
 
     args: Annotated[list[Name], BeforeValidator(_alone), Field(min_length=1, max_length=8)]
     formula: Annotated[Text, AfterValidator(_expression)]
+    constants: Constants = Field(default_factory=dict)
 
 
 class ParameterForm(Form):
@@ -320,7 +337,7 @@ class KindForm(Form):
 
     @classmethod
     def advice(cls) -> str:
-        return f"give a formula or one of: {', '.join(names(cls.kind))}"
+        return f"give a formula or one of: {listed(names(cls.kind))}"
 
     @classmethod
     def entry(cls, key: str, value: Any) -> Entry | None:
@@ -742,7 +759,7 @@ class SpecForm(Form):
     model: Annotated[str, AfterValidator(_model)] = "model"
     inputs: dict[InputName, InputForm] = Field(min_length=1, description="inputs: {x: [n, 64]}")
     functions: dict[Name, FunctionForm] = Field(default_factory=dict)
-    layers: list[Annotated[dict[Name, LayerForm], BeforeValidator(_one_key)]] = Field(
+    layers: list[Annotated[dict[LayerName, LayerForm], BeforeValidator(_one_key)]] = Field(
         min_length=1,
         max_length=MOST_LAYERS,
         description="layers: a list such as `- f1: {dense: 10}`",

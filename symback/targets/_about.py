@@ -27,6 +27,7 @@ class Native:
     loads: tuple[str, ...]  # 'real m = m_all[p];'
     elements: tuple[str, ...]
     stores: tuple[str, ...]
+    forms: tuple[str, ...]  # instead: a loop over the parameters that are worked on as arrays
     after: tuple[str, ...]
     gather: tuple[str, ...]
     arrays: tuple[str, ...]  # 'self.z1 = self.made("z1", (n, 128))'
@@ -44,14 +45,30 @@ class Native:
     width: str  # how many numbers an example's output has
     count: str  # how many parameters there are
     parallel: str  # that the optimiser's loop is worth several threads
-    blas: str  # that some product is left to the BLAS
+    blas: str  # that some product may be left to the BLAS
+    threaded: str  # that some loop is shared by threads
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which templates lay out the parts of a module that differ, and what training keeps.
+
+    `workspace` holds what a training step writes into, made once; `packed` returns parameters as
+    views of one vector. Both are "" where each step makes arrays of its own.
+    """
+
+    passes: str = "common/passes.py.j2"  # forward, loss, backward
+    steps: tuple[str, ...] = ("common/one_step.py.j2", "common/one_epoch.py.j2")  # of training
+    workspace: str = ""
+    packed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class About:
     """A target: what its modules need, the types of numbers it has, how its code is formed.
 
-    `in_place`: statements write into arrays made once (passes.buffers), unless told otherwise.
+    `fast`: the form in which statements write into arrays made once (passes.buffers), which is
+    taken unless told otherwise.
     `lists`: its arrays are nested lists. `like`: the target whose Python its modules share, in what
     isn't compiled. `native`: what is compiled, for a target that compiles; `standalone`: the same
     as a library that needs no Python. `runs`: whether this machine has what its modules need.
@@ -59,7 +76,8 @@ class About:
 
     needs: str
     float_types: tuple[str, ...]
-    in_place: bool = False
+    layout: Layout = Layout()
+    fast: Layout | None = None
     lists: bool = False
     like: str = ""
     native: Callable[[Program], Native] | None = None

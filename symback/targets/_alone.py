@@ -1,9 +1,11 @@
 """A plain C library of a program: static arrays, no allocation, nothing but the C library."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
 from symback.program import Draw, Program, Role, Tensor
+from symback.targets._whole import Held
 
 GIVEN = (Role.INPUT, Role.TARGET)
 
@@ -41,8 +43,13 @@ class Alone:
     batches: str  # main: 'all_x + i * 4, all_t + i'
 
 
-def alone(program: Program, held: tuple[Tensor, ...], names: dict[str, str]) -> Alone:
-    """Return the lines around the passes. `held`: the cache's arrays; `names`: those in C."""
+def alone(
+    program: Program, held: tuple[Tensor, ...], names: dict[str, str], more: Sequence[Held]
+) -> Alone:
+    """Return the lines around the passes. `held`: the cache's arrays; `names`: those in C.
+
+    `more`: what the optimiser keeps of whole parameters.
+    """
     batch = program.training.batch_size or 256
     random = program.with_role(Role.RANDOM)
     given = program.with_role(*GIVEN)
@@ -75,7 +82,10 @@ def alone(program: Program, held: tuple[Tensor, ...], names: dict[str, str]) -> 
         points=tuple(
             f".{names[t.name]} = held.{names[t.name]}," for t in held if t.role not in GIVEN
         ),
-        states=tuple(f"real {names.get(s.name, s.name)}[COUNT];" for s in own),
+        states=(
+            *(f"real {names.get(s.name, s.name)}[COUNT];" for s in own),
+            *(f"real {names.get(s.name, s.name)}[{s.size}];" for s in more),
+        ),
         starts=(
             f"state.lr = {rate!r};",
             "state.step = 0;",
@@ -91,6 +101,7 @@ def alone(program: Program, held: tuple[Tensor, ...], names: dict[str, str]) -> 
                     "}",
                 )
             ),
+            *(line for s in more for line in kept(s, names.get(s.name, s.name))),
         ),
         inputs=", ".join(argument(t, prefix, names) for t in inputs),
         everything=", ".join(argument(t, prefix, names) for t in given),
@@ -128,6 +139,15 @@ def alone(program: Program, held: tuple[Tensor, ...], names: dict[str, str]) -> 
         rows=tuple(f"static {kind(t)} all_{names[t.name]}[MOST * {size(t, 1)}];" for t in given),
         batches=", ".join(f"all_{names[t.name]} + i * {size(t, 1)}" for t in given),
     )
+
+
+def kept(held: Held, name: str) -> tuple[str, ...]:
+    """Return the lines that set an array of the optimiser's to its start."""
+    given = f"state.{name} = kept.{name};"
+    if held.start is None:
+        return (given,)
+    filled_line = f"    kept.{name}[p] = (real){held.start!r};"
+    return (given, f"for (idx p = 0; p < {held.size}; p++) {{", filled_line, "}")
 
 
 def size(tensor: Tensor, first: int = 0) -> int:

@@ -48,6 +48,7 @@ FEW = 4  # places of a window that are written out, so that what is around them 
 GAINED = 1 << 15  # numbers up to which such sums are worth an array for each part
 NEAR = 1 << 18  # numbers that a round's own arrays may hold together: they stay in the cache
 THREADS = 1 << 18  # rounds of a loop from which on several threads are worth starting
+DEAR = 8  # rounds of a loop that take as long as an exponential
 Access = Read | Split | Slice | Lookup
 Strided = Read | Split
 Leaf = (Read, Split, Slice, Lookup)
@@ -515,7 +516,8 @@ class Workshop:
         work = self.count(rows) * self.count(columns) * self.count(inner)
         batch = any(isinstance(self.dims[axis], str) for axis in (*outer, *apart))
         blas = self.blas and work > (LARGEST_WITHIN if batch else LARGEST)
-        if right.axes[-1] not in columns and not (right.axes[-1] in inner and (blas or along)):
+        as_it_is = blas and not self.bound  # what each step reads is turned once, before them
+        if right.axes[-1] not in columns and not (right.axes[-1] in inner and (as_it_is or along)):
             right = self.turned(right, inner, columns)
         if left.axes[-1] not in {*rows, *inner} and (blas or right.axes[-1] in inner):
             left = self.turned(left, rows, inner)
@@ -763,14 +765,19 @@ def home(made: Sequence[Node], loop: Loop, known: Known) -> int | None:
 
 
 def rounds(node: Node, rows: int) -> int:
-    """Return how many innermost rounds a nest has in a batch of so many examples."""
+    """Return how many innermost rounds a nest has in a batch of so many examples.
+
+    A call of exp or the like counts as DEAR rounds.
+    """
     if isinstance(node, Product):
         return prod(dim if isinstance(dim, int) else rows for _, dim in node.sizes) // 8
     if not isinstance(node, Loop):
-        return 1
+        return DEAR * sum(
+            isinstance(part, Apply) and part.function not in CHEAP | {"divide", "power"}
+            for part in values_of(node)
+        )
     size = node.size if isinstance(node.size, int) else rows
-    inner = (rounds(part, rows) for part in node.body if isinstance(part, Loop | Product))
-    return size * max(sum(inner), 1)
+    return size * max(sum(rounds(part, rows) for part in node.body), 1)
 
 
 def is_parallel(loop: Loop, known: Known) -> bool:
@@ -1006,6 +1013,11 @@ class Finishing:
                 made.append(node)
                 continue
             elsewhere = {n for k, names in enumerate(mentions) if k != place for n in names}
+            if node.serial:
+                loop, brief = self.of_one_step(node, mentions[place] - elsewhere)
+                self.work.scratch |= {tensor.name: tensor for tensor in brief}
+                made.append(loop)
+                continue
             loop, found = self.with_own(node, mentions[place] - elsewhere)
             own += found
             done = self.in_parts(loop)
@@ -1025,6 +1037,37 @@ class Finishing:
         asked |= {*self.known.owners, *self.known.owners.values()}
         adjoints = self.work.program.with_role(Role.ADJOINT)
         return self.work.scratch | {t.name: t for t in adjoints if t.name not in asked}
+
+    def of_one_step(self, loop: Loop, names: frozenset[str]) -> tuple[Loop, tuple[Tensor, ...]]:
+        """Return a recurrence with arrays of one step for what no other step reads.
+
+        Each step writes where the one before wrote, which is still at hand.
+        """
+        found: dict[str, tuple[Tensor, int]] = {}
+        for name, tensor in self.passing().items():
+            accesses = [
+                access
+                for node in inside(loop)
+                for access in (*reads_of(node), *writes_of(node))
+                if access.name == name
+            ]
+            axes = {step_axis(access, loop.letter) for access in accesses}
+            if name in names and len(axes) == 1 and (axis := axes.pop()) is not None:
+                shape = (*tensor.shape[:axis], *tensor.shape[axis + 1 :])
+                found[name] = replace(tensor, shape=shape), axis
+
+        def at_hand(access: Access) -> Access:
+            if access.name not in found:
+                return access
+            axis = found[access.name][1]
+            if isinstance(access, Split):
+                groups = (*access.groups[:axis], *access.groups[axis + 1 :])
+                return replace(access, groups=groups)
+            assert isinstance(access, Read)
+            return replace(access, axes=(*access.axes[:axis], *access.axes[axis + 1 :]))
+
+        body = replaced(loop.body, at_hand)
+        return replace(loop, body=body), tuple(tensor for tensor, _ in found.values())
 
     def with_own(self, loop: Loop, names: frozenset[str]) -> tuple[Loop, tuple[Tensor, ...]]:
         """Return a loop whose passing arrays are each round's own where nothing else reads them."""
@@ -1082,6 +1125,16 @@ def names_in(node: Node) -> frozenset[str]:
     return frozenset(
         access.name for part in inside(node) for access in (*reads_of(part), *writes_of(part))
     )
+
+
+def step_axis(access: Access, letter: str) -> int | None:
+    """Return which axis a letter runs over by itself, None where it isn't such an axis."""
+    match access:
+        case Read(axes=axes) if axes.count(letter) == 1:
+            return axes.index(letter)
+        case Split(groups=groups) if (letter,) in groups:
+            return groups.index((letter,))
+    return None
 
 
 def at_front(access: Access, letter: str) -> bool:

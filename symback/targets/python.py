@@ -11,7 +11,7 @@ from functools import reduce
 from itertools import groupby, pairwise
 from math import prod
 
-from symback import printing
+from symback import printing, steps
 from symback.printing import COMPARISONS, Code, Level, Line, natural, ordered
 from symback.program import (
     Affine,
@@ -72,7 +72,7 @@ class Block:
     ranges: Mapping[str, Dim] = field(default_factory=dict)
     names: dict[tuple[Expr, tuple[str, ...]], str] = field(default_factory=dict)
     lines: list[tuple[str, str]] = field(default_factory=list)  # code, formula
-    parts: dict[str, tuple[Dim, ...]] = field(default_factory=dict)  # shapes of arrays at a step
+    parts: dict[str, tuple[Dim, ...]] = field(default_factory=dict)  # shapes of what isn't a tensor
 
 
 # ---------------------------------------------------------------- statements
@@ -134,6 +134,8 @@ def looped(
         value = at_step(statement.value, loop, made, block)
         name = f"{statement.target.name}_{loop.letter}"
         target = Read(name, tuple(a for a in statement.target.axes if a != loop.letter))
+        whole = shape_of(statement.target.name, block)
+        block.parts[name] = (*whole[:axis], *whole[axis + 1 :])
         block.lines.append((one(target, value, block), statement.because))
         put = f"put_step({statement.target.name}, {axis}, {count}, {name})"
         block.lines.append((put, ""))
@@ -162,72 +164,68 @@ def looped(
 
 def at_step(expr: Expr, loop: Loop, made: set[str], block: Block) -> Expr:
     """Return an expression at a step of a recurrence; arrays' parts are taken in lines before."""
+    letter = loop.letter
+    count = printing.counter(letter, block.program)
 
     def part(name: str, axis: int, offset: int, axes: tuple[str, ...]) -> Read:
         word = "" if not offset else "before" if offset < 0 else "after"
         far = str(abs(offset)) if abs(offset) > 1 else ""
-        found = f"{name}_{word}{far}" if word else f"{name}_{loop.letter}"
+        found = f"{name}_{word}{far}" if word else f"{name}_{letter}"
         if found not in made:
-            count = printing.counter(loop.letter, block.program)
-            place = printing.index(Affine(offset, ((loop.letter, 1),)), lambda _: count)
+            shape = shape_of(name, block)
+            block.parts[found] = (*shape[:axis], *shape[axis + 1 :])
+            place = printing.index(Affine(offset, ((letter, 1),)), lambda _: count)
             block.lines.append((f"{found} = at_step({name}, {axis}, {place})", ""))
             made.add(found)
         return Read(found, axes)
 
-    if loop.letter not in printing.free(expr):
-        return expr
-    match expr:
-        case Position():
-            return Read(printing.counter(loop.letter, block.program), ())
-        case Read(name, axes):
-            kept = tuple(axis for axis in axes if axis != loop.letter)
-            return part(name, axes.index(loop.letter), 0, kept)
-        case Slice(name, axes, ranges):
-            axis = axes.index(loop.letter)
-            start = (ranges[axis] or (0, 0))[0]
-            taken = part(name, axis, start, axes[:axis] + axes[axis + 1 :])
-            return Slice(taken.name, taken.axes, ranges[:axis] + ranges[axis + 1 :])
-        case Split(name, _, _):
-            whole = fresh(f"{name}_{''.join(expr.axes)}", block)
-            block.lines.append((assignment(whole, tuple((a,) for a in expr.axes), expr, block), ""))
-            kept = tuple(axis for axis in expr.axes if axis != loop.letter)
-            return part(whole, expr.axes.index(loop.letter), 0, kept)
-        case Lookup(name, places, sizes):
-            axis = next(k for k, place in enumerate(places) if loop.letter in place.axes)
-            place = places[axis]
-            if isinstance(place, Read):
-                kept = tuple(a for a in place.axes if a != loop.letter)
-                labels = part(place.name, place.axes.index(loop.letter), 0, kept)
-                return Lookup(name, (*places[:axis], labels, *places[axis + 1 :]), sizes)
-            at = (*places[:axis], *places[axis + 1 :])
-            alone = all(len(p.axes) == 1 and p == Affine(0, ((p.axes[0], 1),)) for p in at)
-            follows = place.terms == ((loop.letter, 1),)
-            kept = tuple(a for p in at for a in p.axes)
-            if name not in printing.computed(loop, block.program):
-                if follows and alone:
-                    return part(name, axis, place.offset, kept)
-                return at_step(turned(expr, expr.axes, block), loop, made, block)
-            if not follows or loop.letter in kept:
-                raise NotImplementedError("steps that don't follow each other")
-            taken = part(name, axis, place.offset, kept)
-            if alone:
-                return taken
-            shape = block.program.tensor(name).shape
-            block.parts[taken.name] = (*shape[:axis], *shape[axis + 1 :])
-            inner = tuple((letter, size) for letter, size in sizes if letter != loop.letter)
-            return Lookup(taken.name, at, inner)
-        case Apply(function, args):
-            return Apply(function, tuple(at_step(arg, loop, made, block) for arg in args))
-        case Reduce(function, body, over):
-            return Reduce(function, at_step(body, loop, made, block), over)
-        case Matrix(function, operand):
-            kept = tuple(axis for axis in operand.axes if axis != loop.letter)
-            axis = operand.axes.index(loop.letter)
-            return Matrix(function, part(operand.name, axis, 0, kept))
-        case Contract(left, right, over):
-            first, second = (at_step(side, loop, made, block) for side in (left, right))
-            return Contract(first, second, over)
-    raise NotImplementedError(f"a {type(expr).__name__} in a recurrence")
+    def leaf(expr: Leaf) -> Expr:
+        kept = tuple(axis for axis in expr.axes if axis != letter)
+        match expr:
+            case Position():
+                return Read(count, ())
+            case Read(name, axes):
+                return part(name, axes.index(letter), 0, kept)
+            case Slice(name, axes, ranges):
+                axis = axes.index(letter)
+                start = (ranges[axis] or (0, 0))[0]
+                return Slice(
+                    part(name, axis, start, kept).name, kept, ranges[:axis] + ranges[axis + 1 :]
+                )
+            case Split(name, _, _):
+                whole = fresh(f"{name}_{''.join(expr.axes)}", block)
+                groups = tuple((axis,) for axis in expr.axes)
+                block.lines.append((assignment(whole, groups, expr, block), ""))
+                block.parts[whole] = tuple(block.ranges[axis] for axis in expr.axes)
+                return part(whole, expr.axes.index(letter), 0, kept)
+            case Lookup():
+                return lookup(expr)
+
+    def lookup(expr: Lookup) -> Expr:
+        axis = steps.step_axis(expr, loop)
+        place, rest = expr.places[axis], steps.others(expr, loop)
+        kept = tuple(a for p in rest.places for a in p.axes)
+        if isinstance(place, Read):
+            labels = leaf(place)
+            assert isinstance(labels, Read)
+            return replace(expr, places=(*expr.places[:axis], labels, *expr.places[axis + 1 :]))
+        if expr.name in printing.computed(loop, block.program):
+            offset, rest = steps.earlier(expr, loop)
+        elif place.terms == ((letter, 1),) and rest.is_plain:
+            offset = place.offset
+        else:
+            return at_step(turned(expr, expr.axes, block), loop, made, block)
+        taken = part(expr.name, axis, offset, kept)
+        if rest.is_plain:
+            return taken
+        return replace(rest, name=taken.name)
+
+    return steps.at_step(expr, loop, leaf, lambda part: pointed(part, block))
+
+
+def shape_of(name: str, block: Block) -> tuple[Dim, ...]:
+    """Return the shape of a tensor, of its part at a step, or of an array computed before."""
+    return block.parts[name] if name in block.parts else block.program.tensor(name).shape
 
 
 def floated(value: Expr) -> Expr:
@@ -265,6 +263,9 @@ def fractional(expr: Expr, program: Program) -> bool:
 def assignment(name: str, groups: tuple[tuple[str, ...], ...], value: Expr, block: Block) -> str:
     """Return name = value, computed along groups of letters, each group one axis."""
     order = tuple(axis for group in groups for axis in group)
+    value = pointed(value, block)
+    if isinstance(value, Lookup) and len(groups) == len(order) == len(value.axes):
+        return f"{name} = {gathered(value, order, block)}"
     if isinstance(value, Scatter):
         if order != value.axes:
             return assignment(name, groups, computed_before(value, value.axes, block), block)
@@ -318,6 +319,7 @@ def prepared(expr: Expr, order: tuple[str, ...], loops: tuple[str, ...], block: 
 
     `loops` are the letters of the loops around the place, `order` all letters in their order.
     """
+    expr = pointed(expr, block)
     if isinstance(expr, Read | Split | Slice | Lookup):
         return turned(expr, order, block)
     if isinstance(expr, Concatenate | Scatter | Matrix) or (
@@ -344,6 +346,20 @@ def prepared(expr: Expr, order: tuple[str, ...], loops: tuple[str, ...], block: 
     return expr
 
 
+def pointed(expr: Expr, block: Block) -> Expr:
+    """Return the part of an array at one place of an axis, a[n,0,k], as read there."""
+    match expr:
+        case Reduce("sum", Slice(name, axes, ranges), over) if all(a.startswith("_") for a in over):
+            starts = [part[0] if part else 0 for part in ranges]
+            places = tuple(
+                Affine(start, () if axis in over else ((axis, 1),))
+                for axis, start in zip(axes, starts, strict=True)
+            )
+            kept = tuple((axis, block.ranges[axis]) for axis in axes if axis not in over)
+            return Lookup(name, places, kept)
+    return expr
+
+
 def costly(expr: Expr) -> bool:
     """Tell whether an expression is worth computing once rather than in every round of a loop."""
     return any(
@@ -364,6 +380,7 @@ def computed_before(expr: Expr, axes: tuple[str, ...], block: Block) -> Read:
         place = f"[{','.join(axes)}]" if axes else ""
         block.lines.append((code, f"{name}{place} = {printing.formula(expr)}"))
         block.names[expr, axes] = name
+        note(name, axes, block)
     return Read(block.names[expr, axes], axes)
 
 
@@ -383,17 +400,52 @@ def turned(leaf: Read | Split | Slice | Lookup, order: tuple[str, ...], block: B
         return leaf
     if (leaf, axes) not in block.names:
         swapped = isinstance(leaf, Read) and axes == leaf.axes[::-1] and len(axes) == 2
-        name = fresh(f"{leaf.name}_{'T' if swapped else ''.join(axes)}", block)
+        word = "T" if swapped else fixed_places(leaf) or "".join(axes)
+        name = fresh(f"{leaf.name}_{word}", block)
         if swapped:
             code = f"{name} = list(zip(*{leaf.name}, strict=True))"
         else:
-            text = element(leaf, block)
-            for axis in reversed(axes):
-                text = f"[{text} for {counter(axis, block)} in range({block.ranges[axis]})]"
-            code = f"{name} = {text}"
+            code = f"{name} = {gathered(leaf, axes, block)}"
         block.lines.append((code, f"{name}[{','.join(axes)}] = {printing.formula(leaf)}"))
         block.names[leaf, axes] = name
+        note(name, axes, block)
     return Read(block.names[leaf, axes], axes)
+
+
+def note(name: str, axes: tuple[str, ...], block: Block) -> None:
+    """Note the shape of an array made on the way; of a metric's values no array tells it."""
+    if all(axis in block.ranges for axis in axes):
+        block.parts[name] = tuple(block.ranges[axis] for axis in axes)
+
+
+def fixed_places(leaf: Read | Split | Slice | Lookup) -> str:
+    """Return the places that an array is read at along axes without a letter: 0 of a[n,0,k]."""
+    places = leaf.places if isinstance(leaf, Lookup) else ()
+    return "".join(str(p.offset) for p in places if isinstance(p, Affine) and not p.terms)
+
+
+def gathered(leaf: Read | Split | Slice | Lookup, axes: tuple[str, ...], block: Block) -> str:
+    """Return a new array of another's elements along these axes, its rows whole where they are."""
+    text = element(leaf, block)
+    last = f"[{counter(axes[-1], block)}]" if axes else ""
+    if axes and is_row(leaf, axes[-1], block) and text.endswith(last):  # not `… else 0.0`
+        text = f"list({text.removesuffix(last)})"
+        axes = axes[:-1]
+    for axis in reversed(axes):
+        text = f"[{text} for {counter(axis, block)} in range({block.ranges[axis]})]"
+    return text
+
+
+def is_row(leaf: Read | Split | Slice | Lookup, axis: str, block: Block) -> bool:
+    """Tell whether an axis runs over all of an array's last one, and over nothing else of it."""
+    match leaf:
+        case Read(axes=axes):
+            return axes.index(axis) == len(axes) - 1
+        case Lookup(name, (*outer, Affine(0, ((letter, 1),))), sizes):
+            shape = shape_of(name, block)
+            whole = letter == axis and dict(sizes)[axis] == shape[-1]
+            return whole and all(axis not in place.axes for place in outer)
+    return False
 
 
 def counter(axis: str, block: Block) -> str:
@@ -405,7 +457,7 @@ def element(leaf: Read | Split | Slice | Lookup, block: Block) -> str:
     """Return one number of an array by its indices."""
     match leaf:
         case Lookup(name, looked_up, sizes):
-            shape = block.parts.get(name) or block.program.tensor(name).shape
+            shape = shape_of(name, block)
             places = [place_text(place, block) for place in looked_up]
             found = name + "".join(f"[{place}]" for place in places)
             rules = [
@@ -674,13 +726,6 @@ def sizes(statements: Sequence[Statement], program: Program) -> tuple[str, ...]:
 def size(dim: str, tensor: Tensor) -> str:
     """Return the expression of a run-time size, read off an array."""
     return f"len({tensor.name}{'[0]' * tensor.shape.index(dim)})"
-
-
-def imports(statements: Sequence[Statement], program: Program) -> tuple[str, ...]:
-    """Return the import lines that the lines need."""
-    read = printing.read(bare(statements, program))
-    known = {"math": "import math", "mul": "from operator import mul"}
-    return tuple(line for name, line in known.items() if name in read)
 
 
 def bare(statements: Sequence[Statement], program: Program) -> tuple[str, ...]:

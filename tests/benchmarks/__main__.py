@@ -17,30 +17,30 @@ from .peers import EVERY, IN_PYTHON, PEERS
 from .rounds import Run, measured
 
 SLOW = {"torch.compile", "symback numpy readable", "autograd"}  # left out of a quick run
+QUICK = {"net2_8_1", "net64_128_10", "net784_128_10", "lenet", "lstm", "logistic100", PLAIN.model}
 
 
 def main() -> None:
     """Measure, print, and write the report."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: about four minutes")
+    parser.add_argument("--quick", action="store_true", help="some networks, fewer rounds")
     parser.add_argument("--only", nargs="+", metavar="NET", help="networks, as 2-8-1 or lenet")
     parser.add_argument("--output", type=Path, default=Path(), help="folder of the report")
     args = parser.parse_args()
-    rounds, each = (5, 0.05) if args.quick else (21, 0.3)
+    rounds, each = (5, 0.05) if args.quick else (11, 0.2)
     title = f"# Benchmarks\n\n{report.machine()}."
     title += f" {rounds} interleaved rounds of {each} s a peer."
     found: dict[str, list[Run]] = {}
     every: tuple[Net | Hessian, ...] = (*DENSE, *DEEP, PLAIN, *HESSIANS)
-    chosen = [
-        net for net in every if not args.only or {net.model, net.name.split()[0]} & {*args.only}
-    ]
+    wanted = {*args.only} if args.only else QUICK if args.quick else set()
+    chosen = [net for net in every if not wanted or {net.model, net.name.split()[0]} & wanted]
     for net in chosen:
         found[net.name] = measured(net, who(net, args.quick), rounds, each)
         agree(net, found[net.name])
         print(report.steps({net.name: found[net.name]}), flush=True)
     parts = [title, "## One training step\n\n" + report.steps(found)]
     if not args.only:
-        parts += made(3 if args.quick else 9)
+        parts += made(2 if args.quick else 9)
     text = "\n\n".join(parts) + "\n"
     print(text)
     args.output.mkdir(parents=True, exist_ok=True)

@@ -123,6 +123,7 @@ class View:
     goes: Mapping[str, str]  # layer → what a link to it says
     forward: tuple[Pair, ...]
     backward: tuple[Pair, ...]
+    renewal: tuple[Pair, ...]
     layers: tuple[Layer, ...]
     wholes: tuple[OneFormula, ...]
     assumptions: tuple[str, ...]
@@ -174,6 +175,7 @@ def viewed(
         },
         forward=tuple(make.pair(f, f"#layer-{f.layer}") for f in (*story.forward, *story.loss)),
         backward=tuple(make.pair(f, f"#step-{f.name}") for f in story.backward),
+        renewal=tuple(make.pair(f, f"#layer-{f.layer}") for f in story.renewal),
         layers=tuple(make.layers()),
         wholes=tuple(make.whole(each) for each in wholes(story)),
         assumptions=tuple(make.assumptions()),
@@ -223,7 +225,7 @@ class _Making:
 
     def equation(self, formula: Formula) -> Markup:
         left, right = formula.sides(latex.Writer, self.adjoints)
-        return maths(f"{left} = {right}")
+        return maths(f"{left} {latex.RELATIONS[formula.sign]} {right}")
 
     # ------------------------------------------------------------ code
 
@@ -418,9 +420,9 @@ class _Making:
             yield self.say(said(name, **places)) if messages.found(name) else each.because
 
     def tensors(self) -> Iterator[tuple[str, ...]]:
-        held = self.program.with_role(Role.INPUT, Role.TARGET, Role.PARAMETER)
+        held = self.program.with_role(Role.INPUT, Role.TARGET, Role.PARAMETER, Role.STATE)
         for tensor in held:
-            fixed = tensor.role is Role.PARAMETER
+            fixed = tensor.role in (Role.PARAMETER, Role.STATE)
             count = work.numbers(tensor, 1)
             per = "" if fixed or "n" not in tensor.shape else " N"
             size = count * work.item_bytes(self.program)
@@ -459,7 +461,7 @@ class _Making:
 
     def lines(self) -> Iterator[tuple[str, ...]]:
         story = self.story
-        for formula in (*story.forward, *story.loss, *story.backward):
+        for formula in (*story.forward, *story.loss, *story.backward, *story.renewal):
             done = work.of(formula, self.program)
             yield (
                 formula.text,

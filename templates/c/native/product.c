@@ -1,8 +1,13 @@
 /* A product of matrices, c[i,j] = Σ_k a[i,k]·b[k,j], for sizes that a library is too heavy for: the
    sums of ROWS × TILE places stay in registers. `more` adds to what c holds. a's neighbours stand
    a_row and a_inner apart, b's and c's rows b_row and c_row. */
+#ifdef __AVX512F__
+#define ROWS 8
+#define TILE (128 / (idx)sizeof(real))
+#else
 #define ROWS 6
 #define TILE (64 / (idx)sizeof(real))
+#endif
 
 SIZED void tile(idx rows, idx columns, idx inner, const real *restrict a, idx a_row,
     idx a_inner, const real *restrict b, idx b_row, real *restrict c, idx c_row, int more)

@@ -1,0 +1,73 @@
+"""Recurrences step by step: what an expression reads of arrays at one step."""
+
+from collections.abc import Callable
+
+from symback import printing
+from symback.program import (
+    Apply,
+    Contract,
+    Expr,
+    Leaf,
+    Lookup,
+    Loop,
+    Matrix,
+    Position,
+    Read,
+    Reduce,
+    Slice,
+    Split,
+)
+
+
+def at_step(
+    expr: Expr,
+    loop: Loop,
+    part: Callable[[Leaf | Position], Expr],
+    seen: Callable[[Expr], Expr] = lambda expr: expr,
+) -> Expr:
+    """Return an expression at a step: of each array along the loop's letter, `part` reads that.
+
+    `seen`: how a printer wants to see an expression.
+    """
+    if loop.letter not in printing.free(expr):
+        return expr
+
+    def inner(expr: Expr) -> Expr:
+        return at_step(expr, loop, part, seen)
+
+    match seen(expr):
+        case Position() | Read() | Split() | Slice() | Lookup() as leaf:
+            return part(leaf)
+        case Apply(function, args):
+            return Apply(function, tuple(inner(arg) for arg in args))
+        case Reduce(function, body, over):
+            return Reduce(function, inner(body), over)
+        case Matrix(function, operand):
+            of_step = part(operand)
+            assert isinstance(of_step, Read)
+            return Matrix(function, of_step)
+        case Contract(left, right, over):
+            return Contract(inner(left), inner(right), over)
+    raise NotImplementedError(f"a {type(expr).__name__} in a recurrence")
+
+
+def step_axis(expr: Lookup, loop: Loop) -> int:
+    """Return the first axis whose place the steps move."""
+    return next(k for k, place in enumerate(expr.places) if loop.letter in place.axes)
+
+
+def others(expr: Lookup, loop: Loop) -> Lookup:
+    """Return a Lookup of what one step has of an array: its other places."""
+    axis = step_axis(expr, loop)
+    places = (*expr.places[:axis], *expr.places[axis + 1 :])
+    sizes = tuple(pair for pair in expr.sizes if pair[0] != loop.letter)
+    return Lookup(expr.name, places, sizes)
+
+
+def earlier(expr: Lookup, loop: Loop) -> tuple[int, Lookup]:
+    """Return how far away a step is whose values are read, and the places that are read of it."""
+    place, rest = expr.places[step_axis(expr, loop)], others(expr, loop)
+    apart = any(loop.letter in other.axes for other in rest.places)
+    if apart or isinstance(place, Read) or place.terms != ((loop.letter, 1),):
+        raise NotImplementedError("steps that don't follow each other")
+    return place.offset, rest

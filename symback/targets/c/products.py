@@ -1,0 +1,94 @@
+"""Calls of products of matrices and of functions of a matrix."""
+
+from collections.abc import Sequence
+from math import prod
+
+from symback import printing
+from symback.program import (
+    Dim,
+    Split,
+)
+from symback.targets._loops import (
+    Call,
+    Product,
+    Strided,
+)
+from symback.targets.c.scope import Scope
+from symback.targets.c.values import element, flat, indexed
+
+
+def product(node: Product, scope: Scope) -> str:
+    """Return the call that computes a product of matrices."""
+    dims = dict(node.sizes)
+    target, left, right = node.target, node.left, node.right
+    counts = [times([dims[a] for a in group]) for group in (node.rows, node.columns, node.over)]
+    steps = [
+        pointer(left, node, scope),
+        stride(left, node.rows, scope),
+        stride(left, node.over, scope),
+        pointer(right, node, scope),
+        stride(right, node.over, scope),
+    ]
+    along = not node.blas and right.axes[-1] in node.over  # both matrices run along their rows
+    if along:
+        steps = [pointer(left, node, scope), stride(left, node.rows, scope)]
+        steps += [pointer(right, node, scope), stride(right, node.columns, scope)]
+    if node.blas:
+        steps.append(stride(right, node.columns, scope))
+    ends = [pointer(target, node, scope), stride(target, node.rows, scope)]
+    word = "gemm" if node.blas else "dots" if along else "product"
+    more = ["1" if node.more else "0"]
+    return f"{word}({', '.join([*counts, *steps, *ends, *more])});"
+
+
+def of_matrix(node: Call, scope: Scope) -> str:
+    """Return the call of a function of a matrix; what isn't a matrix itself is returned by it."""
+    own = set(node.operand.axes[-2:])
+    given = f"{node.size}, {start(node.operand, own, scope)}"
+    work = f"&{scope.name(node.work.name)}[0][0]"
+    called = printing.MATRICES[node.function]
+    if node.function in {"inv", "cholesky"}:
+        return f"{called}({given}, {start(node.target, own, scope)}, {work});"
+    return f"{element(node.target, scope)} = {called}({given}, {work});"
+
+
+def times(dims: Sequence[Dim]) -> str:
+    """Return the product of sizes."""
+    known = prod(dim for dim in dims if isinstance(dim, int))
+    others = [str(dim) for dim in dims if isinstance(dim, str)]
+    return " * ".join([*others, *([str(known)] if known != 1 or not others else [])])
+
+
+def pointer(access: Strided, node: Product, scope: Scope) -> str:
+    """Return where a matrix begins: at the letters bound around it, and at 0 of its own."""
+    return start(access, {*node.rows, *node.over, *node.columns}, scope)
+
+
+def start(access: Strided, own: set[str], scope: Scope) -> str:
+    """Return where the part of an array begins that some letters run over."""
+    tensor = scope.arrays[access.name]
+    name = scope.name(access.name)
+    groups = access.groups if isinstance(access, Split) else tuple((a,) for a in access.axes)
+    dims = dict(zip(access.axes, seen(access, scope), strict=True))
+    places = [
+        "0"
+        if own.issuperset(group)
+        else flat([("0" if axis in own else scope.counter(axis), dims[axis]) for axis in group])
+        for group in groups
+    ]
+    if len(places) == 1 and places[0] == "0":
+        return name
+    return f"&{name}{indexed(places, tensor.shape)}"
+
+
+def seen(access: Strided, scope: Scope) -> tuple[Dim, ...]:
+    """Return the sizes of an array along each letter, with its joined axes taken apart."""
+    if isinstance(access, Split):
+        return tuple(dict(access.sizes)[axis] for axis in access.axes)
+    return scope.arrays[access.name].shape
+
+
+def stride(access: Strided, letters: tuple[str, ...], scope: Scope) -> str:
+    """Return how far apart two neighbours along the letters, the last of them, stand."""
+    shape = seen(access, scope)
+    return times(shape[access.axes.index(letters[-1]) + 1 :]) if letters else "0"
