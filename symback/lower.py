@@ -435,8 +435,9 @@ class Lowering:
             case fn.SumOver():
                 return self.total(expr)
             case fn.OfMatrix():
+                assert isinstance(expr.body, Indexed), expr  # graph.seams saw to it
                 operand = self.access(expr.body)
-                assert isinstance(operand, Read), operand  # graph.seams saw to it
+                assert isinstance(operand, Read), operand
                 return program.Matrix(expr.word, operand)
             case fn.Reduction() if not set(expr.bound) <= ix.indices(expr.body):
                 return self.value(ix.of_constant(expr))
@@ -453,6 +454,8 @@ class Lowering:
                 return Apply(expr.word, tuple(self.value(arg) for arg in expr.args))
         if expr is pi:
             return Number(float(pi))
+        if ix.holds_delta(expr):  # by itself, under no sum
+            return self.value(ix.all_compared(expr))
         raise TypeError(f"no statement for {type(expr).__name__}")
 
     def read(self, expr: Indexed) -> program.Expr:
@@ -511,7 +514,8 @@ class Lowering:
     def total(self, expr: fn.SumOver) -> program.Expr:
         """Return Σ body as a contraction of two operands, or as a plain sum."""
         if ix.holds_delta(expr):
-            return self.scattered(expr)
+            adds_up = ix.places_of(expr)[0]  # at places, or its deltas are mere comparisons
+            return self.scattered(expr) if adds_up else self.total(ix.all_compared(expr))
         constant = [letter for letter in expr.bound if letter not in expr.body.free_symbols]
         if constant:  # Σ_i 1 is how many i there are
             return self.value(ix.summed(ix.factors(expr.body), expr.bound))

@@ -33,6 +33,8 @@ NUMBERS: Mapping[str, Callable[..., float]] = {
     "logaddexp": lambda a, b: math.log(math.exp(a) + math.exp(b)),
     "maximum": max,
     "minimum": min,
+    "detach": lambda x: x,
+    "bent": lambda a, b: a * math.tanh(b) + max(a, 0.0),  # a spec's own
 }
 ARRAYS: Mapping[str, Callable[..., Any]] = {
     **{name: getattr(jnp, name) for name in "exp log log1p expm1 sqrt floor".split()},
@@ -45,6 +47,8 @@ ARRAYS: Mapping[str, Callable[..., Any]] = {
     "sigmoid": jax.nn.sigmoid,
     "softplus": jax.nn.softplus,
     "log_sigmoid": jax.nn.log_sigmoid,
+    "detach": jax.lax.stop_gradient,
+    "bent": lambda a, b: a * jnp.tanh(b) + jnp.where(a > 0, a, 0.0),
     "logaddexp": jnp.logaddexp,
 }
 MATRICES: Mapping[str, Callable[[Any], Any]] = {
@@ -266,8 +270,10 @@ class Arrays:
             case ast.Subscript():
                 return self.read(node)
             case ast.BinOp(op=ast.Pow()):
-                exponent = ast.literal_eval(node.right)
-                return self.value(node.left) ** exponent
+                try:
+                    return self.value(node.left) ** ast.literal_eval(node.right)
+                except ValueError:
+                    return self.value(node.left) ** self.value(node.right)
             case ast.BinOp():
                 return JOINED[type(node.op)](self.value(node.left), self.value(node.right))
             case ast.UnaryOp(op=ast.Not()):

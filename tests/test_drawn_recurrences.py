@@ -1,7 +1,7 @@
 """Recurrences drawn by hypothesis: loss and gradients against JAX, which runs the same text.
 
 One to three formulas read each other and themselves at other steps, upwards or downwards, beside
-anything else; a sixteenth of what test_formula draws.
+anything else; an eighth of what test_drawn_formulas draws.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 from readings import Arrays
-from test_formula import EXAMPLES, WRAPPED, expressions
+from test_drawn_formulas import EXAMPLES, FORMS, PLAIN, expressions
 
 import symback
 from symback.errors import UserError
@@ -81,11 +81,11 @@ def cases(draw: st.DrawFn) -> Case:
     for place, name in enumerate(names):
         others = [name, *names] if len(names) > 1 else [name]
         earlier = draw(st.sampled_from(EARLIER)).format(draw(st.sampled_from(others)), *steps)
-        part = draw(expressions(1, "ntk", BESIDE)).text
+        part = draw(expressions(1, "ntk", BESIDE, PLAIN)).text
         above = f"{names[place - 1]}[n, t, k]" if place else "v[k]"
         body = draw(st.sampled_from(JOINED)).format(earlier, part)
         if draw(st.booleans()):
-            body = draw(st.sampled_from(WRAPPED)).format(body)
+            body = draw(st.sampled_from(PLAIN.wrapped)).format(body)
         texts.append(f"{name}[n, t, k] = sin(0.5 * ({body}) + x[n, t, k]) + 0.3 * {above}")
     last = texts[-1].partition(" = ")
     texts[-1] = f"{last[0]} = ({last[2]}) + 0.2 * {names[0]}[n, {steps[0]}, k]"
@@ -98,12 +98,12 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 @settings(
-    max_examples=max(EXAMPLES // 16, 1),
+    max_examples=max(EXAMPLES // 8, 1),
     deadline=None,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-@given(cases(), st.sampled_from([("numpy", True), ("numpy", False), ("python", True)]))
+@given(cases(), FORMS)
 def test_drawn_recurrences_agree_with_jax(case: Case, way: tuple[str, bool]) -> None:
     target, readable = way
     try:

@@ -43,6 +43,10 @@ def gram(x: Any, w: Any) -> Any:
 GRAM = "A[n, i, j] = sum(x[n, i, k]*x[n, j, k], k) + sum(w[i, k]*w[j, k], k) + (i == j)"
 CASES = {
     "det": Case(["y[n] = det(x[n, i, j] + w[i, j], i, j)"], lambda x, w, v: torch.det(x + w)),
+    "det of the inputs alone": Case(
+        ["y[n] = v[1] * det(4*delta(i, j) + tanh(x[n, i, j]), i, j)"],
+        lambda x, w, v: v[1] * torch.det(4 * torch.eye(3, dtype=x.dtype) + torch.tanh(x)),
+    ),
     "logdet": Case([GRAM, "y[n] = logdet(A[n, i, j], i, j)"], lambda x, w, v: gram(x, w).logdet()),
     "inv": Case(
         ["B[n, i, j] = inv(x[n, i, j] + w[i, j], i, j)", "y[n] = sum(B[n, i, j]*v[i], i, j)"],

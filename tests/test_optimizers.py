@@ -390,6 +390,19 @@ def test_frozen_biases_leave_muon_the_matrices() -> None:
     assert moved == {"f2.weight"}
 
 
+def test_muon_is_pytorchs_but_for_its_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # PyTorch rounds again
+    [entry] = [entry for entry in OPTIMIZERS if entry.name == "muon"]
+    chosen: Settings = {"lr": 0.1, "weight_decay": 0.0}
+    module = symback.compile(spec(entry, chosen))
+    params = module.init()
+    begun = start(matrices=True)
+    module.update(params, gradients(begun, 0), module.init_state(params))
+    for key, w in in_torch(entry, chosen, begun)[0].items():
+        ours, theirs = params[key] - begun[key], w - begun[key]
+        assert 0 < np.linalg.norm(ours - theirs) < 0.03 * np.linalg.norm(theirs)
+
+
 def test_the_catalogue_has_all_that_work_step_by_step() -> None:
     """SparseAdam is Adam on the rows that a gradient holds; ours holds all of them."""
     ours = {e.source.split(";")[0] for e in catalog.entries() if e.kind is Kind.OPTIMIZER}

@@ -267,6 +267,29 @@ def test_a_schedule_of_ones_own_moves_the_momentum(target: str) -> None:
     np.testing.assert_allclose(found, [1 / 2, 2 / 3, 3 / 4, 4 / 5])
 
 
+@pytest.mark.parametrize("target", IN_PYTHON)
+def test_the_momentum_waits_for_its_turn(target: str) -> None:
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=BASE, momentum=0.3)
+    first = torch.optim.lr_scheduler.LinearLR(optimizer, total_iters=4)
+    then = torch.optim.lr_scheduler.CyclicLR(optimizer, BASE, 0.9, step_size_up=3)
+    scheduler = torch.optim.lr_scheduler.SequentialLR(optimizer, [first, then], [4])
+    schedule = [
+        {"linear": {"total_iters": 4}, "until": 4, "per": "step"},
+        {"cyclic": {"max_lr": 0.9, "step_size_up": 3}, "per": "step"},
+    ]
+    model = BARE | {"optimizer": {"sgd": {"lr": BASE, "momentum": 0.3}}, "schedule": schedule}
+    module = symback.compile(model, target)
+    state = module.init_state(module.init())
+    for state.step in range(14):
+        module.schedule(state)
+        [group] = optimizer.param_groups
+        np.testing.assert_allclose(
+            (state.lr, state.momentum), (group["lr"], group["momentum"]), rtol=1e-12
+        )
+        optimizer.step()
+        scheduler.step()
+
+
 # ---------------------------------------------------------------- put together
 
 Rules = torch.optim.lr_scheduler

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from sympy import Expr, Indexed, Integer, Symbol
+from sympy import Expr, Indexed, IndexedBase, Integer, Symbol
 
 from symback import catalog, formula, stable
 from symback import functions as fn
@@ -300,6 +300,7 @@ class Network:
 
     def node(self, equation: Equation, sizes: Mapping[str, Dim], reading: Reading) -> str:
         """Add the equation's node (behind its seams' nodes) and return its target's name."""
+        equation = self.one_letter_each(equation, reading)
         self.require_sizes(equation, sizes, reading.path)
         if any(sizes[x.range] == 1 for soft in equation.rhs.atoms(fn.Soft) for x in soft.bound):
             self.rewrites[f"{reading.layer}: {OF_ONE}"] = None
@@ -323,6 +324,18 @@ class Network:
                     self.place(ahead, sizes, reading, None)
             self.place(within, sizes, reading, self.loop)
         return reading.names[equation.name]
+
+    def one_letter_each(self, equation: Equation, reading: Reading) -> Equation:
+        """Return the equation with one letter for each tensor that it reads: of y and f1 one."""
+        first: dict[str, str] = {}
+        swap: dict[Expr, Expr] = {}
+        for read in reads(equation.rhs):
+            letter = name_of(read)
+            one = first.setdefault(reading.names[letter], letter)
+            if one != letter:
+                made = IndexedBase if isinstance(read, Indexed) else Symbol
+                swap[made(letter)] = made(one)
+        return Equation(equation.target, equation.rhs.xreplace(swap)) if swap else equation
 
     def step_by_step(self, loop: Loop, steps: Iterable[Step]) -> None:
         """Add the nodes of a recurrence, side by side; what they read of no step comes before."""

@@ -83,11 +83,19 @@ class _Splitter:
         if not expr.has(fn.Reduction):
             return expr
         if self.is_constant(expr) and not top:
-            return expr
+            return self.framed(expr)
         number, rest = expr.as_coeff_Mul()
         inner = self.straight(rest)
         letters = ix.in_reading_order(rest, subscripts(self.whole.target))
         return number * self.named(inner, tuple(letters), lambda: self.word(rest))
+
+    def framed(self, expr: Expr) -> Expr:
+        """Return what stays as it is, the matrices of its inverses and their like named."""
+        if not expr.has(fn.OfMatrix):
+            return expr
+        if isinstance(expr, fn.OfMatrix):
+            return expr.func(self.matrix(expr), *expr.bound)
+        return expr.func(*(self.framed(arg) for arg in expr.args))
 
     def matrix(self, expr: fn.OfMatrix) -> Expr:
         """Return the body of an inverse or its like as an array with the two indices last."""

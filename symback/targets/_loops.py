@@ -517,6 +517,7 @@ class Workshop:
         batch = any(isinstance(self.dims[axis], str) for axis in (*outer, *apart))
         blas = self.blas and work > (LARGEST_WITHIN if batch else LARGEST)
         as_it_is = blas and not self.bound  # what each step reads is turned once, before them
+        as_it_is |= any(all(self.dims[a] == 1 for a in group) for group in (inner, columns))
         if right.axes[-1] not in columns and not (right.axes[-1] in inner and (as_it_is or along)):
             right = self.turned(right, inner, columns)
         if left.axes[-1] not in {*rows, *inner} and (blas or right.axes[-1] in inner):

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from math import prod
 
 from symback import printing
+from symback.errors import Mistake, UserError
 from symback.program import (
     Program,
     Role,
@@ -60,7 +61,15 @@ def runs() -> bool:
 
 
 def native(program: Program) -> Native:
-    """Return the parts of a program's C; large products are left to a BLAS."""
+    """Return the parts of a program's C; large products are left to a BLAS.
+
+    Raises UserError where the output doesn't begin with the examples.
+    """
+    shape = program.tensor(program.output).shape
+    if not isinstance(shape[0] if shape else None, str):
+        message = f"the output {program.output} has the shape ({', '.join(map(str, shape))})"
+        hint = "C's outputs begin with the examples: write the last formula as y[n, k] = …"
+        raise UserError(Mistake(message, hint=hint))
     made_of, held, scope = looped(program, blas=True)
     return parts(program, made_of, held, scope, wholes(program, blas=True))
 

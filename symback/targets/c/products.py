@@ -29,7 +29,8 @@ def product(node: Product, scope: Scope) -> str:
         pointer(right, node, scope),
         stride(right, node.over, scope),
     ]
-    along = not node.blas and right.axes[-1] in node.over  # both matrices run along their rows
+    one = counts[2] == "1"  # a term only: no sums
+    along = not (node.blas or one) and right.axes[-1] in node.over  # both run along their rows
     if along:
         steps = [pointer(left, node, scope), stride(left, node.rows, scope)]
         steps += [pointer(right, node, scope), stride(right, node.columns, scope)]
