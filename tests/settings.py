@@ -88,3 +88,14 @@ def fitting(schedule: dict[str, Any], optimizer: Mapping[str, Any]) -> dict[str,
     if name in {"one_cycle", "cyclic"} and not all(e and e.momentum for e in entries):
         return {name: {**(chosen or {}), "cycle_momentum": False}}
     return schedule
+
+
+def of_sequences() -> dict[str, Any]:
+    """Return a spec whose loss compares sequences of labels of another length."""
+    return {
+        "model": "sequences",
+        "inputs": {"x": ["n", 7, 3], "t": {"shape": ["n", 2], "classes": 4}},
+        "layers": [{"f1": {"dense": 4}}, {"f2": {"activation": "log_softmax"}}],
+        "loss": {"ctc": {"target": "t"}},
+        "optimizer": "sgd",
+    }

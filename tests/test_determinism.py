@@ -14,7 +14,7 @@ import pytest
 from loss_cases import cases
 from loss_cases import spec as loss_spec
 from oracle import SpecMapping, entries
-from settings import OF_IMAGES, OF_MATRICES, TARGETS, fitting, of_images, of_matrices
+from settings import OF_IMAGES, OF_MATRICES, TARGETS, fitting, of_images, of_matrices, of_sequences
 
 from symback import generate
 from symback.catalog.entry import Entry, Kind, Option
@@ -63,6 +63,7 @@ def swept() -> list[SpecMapping]:
     lists = (losses, activations, optimizers, schedules, initializers)
     found = [
         of_images(),
+        of_sequences(),
         *map(of_matrices, OF_MATRICES),
         *(operand_cases.spec(case) for case in operand_cases.PLAINEST),
     ]
