@@ -38,9 +38,10 @@ NUMBERS: Mapping[str, Callable[..., float]] = {
 }
 ARRAYS: Mapping[str, Callable[..., Any]] = {
     **{name: getattr(jnp, name) for name in "exp log log1p expm1 sqrt floor".split()},
-    **{name: getattr(jnp, name) for name in "sin cos tan sinh cosh tanh abs sign".split()},
+    **{name: getattr(jnp, name) for name in "sin cos tan sinh cosh tanh sign".split()},
     **{f"a{name}": getattr(jnp, f"arc{name}") for name in "sin cos tan".split()},
     **{name: getattr(jnp, name) for name in "maximum minimum".split()},
+    "abs": lambda x: x * jnp.sign(x),  # slope 0 at 0, as PyTorch's; JAX's own is 1
     "erf": erf,
     "erfc": erfc,
     "relu": lambda x: jnp.where(x > 0, x, 0.0),

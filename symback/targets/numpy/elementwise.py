@@ -43,7 +43,8 @@ def function(name: str, args: tuple[Array, ...], scope: Scope) -> Array:
         case "divide":
             return arithmetic(printing.divide, args[0], args[1], scope)
         case "negative":
-            value = scope.cast(args[0]) if args[0].axes else args[0]
+            counts = args[0].axes or args[0].kind is Kind.BOOL  # NumPy negates no truth value
+            value = scope.cast(args[0]) if counts else args[0]
             return result(printing.negate(value), value.kind, value)
         case "power":
             return powered(args[0], args[1], scope)

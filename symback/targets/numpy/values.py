@@ -328,6 +328,8 @@ def contracted(expr: Contract, order: Sequence[str], scope: Scope) -> Array:
         letters = einsum_letters((left.axes, right.axes), want)
         text = f"np.einsum({letters}, {left.text}, {right.text})"
         found = Array(text, Level.ATOM, want, Kind.FLOAT)
+    if Kind.BOOL in {left.kind, right.kind} and found.text.startswith("("):
+        return replace(found, level=Level.SUM)  # a sign goes before it, not before a truth value
     return found
 
 
