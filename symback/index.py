@@ -434,7 +434,8 @@ def places_of(total: Expr) -> tuple[dict[Index, Expr], list[Expr]]:
     for part in factors(total.body):
         if isinstance(part, fn.Delta):
             at, place = part.args if not indices(part.args[0]) & {*total.bound} else part.args[::-1]
-            if isinstance(at, Index) and at not in total.bound and at not in places:
+            apart = isinstance(at, Index) and at not in {*total.bound, *places, *indices(place)}
+            if apart:  # of δ(k, k − 1) neither is the other's place
                 places[at] = place
                 continue
         parts.append(all_compared(part))

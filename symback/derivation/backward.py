@@ -67,10 +67,12 @@ class Backward:
         self.seeds: dict[str, Expr] = {graph.objective: S.One}
         self.names: dict[str, str] = {}  # tensor → its adjoint's name
         self.lines: list[Line] = []
+        self.readers: Counter[str] = Counter()  # how many nodes read a tensor
         self.roots: dict[str, Term] = {}
 
     def derivation(self) -> Derivation:
-        waiting = Counter(name for node in self.nodes for name in self._operands(node))
+        self.readers = Counter(name for node in self.nodes for name in self._operands(node))
+        waiting = self.readers.copy()
         for group in _together(tuple(reversed(self.nodes))):
             if group[0].loop is None:
                 self._visit(group[0])
@@ -211,7 +213,8 @@ class Backward:
         """Note what a node adds to the adjoint of each tensor that it reads."""
         for slope in local.slopes:
             operand = names[slope.operand]
-            if slope.equation.rhs.is_Number and not self.tensors[operand].shape:
+            alone = self.readers[operand] == 1  # another reader's slope is added
+            if slope.equation.rhs.is_Number and not self.tensors[operand].shape and alone:
                 self.seeds[operand] = slope.equation.rhs
                 continue
             term = self._term(node, slope.equation, names, slope.steps)
