@@ -80,7 +80,8 @@ LOSSES = {
     ),
     "one tensor by two names": f"mean({ERROR}**2 * (1 + f1[n, k - 1]**2), n, k)",
     "a number by itself and in a condition": (
-        f"mean({ERROR}**2, n, k) * where(logsumexp(y[n, k], n, k) > -9, logsumexp(y[n, k], n, k), 1)"
+        f"mean({ERROR}**2, n, k)"
+        " * where(logsumexp(y[n, k], n, k) > -9, logsumexp(y[n, k], n, k), 1)"
     ),
     "a delta by itself": f"mean({ERROR}**2 * (1 + delta(k, 2*k - 1)), n, k)",
     "root mean square": f"sqrt(mean({ERROR}**2, n, k))",
