@@ -540,8 +540,8 @@ class Lowering:
         outside = [part for part in parts if ix.indices(part) & places.keys()]
         inside = [part for part in parts if part not in outside]
         moving = {letter for place in places.values() for letter in ix.indices(place)}
-        if any(ix.indices(part) & running for part in outside):
-            raise NotImplementedError("a factor at the place itself, under the sum")
+        if any(ix.indices(part) & running for part in outside):  # it can't stand before the sum
+            return self.total(ix.all_compared(expr))
         others = [letter for letter in expr.bound if letter not in moving]
         body = self.value(ix.summed(inside, others))
         kept = [letter for part in inside for letter in ix.in_reading_order(part)]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from symback import printing
+from symback.errors import Mistake, UserError
 from symback.program import (
     Apply,
     Contract,
@@ -27,7 +28,8 @@ def at_step(
 ) -> Expr:
     """Return an expression at a step: of each array along the loop's letter, `part` reads that.
 
-    `seen`: how a printer wants to see an expression.
+    `seen`: how a printer wants to see an expression. Raises UserError for what can't be computed
+    at one step.
     """
     if loop.letter not in printing.free(expr):
         return expr
@@ -48,7 +50,13 @@ def at_step(
             return Matrix(function, of_step)
         case Contract(left, right, over):
             return Contract(inner(left), inner(right), over)
-    raise NotImplementedError(f"a {type(expr).__name__} in a recurrence")
+    raise UserError(
+        Mistake(
+            f"the recurrence over {loop.letter} would compute a {type(expr).__name__} at each "
+            "step, which isn't written step by step",
+            hint="compute it in a layer of its own, before the recurrence or after it",
+        )
+    )
 
 
 def step_axis(expr: Lookup, loop: Loop) -> int:
@@ -65,9 +73,18 @@ def others(expr: Lookup, loop: Loop) -> Lookup:
 
 
 def earlier(expr: Lookup, loop: Loop) -> tuple[int, Lookup]:
-    """Return how far away a step is whose values are read, and the places that are read of it."""
+    """Return how far away a step is whose values are read, and the places that are read of it.
+
+    Raises UserError where that isn't the same at every step.
+    """
     place, rest = expr.places[step_axis(expr, loop)], others(expr, loop)
     apart = any(loop.letter in other.axes for other in rest.places)
     if apart or isinstance(place, Read) or place.terms != ((loop.letter, 1),):
-        raise NotImplementedError("steps that don't follow each other")
+        raise UserError(
+            Mistake(
+                f"the gradient of this recurrence over {loop.letter} reads `{expr.name}` at steps "
+                "that don't follow each other, which this target can't write",
+                hint=f"compute what depends on multiples of {loop.letter} in a layer before it",
+            )
+        )
     return place.offset, rest
