@@ -134,8 +134,6 @@ NAMES = [
     "lambda",
     "None",
     "True",
-    "exec",
-    "print",
     "np",
     "numpy",
     "math",

@@ -291,7 +291,11 @@ WRONG = [  # a change, the text above the caret, words of the message or the hin
     (("f2", "x"), "x", "already an input"),
     (("f2", "loss"), "loss", "the generated module"),
     (("f2", "lambda"), "lambda", "a word of Python"),
-    (("  x: [n, 64] ", "  len: [n, 64] "), "len", "Python's own functions"),
+    (
+        ("data: {", "functions: {len: {args: [u], formula: u}}\ndata: {"),
+        "len",
+        "Python's own functions",
+    ),
     (("f2", "_f"), "_f", "underscore"),
     (("f2", "f-2"), "f-2", "no name"),
     (("f2", "fé"), "fé", "U+00E9"),
