@@ -14,7 +14,7 @@ from .hessians import Hessian
 from .nets import Net
 
 ENVIRONMENT = {"OMP_NUM_THREADS": str(os.cpu_count() or 1)}
-REST = 0.03  # seconds until the threads of the peer before have stopped looking for work
+REST = 0.15  # seconds until a BLAS's threads of the peer before have stopped looking for work
 
 
 @dataclass(slots=True)
