@@ -6,6 +6,7 @@ module, `assert_close` says what equal is.
 """
 
 import json
+import tracemalloc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -75,6 +76,24 @@ def evaluated(module: ModuleType, params: Arrays, data: Arrays, seed: int | None
     loss, grads = module.value_and_grad(given, *examples.values(), *drawn)
     found = {name: np.array(gradient) for name, gradient in grads.items()}
     return Result(output, np.array(loss), found)
+
+
+def growth(module: Any) -> int:
+    """Return how much more memory a step takes at its peak with four times the examples."""
+    peaks = []
+    for n in (512, 2048):  # NumPy's own buffers have one size
+        params = module.init(0)
+        kind = next(iter(params.values())).dtype
+        data = [a if a.dtype.kind == "i" else a.astype(kind) for a in module.sample(n)]
+        state, work = module.init_state(params), module.Workspace(params)
+        more = [np.random.default_rng(0)] if "rng" in signature(module.one_step).parameters else []
+        for _ in range(3):
+            module.one_step(params, state, *data, work, *more)
+        tracemalloc.start()
+        module.one_step(params, state, *data, work, *more)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    return peaks[1] - peaks[0]
 
 
 def generator(module: ModuleType, seed: int) -> Any:

@@ -223,8 +223,7 @@ class Workspace:
                     self.release(place)
             case Apply(name, args) if name in COMPARISONS and self.alike(args, into):
                 mask = self.truth(expr)
-                self.put(into, mask)
-                self.release(mask)
+                self.move(mask, into)
             case Apply("erf" | "erfc" as name, (x,)):
                 self.special(name, x, into)
             case Apply("multiply", (factor, condition)) if self.is_mask(factor, condition, into):
@@ -245,8 +244,7 @@ class Workspace:
                 self.put(into, expr)
             case Reduce() | Contract() | Concatenate() if set(expr.axes) != set(into.axes):
                 made = self.operand(expr)
-                self.put(into, made)
-                self.release(made)
+                self.move(made, into)
             case Reduce(name, body, over):
                 operand = self.upright(self.operand(body), name, over)
                 made = Reduce(name, operand, over)
@@ -258,14 +256,18 @@ class Workspace:
                 self.scatter(expr, into)
             case Contract() if into.name in self.strided:  # a product wants numbers side by side
                 made = self.operand(expr)
-                self.put(into, made)
-                self.release(made)
+                self.move(made, into)
             case Contract():
                 self.product(expr, into)
             case Concatenate():
                 self.join(expr, into)
             case _:
                 self.put(into, expr)
+
+    def move(self, made: Expr, into: Read) -> None:
+        """Copy what was written for itself to where it is wanted."""
+        self.put(into, made)
+        self.release(made)
 
     def join(self, expr: Concatenate, into: Read) -> None:
         """Write the parts of an array one after another, each where it stands."""
@@ -304,8 +306,7 @@ class Workspace:
         place = self.scratch(axes) if into.name in self.strided else into
         self.put(place, Apply(name, (operand, *work)))
         if place != into:
-            self.put(into, place)
-            self.release(place)
+            self.move(place, into)
         self.release(*work, *(() if operand == x else (operand,)))
 
     def product(self, expr: Contract, into: Read) -> None:
@@ -325,8 +326,7 @@ class Workspace:
         made = into if into.axes == rows + columns else self.scratch(rows + columns)
         self.put(made, Contract(left, right, over))
         if made != into:
-            self.put(into, made)
-            self.release(made)
+            self.move(made, into)
         self.release(left, right)
 
     def as_matrix(self, side: Expr, own: tuple[str, ...], over: tuple[str, ...]) -> Expr:
@@ -343,8 +343,7 @@ class Workspace:
         if into.axes != expr.axes:
             made = self.scratch(expr.axes)
             self.look_up(expr, made)
-            self.put(into, made)
-            self.release(made)
+            self.move(made, into)
             return
         first = expr.places[0]
         if not isinstance(first, Read) or first.name not in self.certain or not is_rows(expr):
@@ -358,8 +357,7 @@ class Workspace:
         if into.axes != expr.axes:
             made = self.scratch(expr.axes)
             self.scatter(expr, made)
-            self.put(into, made)
-            self.release(made)
+            self.move(made, into)
             return
         body = expr.body
         if expr.groups and isinstance(body, Read):
@@ -498,8 +496,7 @@ class Workspace:
         self.write(no, place, busy | needed)
         self.put(place, Apply("where", (condition, yes, place)))
         if place != into:
-            self.put(into, place)
-            self.release(place)
+            self.move(place, into)
         self.release(yes, condition)
 
     def truth(self, condition: Expr) -> Read:

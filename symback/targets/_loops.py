@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import partial
 from itertools import groupby
 from math import prod
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from symback import printing
-from symback.places import at, within_windows, written_out
+from symback.places import at, at_one_place, within_windows, written_out
 from symback.printing import COMPARISONS, natural, ordered, walk
 from symback.program import (
     Affine,
@@ -52,6 +52,7 @@ DEAR = 8  # rounds of a loop that take as long as an exponential
 Access = Read | Split | Slice | Lookup
 Strided = Read | Split
 Leaf = (Read, Split, Slice, Lookup)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,16 +414,8 @@ class Workshop:
     def fixed(self, expr: Expr) -> Expr:
         """Return an expression with a sum over a single place as that place."""
         match expr:
-            case Reduce("sum", Slice(name, axes, parts), over) if all(
-                self.dims[letter] == 1 for letter in over
-            ):
-                begins = [part[0] if part else 0 for part in parts]
-                places = tuple(
-                    Affine(begin, () if axis in over else ((axis, 1),))
-                    for axis, begin in zip(axes, begins, strict=True)
-                )
-                sizes = tuple((axis, self.dims[axis]) for axis in axes if axis not in over)
-                return Lookup(name, places, sizes)
+            case Reduce("sum", Slice() as part, over) if all(self.dims[a] == 1 for a in over):
+                return at_one_place(part, over, self.dims)
             case Reduce(function, body, (letter,)) if self.is_few(letter, body):
                 count = int(self.dims[letter])
                 return written_out(function, [at(body, letter, k, self.dims) for k in range(count)])
@@ -1046,26 +1039,14 @@ class Finishing:
         """
         found: dict[str, tuple[Tensor, int]] = {}
         for name, tensor in self.passing().items():
-            accesses = [
-                access
-                for node in inside(loop)
-                for access in (*reads_of(node), *writes_of(node))
-                if access.name == name
-            ]
+            accesses = accesses_of(name, loop)
             axes = {step_axis(access, loop.letter) for access in accesses}
             if name in names and len(axes) == 1 and (axis := axes.pop()) is not None:
                 shape = (*tensor.shape[:axis], *tensor.shape[axis + 1 :])
                 found[name] = replace(tensor, shape=shape), axis
 
         def at_hand(access: Access) -> Access:
-            if access.name not in found:
-                return access
-            axis = found[access.name][1]
-            if isinstance(access, Split):
-                groups = (*access.groups[:axis], *access.groups[axis + 1 :])
-                return replace(access, groups=groups)
-            assert isinstance(access, Read)
-            return replace(access, axes=(*access.axes[:axis], *access.axes[axis + 1 :]))
+            return without(access, found[access.name][1]) if access.name in found else access
 
         body = replaced(loop.body, at_hand)
         return replace(loop, body=body), tuple(tensor for tensor, _ in found.values())
@@ -1077,17 +1058,12 @@ class Finishing:
             rest = size_of(tensor.shape[1:])
             if name not in names or not 0 < rest <= room or loop.serial or len(tensor.shape) < 2:
                 continue
-            accesses = [
-                access
-                for node in inside(loop)
-                for access in (*reads_of(node), *writes_of(node))
-                if access.name == name
-            ]
+            accesses = accesses_of(name, loop)
             if tensor.shape[0] == loop.size and all(at_front(a, loop.letter) for a in accesses):
                 room -= rest
                 found.append(replace(tensor, shape=tensor.shape[1:]))
         own = {tensor.name for tensor in found}
-        body = replaced(loop.body, lambda access: behind(access) if access.name in own else access)
+        body = replaced(loop.body, lambda each: without(each, 0) if each.name in own else each)
         return replace(loop, body=(*map(Own, found), *body)), tuple(found)
 
     def in_parts(self, loop: Loop) -> Loop | Parts:
@@ -1121,6 +1097,16 @@ class Finishing:
         return node
 
 
+def accesses_of(name: str, node: Node) -> list[Access]:
+    """Return where a node and everything in its loops reads or writes an array."""
+    return [
+        access
+        for part in inside(node)
+        for access in (*reads_of(part), *writes_of(part))
+        if access.name == name
+    ]
+
+
 def names_in(node: Node) -> frozenset[str]:
     """Return the arrays that a node and everything in its loops reads or writes."""
     return frozenset(
@@ -1149,12 +1135,20 @@ def at_front(access: Access, letter: str) -> bool:
     return False
 
 
-def behind(access: Access) -> Access:
-    """Return an array without its first axis."""
-    if isinstance(access, Read):
-        return replace(access, axes=access.axes[1:])
-    assert isinstance(access, Lookup)
-    return replace(access, places=access.places[1:])
+def without(access: Access, axis: int) -> Access:
+    """Return an array without one of its axes."""
+
+    def rest(parts: tuple[T, ...]) -> tuple[T, ...]:
+        return (*parts[:axis], *parts[axis + 1 :])
+
+    match access:
+        case Read(axes=axes):
+            return replace(access, axes=rest(axes))
+        case Split(groups=groups):
+            return replace(access, groups=rest(groups))
+        case Lookup(places=places):
+            return replace(access, places=rest(places))
+    raise ValueError(f"no axis of its own: {access}")
 
 
 def replaced(node: Any, swap: Callable[[Access], Access]) -> Any:

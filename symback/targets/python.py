@@ -12,6 +12,7 @@ from itertools import groupby, pairwise
 from math import prod
 
 from symback import printing, steps
+from symback.places import at_one_place
 from symback.printing import COMPARISONS, Code, Level, Line, natural, ordered
 from symback.program import (
     Affine,
@@ -349,14 +350,8 @@ def prepared(expr: Expr, order: tuple[str, ...], loops: tuple[str, ...], block: 
 def pointed(expr: Expr, block: Block) -> Expr:
     """Return the part of an array at one place of an axis, a[n,0,k], as read there."""
     match expr:
-        case Reduce("sum", Slice(name, axes, ranges), over) if all(a.startswith("_") for a in over):
-            starts = [part[0] if part else 0 for part in ranges]
-            places = tuple(
-                Affine(start, () if axis in over else ((axis, 1),))
-                for axis, start in zip(axes, starts, strict=True)
-            )
-            kept = tuple((axis, block.ranges[axis]) for axis in axes if axis not in over)
-            return Lookup(name, places, kept)
+        case Reduce("sum", Slice() as part, over) if all(a.startswith("_") for a in over):
+            return at_one_place(part, over, block.ranges)
     return expr
 
 

@@ -18,13 +18,8 @@ static void block(idx rows, idx columns, idx inner, const real *restrict a, idx 
         } else {
             turn(depth, columns, from, b_column, near, TILE);
         }
-        if (columns == TILE) {
-            strip(rows, TILE, depth, a + done * a_inner, a_row, a_inner, near, TILE, c, c_row,
-                more || done);
-        } else {
-            strip(rows, columns, depth, a + done * a_inner, a_row, a_inner, near, TILE, c, c_row,
-                more || done);
-        }
+        product(rows, columns, depth, a + done * a_inner, a_row, a_inner, near, TILE, c, c_row,
+            more || done);
     }
 }
 
