@@ -674,12 +674,9 @@ def _recipe_statements(recipe: Recipe, arrays: set[str], float_type: str) -> tup
 
 
 def _spread(expr: program.Expr, arrays: set[str]) -> program.Expr:
-    match expr:
-        case Read(name=name) if name in arrays:
-            return Read(name, ("p",))
-        case Apply(function=function, args=args):
-            return Apply(function, tuple(_spread(arg, arrays) for arg in args))
-    return expr
+    if isinstance(expr, Read) and expr.name in arrays:
+        return Read(expr.name, ("p",))
+    return program.mapped(expr, lambda part: _spread(part, arrays))
 
 
 def _update(recipe: Recipe, float_type: str) -> Update:

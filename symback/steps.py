@@ -17,6 +17,7 @@ from symback.program import (
     Reduce,
     Slice,
     Split,
+    mapped,
 )
 
 
@@ -40,16 +41,12 @@ def at_step(
     match seen(expr):
         case Position() | Read() | Split() | Slice() | Lookup() as leaf:
             return part(leaf)
-        case Apply(function, args):
-            return Apply(function, tuple(inner(arg) for arg in args))
-        case Reduce(function, body, over):
-            return Reduce(function, inner(body), over)
+        case Apply() | Reduce() | Contract() as whole:
+            return mapped(whole, inner)
         case Matrix(function, operand):
             of_step = part(operand)
             assert isinstance(of_step, Read)
             return Matrix(function, of_step)
-        case Contract(left, right, over):
-            return Contract(inner(left), inner(right), over)
     raise UserError(
         Mistake(
             f"the recurrence over {loop.letter} would compute a {type(expr).__name__} at each "

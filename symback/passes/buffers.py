@@ -30,6 +30,7 @@ from symback.program import (
     Statement,
     Tensor,
     View,
+    mapped,
     merged,
 )
 
@@ -529,8 +530,8 @@ class Workspace:
     def extracted(self, expr: Expr) -> Expr:
         """Return a scalar expression whose sums read arrays that are there."""
         match expr:
-            case Apply(name, args):
-                return Apply(name, tuple(self.extracted(arg) for arg in args))
+            case Apply():
+                return mapped(expr, self.extracted)
             case Reduce("sum", body, over) if set(body.axes) == set(over) and (
                 pair := factors(body)
             ):

@@ -35,6 +35,7 @@ from symback.program import (
     Split,
     Statement,
     Tensor,
+    mapped,
 )
 from symback.targets._about import About
 
@@ -328,8 +329,8 @@ def prepared(expr: Expr, order: tuple[str, ...], loops: tuple[str, ...], block: 
     ):
         return computed_before(expr, ordered(expr.axes, order), block)
     match expr:
-        case Apply(function, args):
-            return Apply(function, tuple(prepared(arg, order, loops, block) for arg in args))
+        case Apply():
+            return mapped(expr, lambda part: prepared(part, order, loops, block))
         case Reduce(function, body, over):
             over = ordered(over, natural(body))
             inside = (*order, *over)

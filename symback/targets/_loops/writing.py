@@ -31,6 +31,7 @@ from symback.program import (
     Split,
     Statement,
     Tensor,
+    mapped,
     merged,
 )
 from symback.targets._loops.nodes import (
@@ -224,10 +225,10 @@ class Workshop:
                     return self.array_of_pieces(part)
                 case Scatter():
                     return put(part, lambda into: self.scattered(into, part, because))
-                case Apply(function, args):
+                case Apply():
                     if costly(part) and part.axes and not is_prefix(part.axes, loops):
                         return self.array(part, natural(part))
-                    return Apply(function, tuple(visited(arg, loops, top) for arg in args))
+                    return mapped(part, lambda inner: visited(inner, loops, top))
             return part
 
         return visited(expr, axes, top=True)
@@ -259,8 +260,8 @@ class Workshop:
             case Reduce(function, body, (letter,)) if self.is_few(letter, body):
                 count = int(self.dims[letter])
                 return written_out(function, [at(body, letter, k, self.dims) for k in range(count)])
-            case Apply(function, args):
-                return Apply(function, tuple(self.fixed(arg) for arg in args))
+            case Apply():
+                return mapped(expr, self.fixed)
         return expr
 
     def is_few(self, letter: str, *parts: Expr | Affine) -> bool:
