@@ -15,20 +15,9 @@ from symback.program import (
     Number,
     Position,
     Read,
-    Slice,
     Split,
     mapped,
 )
-
-
-def at_one_place(part: Slice, over: Sequence[str], dims: Mapping[str, Dim]) -> Lookup:
-    """Return a part of an array as read at one place of the axes `over`: a[n,0,k]."""
-    starts = [cut[0] if cut else 0 for cut in part.ranges]
-    places = tuple(
-        Affine(start, () if axis in over else ((axis, 1),))
-        for axis, start in zip(part.axes, starts, strict=True)
-    )
-    return Lookup(part.name, places, tuple((a, dims[a]) for a in part.axes if a not in over))
 
 
 def at(expr: Expr, letter: str, value: int, dims: Mapping[str, Dim]) -> Expr:

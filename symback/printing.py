@@ -322,14 +322,6 @@ def counter(letter: str, program: Program) -> str:
     return f"{letter}_" if letter in taken else letter
 
 
-def is_read(expr: Expr) -> bool:
-    """Tell whether a sum is only a reading of an array at one place of some axes, x[:, 0]."""
-    match expr:
-        case Reduce("sum", Slice(axes=axes), over):
-            return all(axis.startswith("_") for axis in over) and set(over) <= set(axes)
-    return False
-
-
 def natural(expr: Expr) -> tuple[str, ...]:
     """Return the letters in the order of the arrays that hold most of them."""
     if isinstance(expr, Apply):

@@ -25,20 +25,18 @@ def at_step(
     expr: Expr,
     loop: Loop,
     part: Callable[[Leaf | Position], Expr],
-    seen: Callable[[Expr], Expr] = lambda expr: expr,
 ) -> Expr:
     """Return an expression at a step: of each array along the loop's letter, `part` reads that.
 
-    `seen`: how a printer wants to see an expression. Raises UserError for what can't be computed
-    at one step.
+    Raises UserError for what can't be computed at one step.
     """
     if loop.letter not in printing.free(expr):
         return expr
 
     def inner(expr: Expr) -> Expr:
-        return at_step(expr, loop, part, seen)
+        return at_step(expr, loop, part)
 
-    match seen(expr):
+    match expr:
         case Position() | Read() | Split() | Slice() | Lookup() as leaf:
             return part(leaf)
         case Apply() | Reduce() | Contract() as whole:

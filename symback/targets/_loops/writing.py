@@ -11,7 +11,7 @@ from math import prod
 from typing import Any, cast
 
 from symback import printing
-from symback.places import at, at_one_place, within_windows, written_out
+from symback.places import at, within_windows, written_out
 from symback.printing import natural, ordered, walk
 from symback.program import (
     Affine,
@@ -253,10 +253,8 @@ class Workshop:
         )
 
     def fixed(self, expr: Expr) -> Expr:
-        """Return an expression with a sum over a single place as that place."""
+        """Return an expression with a reduction over a few places of windows written out."""
         match expr:
-            case Reduce("sum", Slice() as part, over) if all(self.dims[a] == 1 for a in over):
-                return at_one_place(part, over, self.dims)
             case Reduce(function, body, (letter,)) if self.is_few(letter, body):
                 count = int(self.dims[letter])
                 return written_out(function, [at(body, letter, k, self.dims) for k in range(count)])
