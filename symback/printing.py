@@ -3,13 +3,13 @@
 import ast
 import builtins
 import re
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import reduce
 from math import isfinite
 
+from symback import wrapping
 from symback.program import (
     Affine,
     Apply,
@@ -373,7 +373,7 @@ def ranges_among(statement: Statement, known: Mapping[str, Tensor]) -> dict[str,
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A statement's code, of one line or more, and the formula it computes."""
+    """A statement's code, of one line or more, and the formulas it computes, one a line."""
 
     code: tuple[str, ...]
     because: str
@@ -382,6 +382,7 @@ class Line:
 def beside(block: Sequence[Line], width: int) -> tuple[str, ...]:
     """Lay the formulas out: aligned after the code where they fit, else above it, wrapped."""
     short = [line for line in block if len(line.code) == 1 and line.because]
+    short = [line for line in short if "\n" not in line.because]
     column = 0
     while short:
         column = max(len(line.code[0]) for line in short)
@@ -399,7 +400,7 @@ def _laid(line: Line, is_short: bool, column: int, width: int) -> Iterator[str]:
     if is_short:
         yield f"{line.code[0]:<{column}}  # {line.because}"
         return
-    for row in textwrap.wrap(line.because, width - len("# "), break_long_words=False):
+    for row in wrapping.rows(line.because, width - len("# ")) if line.because else ():
         yield f"# {row}"
     yield from line.code
 
