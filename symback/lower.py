@@ -320,15 +320,21 @@ class Lowering:
                 tuple(tuple(letter.name for letter in group) for group in groups),
                 tuple((letter.name, self.dim(letter)) for group in groups for letter in group),
             )
-        parts = tuple(map(self.spread, parts, shape))
-        places = tuple(self.place(part) for part in parts)
-        inside = [place for place in places if isinstance(place, Affine)]
+        made = self.looked_up(expr)
+        inside = [place for place in made.places if isinstance(place, Affine)]
         axes = [axis for place in inside for axis in place.axes]
-        apart = len(inside) == len(places) and len(set(axes)) == len(axes)
+        apart = len(inside) == len(made.places) and len(set(axes)) == len(axes)
         if apart and all(map(self.is_inside, inside, shape)):
             return self.slice(name, inside)
+        return made
+
+    def looked_up(self, expr: Indexed) -> Lookup:
+        """Return a tensor read at computed places."""
+        name = self.name(name_of(expr))
+        parts = map(self.spread, expr.indices, self.shapes.get(name, ()))
         letters = sorted(ix.indices(expr), key=str)
-        return Lookup(name, places, tuple((letter.name, self.dim(letter)) for letter in letters))
+        sizes = tuple((letter.name, self.dim(letter)) for letter in letters)
+        return Lookup(name, tuple(map(self.place, parts)), sizes)
 
     def spread(self, part: Expr, dim: Dim) -> Expr:
         """Return joined indices, which stand beside a window, as a sum: (g,o) is 3·g + o."""
@@ -459,10 +465,12 @@ class Lowering:
         raise TypeError(f"no statement for {type(expr).__name__}")
 
     def read(self, expr: Indexed) -> program.Expr:
+        """Return an array as a value; one read at one place of an axis lacks that axis."""
         made = self.access(expr)
-        if isinstance(made, Slice) and (fixed := [a for a in made.axes if a.startswith("_")]):
-            return Reduce("sum", made, tuple(fixed))
-        return made
+        at_one_place = isinstance(made, Slice) and not set(made.axes) <= {
+            letter.name for letter in ix.indices(expr)
+        }
+        return self.looked_up(expr) if at_one_place else made
 
     def sum(self, expr: Expr) -> program.Expr:
         added, taken = notation.in_order(expr)
@@ -674,12 +682,9 @@ def _recipe_statements(recipe: Recipe, arrays: set[str], float_type: str) -> tup
 
 
 def _spread(expr: program.Expr, arrays: set[str]) -> program.Expr:
-    match expr:
-        case Read(name=name) if name in arrays:
-            return Read(name, ("p",))
-        case Apply(function=function, args=args):
-            return Apply(function, tuple(_spread(arg, arrays) for arg in args))
-    return expr
+    if isinstance(expr, Read) and expr.name in arrays:
+        return Read(expr.name, ("p",))
+    return program.mapped(expr, lambda part: _spread(part, arrays))
 
 
 def _update(recipe: Recipe, float_type: str) -> Update:

@@ -3,13 +3,13 @@
 import ast
 import builtins
 import re
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import reduce
 from math import isfinite
 
+from symback import wrapping
 from symback.program import (
     Affine,
     Apply,
@@ -322,14 +322,6 @@ def counter(letter: str, program: Program) -> str:
     return f"{letter}_" if letter in taken else letter
 
 
-def is_read(expr: Expr) -> bool:
-    """Tell whether a sum is only a reading of an array at one place of some axes, x[:, 0]."""
-    match expr:
-        case Reduce("sum", Slice(axes=axes), over):
-            return all(axis.startswith("_") for axis in over) and set(over) <= set(axes)
-    return False
-
-
 def natural(expr: Expr) -> tuple[str, ...]:
     """Return the letters in the order of the arrays that hold most of them."""
     if isinstance(expr, Apply):
@@ -381,7 +373,7 @@ def ranges_among(statement: Statement, known: Mapping[str, Tensor]) -> dict[str,
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A statement's code, of one line or more, and the formula it computes."""
+    """A statement's code, of one line or more, and the formulas it computes, one a line."""
 
     code: tuple[str, ...]
     because: str
@@ -390,6 +382,7 @@ class Line:
 def beside(block: Sequence[Line], width: int) -> tuple[str, ...]:
     """Lay the formulas out: aligned after the code where they fit, else above it, wrapped."""
     short = [line for line in block if len(line.code) == 1 and line.because]
+    short = [line for line in short if "\n" not in line.because]
     column = 0
     while short:
         column = max(len(line.code[0]) for line in short)
@@ -407,7 +400,7 @@ def _laid(line: Line, is_short: bool, column: int, width: int) -> Iterator[str]:
     if is_short:
         yield f"{line.code[0]:<{column}}  # {line.because}"
         return
-    for row in textwrap.wrap(line.because, width - len("# "), break_long_words=False):
+    for row in wrapping.rows(line.because, width - len("# ")) if line.because else ():
         yield f"# {row}"
     yield from line.code
 

@@ -10,8 +10,8 @@ and a printer of loops derives its loops. Letters belong to one statement; the a
 in `Program.tensors`.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -322,6 +322,22 @@ Expr = Number | Size | Position | Leaf | Scatter | Concatenate | Apply | Reduce 
 def merged(*axes: tuple[str, ...]) -> tuple[str, ...]:
     """Return every letter once, in the order met."""
     return tuple(dict.fromkeys(letter for letters in axes for letter in letters))
+
+
+def mapped(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
+    """Return an expression with the values that it is computed of changed; a leaf stays."""
+    match expr:
+        case Apply(function, args):
+            return Apply(function, tuple(map(change, args)))
+        case Reduce(function, body, over):
+            return Reduce(function, change(body), over)
+        case Contract(left, right, over):
+            return Contract(change(left), change(right), over)
+        case Concatenate(parts=parts):
+            return replace(expr, parts=tuple(map(change, parts)))
+        case Scatter(body=body):
+            return replace(expr, body=change(body))
+    return expr
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import ast
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from symback import __version__
+from symback import __version__, wrapping
 from symback.emit.folding import WIDTH
 from symback.emit.text import safe
 from symback.program import Program
@@ -77,8 +77,8 @@ def header(program: Program, needs: str) -> tuple[str, ...]:
 
 
 def indented(text: str) -> list[str]:
-    """Return a formula's lines, indented; a long one goes on further in."""
-    return textwrap.wrap(text, WIDTH, initial_indent="    ", subsequent_indent="        ")
+    """Return formulas, one a line, indented; a long one goes on further in."""
+    return wrapping.rows(text, WIDTH, "    ", "        ")
 
 
 def filled(parts: Sequence[str], between: str) -> list[str]:

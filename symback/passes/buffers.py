@@ -6,7 +6,7 @@ from functools import reduce
 
 from symback.passes.names import all_names, names
 from symback.places import at
-from symback.printing import COMPARISONS, arrays, is_read, natural, ordered, ranges_among, walk
+from symback.printing import COMPARISONS, arrays, natural, ordered, ranges_among, walk
 from symback.program import (
     Affine,
     Apply,
@@ -30,6 +30,7 @@ from symback.program import (
     Statement,
     Tensor,
     View,
+    mapped,
     merged,
 )
 
@@ -240,8 +241,6 @@ class Workspace:
                 operands = tuple(self.spread(operand, into) for operand in operands)
                 self.put(into, Apply(name, operands))
                 self.release(*(operand for operand in operands if operand != into))
-            case Reduce() if is_read(expr):
-                self.put(into, expr)
             case Reduce() | Contract() | Concatenate() if set(expr.axes) != set(into.axes):
                 made = self.operand(expr)
                 self.move(made, into)
@@ -529,8 +528,8 @@ class Workspace:
     def extracted(self, expr: Expr) -> Expr:
         """Return a scalar expression whose sums read arrays that are there."""
         match expr:
-            case Apply(name, args):
-                return Apply(name, tuple(self.extracted(arg) for arg in args))
+            case Apply():
+                return mapped(expr, self.extracted)
             case Reduce("sum", body, over) if set(body.axes) == set(over) and (
                 pair := factors(body)
             ):
@@ -632,7 +631,7 @@ def simple(expr: Expr) -> bool:
     """Tell whether an expression can stand as an operand: an array, or a number to be computed."""
     if isinstance(expr, Lookup):
         return is_view(expr)
-    if isinstance(expr, Leaf | Number | Size | Position) or is_read(expr):
+    if isinstance(expr, Leaf | Number | Size | Position):
         return True
     plain = not any(
         isinstance(node, Reduce | Contract | Concatenate | Lookup) for node in walk(expr)

@@ -12,7 +12,6 @@ from itertools import groupby, pairwise
 from math import prod
 
 from symback import printing, steps
-from symback.places import at_one_place
 from symback.printing import COMPARISONS, Code, Level, Line, natural, ordered
 from symback.program import (
     Affine,
@@ -35,6 +34,7 @@ from symback.program import (
     Split,
     Statement,
     Tensor,
+    mapped,
 )
 from symback.targets._about import About
 
@@ -221,7 +221,7 @@ def at_step(expr: Expr, loop: Loop, made: set[str], block: Block) -> Expr:
             return taken
         return replace(rest, name=taken.name)
 
-    return steps.at_step(expr, loop, leaf, lambda part: pointed(part, block))
+    return steps.at_step(expr, loop, leaf)
 
 
 def shape_of(name: str, block: Block) -> tuple[Dim, ...]:
@@ -264,7 +264,6 @@ def fractional(expr: Expr, program: Program) -> bool:
 def assignment(name: str, groups: tuple[tuple[str, ...], ...], value: Expr, block: Block) -> str:
     """Return name = value, computed along groups of letters, each group one axis."""
     order = tuple(axis for group in groups for axis in group)
-    value = pointed(value, block)
     if isinstance(value, Lookup) and len(groups) == len(order) == len(value.axes):
         return f"{name} = {gathered(value, order, block)}"
     if isinstance(value, Scatter):
@@ -320,7 +319,6 @@ def prepared(expr: Expr, order: tuple[str, ...], loops: tuple[str, ...], block: 
 
     `loops` are the letters of the loops around the place, `order` all letters in their order.
     """
-    expr = pointed(expr, block)
     if isinstance(expr, Read | Split | Slice | Lookup):
         return turned(expr, order, block)
     if isinstance(expr, Concatenate | Scatter | Matrix) or (
@@ -328,8 +326,8 @@ def prepared(expr: Expr, order: tuple[str, ...], loops: tuple[str, ...], block: 
     ):
         return computed_before(expr, ordered(expr.axes, order), block)
     match expr:
-        case Apply(function, args):
-            return Apply(function, tuple(prepared(arg, order, loops, block) for arg in args))
+        case Apply():
+            return mapped(expr, lambda part: prepared(part, order, loops, block))
         case Reduce(function, body, over):
             over = ordered(over, natural(body))
             inside = (*order, *over)
@@ -344,14 +342,6 @@ def prepared(expr: Expr, order: tuple[str, ...], loops: tuple[str, ...], block: 
                 else:
                     sides.append(prepared(side, inside, inside, block))
             return Contract(sides[0], sides[1], over)
-    return expr
-
-
-def pointed(expr: Expr, block: Block) -> Expr:
-    """Return the part of an array at one place of an axis, a[n,0,k], as read there."""
-    match expr:
-        case Reduce("sum", Slice() as part, over) if all(a.startswith("_") for a in over):
-            return at_one_place(part, over, block.ranges)
     return expr
 
 

@@ -21,6 +21,7 @@ from symback.program import (
 )
 from symback.steps import at_step, earlier, others, step_axis
 from symback.targets.numpy.array import Scope, index, shape_arguments
+from symback.targets.numpy.places import stepped
 from symback.targets.numpy.values import assigned, shown
 
 
@@ -140,22 +141,27 @@ class Step:
         if isinstance(place, Read):
             places = tuple(self.read(p) if isinstance(p, Read) else p for p in expr.places)
             return replace(others(expr, self.loop), places=places)
-        if expr.name in printing.computed(self.loop, self.program):
-            return self.earlier(expr)
+        here = Affine(0, ((self.loop.letter, 1),))
+        whole = self.program.tensor(expr.name).shape[step_axis(expr, self.loop)] == self.loop.size
+        if expr.name in printing.computed(self.loop, self.program) or (place == here and whole):
+            return self.at_a_step(expr)
         return self.ahead(expr, place)
 
-    def earlier(self, expr: Lookup) -> Expr:
-        """Return what the recurrence has computed at another step: h1[:, t - 1]."""
+    def at_a_step(self, expr: Lookup) -> Expr:
+        """Return an array at this step or at another that the recurrence computed: h1[:, t - 1]."""
         axis = step_axis(expr, self.loop)
         offset, rest = earlier(expr, self.loop)
-        parts = [":"] * len(expr.places)
-        parts[axis] = self.place(offset)
-        read = self.part(expr.name, parts, tuple(a for p in rest.places for a in p.axes))
         shape = self.program.tensor(expr.name).shape
+        inside = stepped(rest, (*shape[:axis], *shape[axis + 1 :]))
+        parts = inside or [":"] * len(rest.places)
+        parts.insert(axis, self.place(offset))
+        read = self.part(expr.name, parts, tuple(a for p in rest.places for a in p.axes))
+        if inside:
+            return read
         self.parts[read.name] = replace(
             self.parts[read.name], shape=(*shape[:axis], *shape[axis + 1 :])
         )
-        return read if rest.is_plain else replace(rest, name=read.name)
+        return replace(rest, name=read.name)
 
     def ahead(self, expr: Lookup, place: Affine) -> Read:
         """Return the step's part of an array that is read elsewhere, made before the loop."""
