@@ -20,7 +20,8 @@ OWN = """
     idx larger log_sigmoid logaddexp memcpy params product ptrdiff_t real side sigmoid sign size_t
     smaller softplus square state tanhshrink turn isfinite INFINITY NAN NULL HUGE_VAL HUGE_VALF
     HUGE_VALL EOF R B SIMD PARALLEL PRAGMA PARAMETERS LANES TILE ROWS SIZED BLAS COUNT BATCH main
-    linux unix block vast treat_tiny near strip tile DEPTH HEIGHT STRIPS VAST TINY_IS_ZERO
+    linux unix block vast treat_tiny strip strips tile shuffle memset omp_get_max_threads DEPTH
+    HEIGHT STRIPS SIDE SQUARE VAST TINY_IS_ZERO
 """
 MATH = {
     *("exp", "log", "log1p", "expm1", "sqrt", "floor", "sinh", "cosh", "tanh"),
