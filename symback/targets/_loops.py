@@ -46,6 +46,7 @@ LARGEST_WITHIN = 1 << 23  # the same for a product of each example: threads take
 PARTS = 16  # that a batch is taken in where sums over it are gained on several threads
 FEW = 4  # places of a window that are written out, so that what is around them is the inner loop
 GAINED = 1 << 15  # numbers up to which such sums are worth an array for each part
+STRIP = 32  # columns that a strip of a matrix has at most
 NEAR = 1 << 18  # numbers that a round's own arrays may hold together: they stay in the cache
 THREADS = 1 << 18  # rounds of a loop from which on several threads are worth starting
 DEAR = 8  # rounds of a loop that take as long as an exponential
@@ -99,7 +100,8 @@ class Start:
 class Product:
     """target = Σ_over left·right, a product of matrices; loops around it bind other letters.
 
-    `more`: it is added to what the target holds. `blas`: large enough for a library.
+    `more`: it is added to what the target holds. `blas`: large enough for a library. `lined`: the
+    right side is a copy in strips, as it is read.
     """
 
     target: "Strided"
@@ -112,6 +114,18 @@ class Product:
     more: bool
     blas: bool
     because: str = ""
+    lined: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lined:
+    """target = right, a matrix of products in a recurrence: its columns in strips, one by one."""
+
+    target: Read
+    right: "Strided"
+    over: tuple[str, ...]
+    columns: tuple[str, ...]
+    sizes: tuple[tuple[str, Dim], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +158,17 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True)
+class Shares:
+    """A recurrence that doesn't mix the examples of a batch: each thread takes its share of them.
+
+    It takes them through all steps, so that no step waits for another thread.
+    """
+
+    loop: Loop
+    size: str
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """target = function(operand), of a square matrix; loops around it bind the other letters.
 
@@ -158,7 +183,7 @@ class Call:
     because: str = ""
 
 
-Node = Put | Gain | Best | Start | Product | Call | Loop | Own | Parts
+Node = Put | Gain | Best | Start | Product | Lined | Call | Loop | Own | Parts | Shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -509,17 +534,22 @@ class Workshop:
         work = self.count(rows) * self.count(columns) * self.count(inner)
         batch = any(isinstance(self.dims[axis], str) for axis in (*outer, *apart))
         blas = self.blas and work > (LARGEST_WITHIN if batch else LARGEST)
+        sizes = tuple((letter, self.dims[letter]) for letter in (*rows, *inner, *columns))
+        lined = blas and outer == (self.bound,) and not apart and self.bound not in right.axes
         as_it_is = blas and not self.bound  # what each step reads is turned once, before them
-        as_it_is |= any(all(self.dims[a] == 1 for a in group) for group in (inner, columns))
+        as_it_is |= lined or any(
+            all(self.dims[a] == 1 for a in group) for group in (inner, columns)
+        )
         if right.axes[-1] not in columns and not (right.axes[-1] in inner and (as_it_is or along)):
             right = self.turned(right, inner, columns)
         if left.axes[-1] not in {*rows, *inner} and (blas or right.axes[-1] in inner):
             left = self.turned(left, rows, inner)
         if apart:
             self.nodes.append(Start("sum", into, tuple(self.dims[axis] for axis in into.axes)))
-        sizes = tuple((letter, self.dims[letter]) for letter in (*rows, *inner, *columns))
+        if lined:
+            right = self.lined(right, inner, columns, sizes)
         node: Node = Product(
-            into, left, right, rows, inner, columns, sizes, bool(apart), blas, because
+            into, left, right, rows, inner, columns, sizes, bool(apart), blas, because, lined
         )
         for letter in reversed((*outer, *apart)):
             node = Loop(letter, self.dims[letter], (node,))
@@ -549,6 +579,21 @@ class Workshop:
         early = matrix.name in fixed  # it doesn't change while a pass runs
         self.nodes = [*self.nodes, *before] if early else [*before, *self.nodes]
         return turned
+
+    def lined(
+        self,
+        matrix: Strided,
+        over: tuple[str, ...],
+        columns: tuple[str, ...],
+        sizes: tuple[tuple[str, Dim], ...],
+    ) -> Read:
+        """Return a copy of a matrix in strips of columns, which all steps of a recurrence read."""
+        name = self.fresh(f"{matrix.name}_strips")
+        width = -(-self.count(columns) // STRIP) * STRIP
+        self.scratch[name] = Tensor(name, name, Role.VALUE, (self.count(over), width))
+        copy = Read(name, (over[-1], columns[-1]))
+        self.nodes.append(Lined(copy, matrix, over, columns, sizes))
+        return copy
 
     def scattered(self, into: Strided, expr: Scatter, because: str) -> None:
         """Write values added up at computed places."""
@@ -882,7 +927,7 @@ def renamed(node: Any, swap: Mapping[str, str]) -> Any:
 def inside(node: Node) -> Iterator[Node]:
     """Yield a node and everything in its loops."""
     yield node
-    if isinstance(node, Parts):
+    if isinstance(node, Parts | Shares):
         yield from inside(node.loop)
     if isinstance(node, Loop):
         for part in node.body:
@@ -896,6 +941,8 @@ def values_of(node: Node) -> Iterator[Expr]:
             yield from walk(value)
         case Product(left=left, right=right):
             yield left
+            yield right
+        case Lined(right=right):
             yield right
         case Call(operand=operand):
             yield operand
@@ -927,7 +974,7 @@ def writes_of(node: Node) -> Iterator[Access]:
     match node:
         case Put(target=target) | Gain(target=target) | Start(target=target):
             yield target
-        case Product(target=target):
+        case Product(target=target) | Lined(target=target):
             yield target
         case Call(target=target, work=work):
             yield target
@@ -1010,7 +1057,8 @@ class Finishing:
             if node.serial:
                 loop, brief = self.of_one_step(node, mentions[place] - elsewhere)
                 self.work.scratch |= {tensor.name: tensor for tensor in brief}
-                made.append(loop)
+                size = self.examples_of(loop)
+                made.append(Shares(loop, size) if size else loop)
                 continue
             loop, found = self.with_own(node, mentions[place] - elsewhere)
             own += found
@@ -1050,6 +1098,34 @@ class Finishing:
 
         body = replaced(loop.body, at_hand)
         return replace(loop, body=body), tuple(tensor for tensor, _ in found.values())
+
+    def examples_of(self, loop: Loop) -> str:
+        """Return the batch's size where a recurrence takes each example by itself, "" elsewhere."""
+        letter, owners = "n'", self.known.owners
+        sizes: set[Dim] = set()
+        parts: list[Node] = []
+        for part in loop.body:
+            match part:
+                case Loop(_, str() as size, _, 0):
+                    parts += relettered(part, letter).body
+                case Product(rows=(own,)) if place_of(part.left, own):
+                    size = dict(part.sizes)[own]
+                    parts.append(renamed(part, {own: letter}))
+                case _:
+                    return ""
+            sizes.add(size)
+        nodes = [node for part in parts for node in inside(part)]
+        arrays = self.known.shapes.keys() | self.work.scratch.keys()
+        written = {owners.get(a.name, a.name) for n in nodes for a in writes_of(n)} & arrays
+        places = {
+            (owner, place_of(access, letter))
+            for node in nodes
+            for access in (*reads_of(node), *writes_of(node))
+            if (owner := owners.get(access.name, access.name)) in written
+        }
+        own_places = all(place for _, place in places) and len(places) == len(written)
+        size = sizes.pop() if len(sizes) == 1 else 0
+        return size if own_places and isinstance(size, str) else ""
 
     def with_own(self, loop: Loop, names: frozenset[str]) -> tuple[Loop, tuple[Tensor, ...]]:
         """Return a loop whose passing arrays are each round's own where nothing else reads them."""

@@ -1,61 +1,23 @@
 /* A large product of matrices, c[i,j] = Σ_k a[i,k]·b[k,j], in blocks that threads share. b's
    neighbours stand b_inner and b_column apart. What a block needs of b is copied, DEPTH rows at a
-   time, to where it is read in order: in strips of TILE columns, the last filled up with zeros; so
-   is what it needs of a, where that doesn't run along its rows. A sum takes its terms in the same
-   order whatever the blocks are, and so whatever threads there are. */
-#ifdef _OPENMP
-#include <omp.h>
-#else
-#define omp_get_max_threads() 1
-#endif
-enum { DEPTH = 256, HEIGHT = 96, STRIPS = 4 };
-
-static void strips(idx depth, idx columns, const real *restrict b, idx b_inner, idx b_column,
-    real *restrict near)
-{
-    for (idx j = 0; j < columns; j += TILE, near += DEPTH * TILE) {
-        const idx wide = columns - j < TILE ? columns - j : TILE;
-        const real *from = b + j * b_column;
-        if (b_column != 1) {
-            turn(depth, wide, from, b_column, near, TILE);
-        }
-        for (idx k = 0; b_column == 1 && k < depth; k++) {
-            if (wide == TILE) {
-                memcpy(near + k * TILE, from + k * b_inner, TILE * sizeof(real));
-            } else {
-                memcpy(near + k * TILE, from + k * b_inner, (size_t)wide * sizeof(real));
-            }
-        }
-        for (idx k = 0; wide < TILE && k < depth; k++) {
-            memset(near + k * TILE + wide, 0, (size_t)(TILE - wide) * sizeof(real));
-        }
-    }
-}
+   time, in strips; so is what it needs of a, where that doesn't run along its rows. A sum takes its
+   terms in the same order whatever the blocks are, and so whatever threads there are. */
+enum { DEPTH = 256, STRIPS = 4 };
 
 static void block(idx rows, idx columns, idx inner, const real *restrict a, idx a_row,
     idx a_inner, const real *restrict b, idx b_inner, idx b_column, real *restrict c, idx c_row,
     int more)
 {
-    real near[STRIPS * DEPTH * TILE], beside[DEPTH * HEIGHT], last[HEIGHT * TILE];
-    const idx whole = columns - columns % TILE;
+    real near[STRIPS * DEPTH * TILE], beside[DEPTH * HEIGHT];
     for (idx done = 0; done < inner; done += DEPTH) {
         const idx depth = inner - done < DEPTH ? inner - done : DEPTH;
         const real *from = a + done * a_inner;
-        const idx step = a_row == 1 ? HEIGHT : a_inner;
         strips(depth, columns, b + done * b_inner, b_inner, b_column, near);
         for (idx k = 0; a_row == 1 && k < depth; k++) {
             memcpy(beside + k * HEIGHT, from + k * a_inner, (size_t)rows * sizeof(real));
         }
-        for (idx j = 0; j < columns; j += TILE) {
-            const int fits = j < whole;
-            strip(rows, TILE, depth, a_row == 1 ? beside : from, a_row, step, near + j * DEPTH,
-                TILE, fits ? c + j : last, fits ? c_row : TILE, done || (fits && more));
-        }
-    }
-    for (idx i = 0; i < rows; i++) {
-        for (idx j = whole; j < columns; j++) {
-            c[i * c_row + j] = last[i * TILE + j - whole] + (more ? c[i * c_row + j] : 0);
-        }
+        in_strips(rows, columns, depth, a_row == 1 ? beside : from, a_row,
+            a_row == 1 ? HEIGHT : a_inner, near, c, c_row, more || done);
     }
 }
 
@@ -71,7 +33,7 @@ static void vast(idx rows, idx columns, idx inner, const real *a, idx a_row, idx
     const real *b, idx b_inner, idx b_column, real *c, idx c_row, int more)
 {
     const int turn_a = a_inner != 1, turn_b = b_column != 1;
-    const idx parts = omp_get_max_threads(), longer = rows > columns ? rows : columns;
+    const idx parts = SHARES, longer = rows > columns ? rows : columns;
     scipy_openblas_set_num_threads(1);
     PARALLEL(1)
     for (idx part = 0; part < parts; part++) {
@@ -94,7 +56,7 @@ static void gemm(idx rows, idx columns, idx inner, const real *a, idx a_row, idx
         return;
     }
 #endif
-    const idx threads = omp_get_max_threads(), all = (columns + TILE - 1) / TILE;
+    const idx threads = SHARES, all = (columns + TILE - 1) / TILE;
     const idx share = (all + threads - 1) / threads;  // strips
     const idx width = (share < STRIPS ? share : STRIPS) * TILE;
     const idx across = (columns + width - 1) / width, parts = (threads + across - 1) / across;
