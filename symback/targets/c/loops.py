@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from math import inf
 
+from symback import printing
 from symback.printing import Level
 from symback.program import (
     Affine,
@@ -20,6 +21,7 @@ from symback.targets._loops import (
     Call,
     Gain,
     Known,
+    Lined,
     Loop,
     Nests,
     Node,
@@ -27,11 +29,12 @@ from symback.targets._loops import (
     Parts,
     Product,
     Put,
+    Shares,
     Start,
     is_parallel,
     rounds,
 )
-from symback.targets.c.products import of_matrix, product, start, stride
+from symback.targets.c.products import lined, of_matrix, product, start, stride
 from symback.targets.c.scope import Scope
 from symback.targets.c.text import told
 from symback.targets.c.values import bounds, element, literal, value
@@ -53,6 +56,9 @@ def outermost(node: Node, scope: Scope, rows: int, margin: str = "") -> Iterator
 
     A recurrence takes its steps in order; within each, threads share what isn't in order.
     """
+    if isinstance(node, Shares) and not scope.alone:
+        yield from in_shares(node, scope, rows, margin)
+        return
     if isinstance(node, Loop) and node.serial and not scope.alone:
         yield heading(node, scope, margin)
         for part in node.body:
@@ -70,10 +76,11 @@ def outermost(node: Node, scope: Scope, rows: int, margin: str = "") -> Iterator
     yield from printed(node, scope, margin)
 
 
-def heading(loop: Loop, scope: Scope, margin: str) -> str:
-    """Return a loop's first line."""
-    at, end = scope.counter(loop.letter), scope.name(str(loop.size))
-    upwards = f"idx {at} = 0; {at} < {end}; {at}++"
+def heading(loop: Loop, scope: Scope, margin: str, share: tuple[str, str] | None = None) -> str:
+    """Return a loop's first line; `share`: where those of its rounds begin and end that it has."""
+    at = scope.counter(loop.letter)
+    first, end = share or ("0", scope.name(str(loop.size)))
+    upwards = f"idx {at} = {first}; {at} < {end}; {at}++"
     downwards = f"idx {at} = {end} - 1; {at} >= 0; {at}--"
     return f"{margin}for ({downwards if loop.serial < 0 else upwards}) {{"
 
@@ -92,6 +99,8 @@ def printed(node: Node, scope: Scope, margin: str) -> Iterator[str]:
             yield f"{margin}}}"
         case Parts():
             yield from in_parts(node, scope, margin)
+        case Shares(loop):
+            yield from printed(loop, scope, margin)
         case Own(tensor):
             name, dims = scope.name(tensor.name), "".join(f"[{dim}]" for dim in tensor.shape)
             yield f"{margin}{'static ' if scope.alone else ''}real {name}{dims};"
@@ -108,6 +117,9 @@ def printed(node: Node, scope: Scope, margin: str) -> Iterator[str]:
             yield f"{margin}{best} = {better} ? {more} : {best};"
         case Product():
             yield from told(product(node, scope), node.because, margin)
+        case Lined():
+            said = f"{printing.formula(node.right)}, as the product reads it"
+            yield from told(lined(node, scope), said, margin)
         case Call():
             yield from told(of_matrix(node, scope), node.because, margin)
 
@@ -132,6 +144,30 @@ def gain(function_name: str, target: Access, expr: Expr, scope: Scope) -> str:
         return f"{place} {GAINS[function_name]} {more.text};"
     word = {"max": "larger", "min": "smaller"}[function_name]
     return f"{place} = {word}({place}, {more.text});"
+
+
+def in_shares(node: Shares, scope: Scope, rows: int, margin: str) -> Iterator[str]:
+    """Yield a recurrence of which each thread takes a share of the examples through all steps."""
+    loop, size = node.loop, scope.name(node.size)
+    part, first, last = (scope.counter(word) for word in ("part", "first", "last"))
+    each = rounds(loop, rows) // rows
+    yield f"{margin}PARALLEL({size} * {each} >= {THREADS})"
+    yield f"{margin}for (idx {part} = 0; {part} < SHARES; {part}++) {{"
+    inner = margin + "    "
+    yield f"{inner}const idx {first} = {size} * {part} / SHARES;"
+    yield f"{inner}const idx {last} = {size} * ({part} + 1) / SHARES;"
+    yield heading(loop, scope, inner)
+    for each_part in loop.body:
+        margin_in = inner + "    "
+        if isinstance(each_part, Product):
+            yield from told(product(each_part, scope, (first, last)), each_part.because, margin_in)
+        elif isinstance(each_part, Loop):
+            yield heading(each_part, scope, margin_in, (first, last))
+            for statement in each_part.body:
+                yield from printed(statement, scope, margin_in + "    ")
+            yield f"{margin_in}}}"
+    yield f"{inner}}}"
+    yield f"{margin}}}"
 
 
 def in_parts(node: Parts, scope: Scope, margin: str) -> Iterator[str]:

@@ -20,7 +20,8 @@ OWN = """
     idx larger log_sigmoid logaddexp memcpy params product ptrdiff_t real side sigmoid sign size_t
     smaller softplus square state tanhshrink turn isfinite INFINITY NAN NULL HUGE_VAL HUGE_VALF
     HUGE_VALL EOF R B SIMD PARALLEL PRAGMA PARAMETERS LANES TILE ROWS SIZED BLAS COUNT BATCH main
-    linux unix block vast treat_tiny near strip tile DEPTH HEIGHT STRIPS VAST TINY_IS_ZERO
+    linux unix block vast treat_tiny strip strips in_strips tile shuffle memset DEPTH HEIGHT STRIPS
+    SHARES SIDE SQUARE VAST TINY_IS_ZERO omp_get_max_threads
 """
 MATH = {
     *("exp", "log", "log1p", "expm1", "sqrt", "floor", "sinh", "cosh", "tanh"),
@@ -33,7 +34,9 @@ NEEDS = {  # which functions a helper calls
     "log_sigmoid": ("smaller", "log1p", "exp", "fabs"),
     "logaddexp": ("larger", "log", "log1p", "exp", "fabs"),
     "tanhshrink": ("smaller", "tanh"),
-    "gemm": ("product", "turn"),
+    "strips": ("product", "turn"),
+    "in_strips": ("product",),
+    "gemm": ("strips", "in_strips"),
     "eliminate": ("fabs",),
     "inverse": ("eliminate",),
     "determinant": ("eliminate",),
@@ -43,7 +46,7 @@ NEEDS = {  # which functions a helper calls
 HELPERS = (  # in the order they need each other
     *("larger", "smaller", "sign", "square", "cube", "fourth"),
     *("sigmoid", "softplus", "log_sigmoid", "logaddexp", "tanhshrink"),
-    *("turn", "product", "dots", "gemm"),
+    *("turn", "product", "strips", "in_strips", "dots", "gemm"),
     *("eliminate", "inverse", "determinant", "log_determinant", "cholesky"),
 )
 RESERVED = frozenset([*KEYWORDS.split(), *OWN.split(), *MATH, *(f"{name}f" for name in MATH)])

@@ -1,24 +1,42 @@
-/* t[i,j] = a[j,i], in blocks whose rows all stay at hand. */
+/* t[i,j] = a[j,i]. A square of SIDE × SIDE is turned by four perfect shuffles of all its numbers,
+   each of which moves one bit of a number's row to its column: 2⁴ = SIDE. */
+enum { SIDE = 16, SQUARE = SIDE * SIDE };
+
+SIZED void shuffle(const real *restrict from, real *restrict into)
+{
+    SIMD()
+    for (idx q = 0; q < SQUARE / 2; q++) {
+        into[2 * q] = from[q];
+        into[2 * q + 1] = from[q + SQUARE / 2];
+    }
+}
+
 SIZED void turn(idx rows, idx columns, const real *restrict a, idx a_row, real *restrict t,
     idx t_row)
 {
-    enum { SIDE = 8 };
-    for (idx j = 0; j < columns; j += SIDE) {
-        const idx right = j + SIDE < columns ? j + SIDE : columns;
-        for (idx i = 0; i < rows; i += SIDE) {
-            if (i + SIDE <= rows && right == j + SIDE) {
-                for (idx p = 0; p < SIDE; p++) {
-                    for (idx q = 0; q < SIDE; q++) {
-                        t[(i + p) * t_row + j + q] = a[(j + q) * a_row + i + p];
-                    }
-                }
-                continue;
-            }
-            for (idx p = i; p < rows && p < i + SIDE; p++) {
-                for (idx q = j; q < right; q++) {
-                    t[p * t_row + q] = a[q * a_row + p];
+    const idx down = rows - rows % SIDE, right = columns - columns % SIDE;
+    for (idx j = 0; j < right; j += SIDE) {
+        for (idx i = 0; i < down; i += SIDE) {
+            real now[SQUARE], next[SQUARE];
+            for (idx p = 0; p < SIDE; p++) {
+                for (idx q = 0; q < SIDE; q++) {
+                    now[p * SIDE + q] = a[(j + p) * a_row + i + q];
                 }
             }
+            shuffle(now, next);
+            shuffle(next, now);
+            shuffle(now, next);
+            shuffle(next, now);
+            for (idx p = 0; p < SIDE; p++) {
+                for (idx q = 0; q < SIDE; q++) {
+                    t[(i + p) * t_row + j + q] = now[p * SIDE + q];
+                }
+            }
+        }
+    }
+    for (idx i = 0; i < rows; i++) {
+        for (idx j = i < down ? right : 0; j < columns; j++) {
+            t[i * t_row + j] = a[j * a_row + i];
         }
     }
 }
