@@ -29,6 +29,7 @@ from symback.program import (
     Size,
     Slice,
     Split,
+    Stack,
     Statement,
     Tensor,
     merged,
@@ -191,6 +192,8 @@ def _formula(expr: Expr) -> Code:
             return Code(f"Σ {'·'.join([_formula(body).at(Level.PRODUCT), *marks])}", Level.SUM)
         case Concatenate(parts, _, letter):
             return call(f"join_{letter}", map(_formula, parts))
+        case Stack(parts, letter):
+            return call(f"stack_{letter}", map(_formula, parts))
         case Reduce(name, body, over):
             sign = {"sum": "Σ", "prod": "Π"}.get(name, name)
             return Code(f"{sign}_{','.join(over)} {_formula(body).at(Level.PRODUCT)}", Level.SUM)
@@ -262,7 +265,7 @@ def children(expr: Expr) -> tuple[Expr, ...]:
             return (operand,)
         case Contract(left=left, right=right):
             return (left, right)
-        case Concatenate(parts=parts):
+        case Concatenate(parts=parts) | Stack(parts=parts):
             return parts
         case Lookup(places=places):
             return tuple(place for place in places if isinstance(place, Read))
@@ -363,6 +366,8 @@ def ranges_among(statement: Statement, known: Mapping[str, Tensor]) -> dict[str,
                 found[axis] = size
             case Lookup(sizes=sizes):
                 found |= dict(sizes)
+            case Stack(parts, letter):
+                found[letter] = len(parts)
             case Scatter(axes=axes, shape=dims, sizes=sizes):
                 found |= dict(zip(axes, dims, strict=True)) | dict(sizes)
     return found

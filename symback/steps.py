@@ -17,6 +17,7 @@ from symback.program import (
     Reduce,
     Slice,
     Split,
+    Stack,
     mapped,
 )
 
@@ -39,7 +40,7 @@ def at_step(
     match expr:
         case Position() | Read() | Split() | Slice() | Lookup() as leaf:
             return part(leaf)
-        case Apply() | Reduce() | Contract() as whole:
+        case Apply() | Reduce() | Contract() | Stack() as whole:
             return mapped(whole, inner)
         case Matrix(function, operand):
             of_step = part(operand)

@@ -7,6 +7,7 @@ isn't left nearly empty by that, out of an index, `[n,i + 1]`, where there is an
 """
 
 from collections.abc import Iterator
+from itertools import chain, repeat
 
 STARTS = ("+ ", "− ", "where ")  # what a row may well begin with
 OPENING, CLOSING = "([{", ")]}"
@@ -16,9 +17,12 @@ INDEX = 8  # round brackets that speak against a place as much as an index does
 def rows(formulas: str, width: int, first: str = "", rest: str = "    ") -> list[str]:
     """Return formulas, one a line, in rows of at most `width` columns where their spaces allow it.
 
-    `first` stands before each formula, `rest` before the rows that it goes on in.
+    `first` stands before the first formula, as much room before the others, `rest` before the
+    rows that one goes on in.
     """
-    return [row for formula in formulas.split("\n") for row in _rows(formula, width, first, rest)]
+    margins = chain([first], repeat(" " * len(first)))
+    pairs = zip(formulas.split("\n"), margins, strict=False)
+    return [row for formula, margin in pairs for row in _rows(formula, width, margin, rest)]
 
 
 def _rows(formula: str, width: int, margin: str, rest: str) -> Iterator[str]:

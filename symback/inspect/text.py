@@ -162,11 +162,16 @@ def formula_rows(formula: str, width: int, first: str) -> list[str]:
 def folded(formula: str, width: int, first: str) -> list[str]:
     """Return words or code in lines of at most `width` where their spaces allow it."""
     rest = " " * (len(first) + 4)
-    return textwrap.wrap(
-        formula,
-        max(width, len(rest) + NARROWEST // 2),
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    margins = [first, *[" " * len(first)] * formula.count("\n")]
+    return [
+        row
+        for line, margin in zip(formula.split("\n"), margins, strict=True)
+        for row in textwrap.wrap(
+            line,
+            max(width, len(rest) + NARROWEST // 2),
+            initial_indent=margin,
+            subsequent_indent=rest,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    ]

@@ -27,6 +27,7 @@ from symback.program import (
     Size,
     Slice,
     Split,
+    Stack,
     Statement,
     Tensor,
     View,
@@ -145,12 +146,8 @@ class Workspace:
             yield target, value
             return
         [letter] = few
-        axes = tuple(axis for axis in target.axes if axis != letter)
         for k in range(int(self.dims[letter])):
-            places = tuple(
-                Affine(k, ()) if axis == letter else Affine(0, ((axis, 1),)) for axis in target.axes
-            )
-            yield self.part_of(target, k, places, axes), settled(at(value, letter, k, self.dims))
+            yield self.part_at(target, letter, k), settled(at(value, letter, k, self.dims))
 
     def is_step(self, statement: Statement) -> bool:
         """Tell whether a recurrence's statement stays as it is: a name, or a whole of one step."""
@@ -241,7 +238,7 @@ class Workspace:
                 operands = tuple(self.spread(operand, into) for operand in operands)
                 self.put(into, Apply(name, operands))
                 self.release(*(operand for operand in operands if operand != into))
-            case Reduce() | Contract() | Concatenate() if set(expr.axes) != set(into.axes):
+            case Reduce() | Contract() | Concatenate() | Stack() if {*expr.axes} != {*into.axes}:
                 made = self.operand(expr)
                 self.move(made, into)
             case Reduce(name, body, over):
@@ -260,6 +257,9 @@ class Workspace:
                 self.product(expr, into)
             case Concatenate():
                 self.join(expr, into)
+            case Stack(parts, letter):
+                for k, part in enumerate(parts):
+                    self.write(part, self.part_at(into, letter, k), frozenset())
             case _:
                 self.put(into, expr)
 
@@ -278,6 +278,14 @@ class Workspace:
             places = tuple(Affine(start if a == letter else 0, ((a, 1),)) for a in axes)
             self.write(part, self.part_of(into, k, places, axes), frozenset())
             start += count
+
+    def part_at(self, array: Read, letter: str, place: int) -> Read:
+        """Return a name for an array at one place of an axis."""
+        axes = tuple(axis for axis in array.axes if axis != letter)
+        places = tuple(
+            Affine(place, ()) if axis == letter else Affine(0, ((axis, 1),)) for axis in array.axes
+        )
+        return self.part_of(array, place, places, axes)
 
     def part_of(
         self, array: Read, number: int, places: tuple[Affine, ...], axes: tuple[str, ...]
@@ -634,7 +642,7 @@ def simple(expr: Expr) -> bool:
     if isinstance(expr, Leaf | Number | Size | Position):
         return True
     plain = not any(
-        isinstance(node, Reduce | Contract | Concatenate | Lookup) for node in walk(expr)
+        isinstance(node, Reduce | Contract | Concatenate | Stack | Lookup) for node in walk(expr)
     )
     return plain and not expr.axes
 

@@ -32,6 +32,7 @@ from symback.program import (
     Size,
     Slice,
     Split,
+    Stack,
     Statement,
     Tensor,
     mapped,
@@ -254,7 +255,7 @@ def fractional(expr: Expr, program: Program) -> bool:
             return fractional(left, program) or fractional(right, program)
         case Scatter() | Matrix():
             return True
-        case Concatenate(parts):
+        case Concatenate(parts) | Stack(parts):
             return all(fractional(part, program) for part in parts)
         case Number(value):
             return value != int(value)
@@ -282,6 +283,9 @@ def assignment(name: str, groups: tuple[tuple[str, ...], ...], value: Expr, bloc
             own = tuple(letter if axis == value.letter else axis for axis in order)
             parts.append(prepared(part, own, own, block))
         value = replace(value, parts=tuple(parts))
+    elif isinstance(value, Stack):
+        own = tuple(axis for axis in order if axis != value.letter)
+        value = mapped(value, lambda part: prepared(part, own, own, block))
     else:
         value = prepared(value, order, order, block)
     outside = {leaf: Cursor(outer_name(leaf), leaf.axes) for leaf in leaves(value)}
@@ -321,7 +325,7 @@ def prepared(expr: Expr, order: tuple[str, ...], loops: tuple[str, ...], block: 
     """
     if isinstance(expr, Read | Split | Slice | Lookup):
         return turned(expr, order, block)
-    if isinstance(expr, Concatenate | Scatter | Matrix) or (
+    if isinstance(expr, Concatenate | Stack | Scatter | Matrix) or (
         costly(expr) and not set(loops) <= set(expr.axes)
     ):
         return computed_before(expr, ordered(expr.axes, order), block)
@@ -534,6 +538,9 @@ def nested(
             for part, letter in zip(value.parts, value.letters, strict=True)
         ]
         return Code(" + ".join(part.text for part in parts), Level.SUM)
+    if isinstance(value, Stack) and groups[0] == (value.letter,):
+        parts = [nested(part, groups[1:], cursors, block) for part in value.parts]
+        return Code(f"[{', '.join(part.text for part in parts)}]", Level.ATOM)
     clauses = []
     for axis in groups[0]:
         clause, cursors = entered(axis, leaves(value), cursors, block)

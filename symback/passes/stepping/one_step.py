@@ -1,7 +1,6 @@
 """One step of a recurrence: its statements over the parts of arrays that the step works on.
 
-A sum whose terms each stand at one place of an axis, a·[i = 0] + b·[i = 1], is written place by
-place.
+What is stacked from parts is written part by part.
 """
 
 from collections.abc import Iterator
@@ -11,16 +10,15 @@ from symback import printing
 from symback.passes.stepping.layout import Layout
 from symback.program import (
     Affine,
-    Apply,
     Dim,
     Expr,
     Leaf,
     Lookup,
     Loop,
-    Number,
     Position,
     Read,
     Slice,
+    Stack,
     Statement,
     View,
 )
@@ -49,15 +47,15 @@ class OneStep:
         return self.views.layout
 
     def statements(self, statement: Statement) -> Iterator[Statement]:
-        """Yield a statement at the step, one for each place that its terms stand at."""
-        target, letter = statement.target, self.loop.letter
-        value = at_step(statement.value, self.loop, self.part)
-        rest = tuple(axis for axis in target.axes if axis != letter)
-        placed = by_place(value, rest)
-        for place, term in placed.items():
-            at = self.view(target.name, target.axes, 0, place)
-            said = statement.because if term is next(iter(placed.values())) else ""
-            yield replace(statement, target=at, value=term, because=said)
+        """Yield a statement at the step, one for each part of a stack."""
+        name, axes = statement.target.name, statement.target.axes
+        made = replace(statement, value=at_step(statement.value, self.loop, self.part))
+        if not isinstance(made.value, Stack):
+            yield replace(made, target=self.view(name, axes, 0))
+            return
+        for k, (part, said) in enumerate(made.parts):
+            at = self.view(name, axes, 0, (made.value.letter, k))
+            yield replace(made, target=at, value=part, because=said)
 
     def part(self, leaf: Leaf | Position) -> Expr:
         """Return what the step has of an array."""
@@ -126,31 +124,3 @@ class OneStep:
             target = Read(view, tuple(a for p in at for a in p.axes if a != letter))
             self.given[whole, at] = Statement(target, read, "", loop=self.loop)
         return Read(self.given[whole, at].target.name, kept)
-
-
-def by_place(value: Expr, axes: tuple[str, ...]) -> dict[tuple[str, int] | None, Expr]:
-    """Return the terms of a sum by the place that each stands at: [i = 0]·a + [i = 1]·b.
-
-    Under None the whole value, where it isn't such a sum or has none at some place.
-    """
-    whole: dict[tuple[str, int] | None, Expr] = {None: value}
-    if not isinstance(value, Apply) or value.function != "add":
-        return whole
-    found: dict[tuple[str, int] | None, Expr] = {}
-    count = 0
-    for term in value.args:
-        factors = term.args if isinstance(term, Apply) and term.function == "multiply" else ()
-        marks = [f for f in factors if isinstance(f, Apply) and f.function == "eq"]
-        match marks:
-            case [Apply(_, (Position(letter, int(size)), Number(int(place)))) as mark]:
-                left = tuple(factor for factor in factors if factor is not mark)
-                if letter not in axes or (letter, place) in found or len(left) != 1:
-                    return whole
-                found[letter, place] = left[0]
-                count = size
-            case _:
-                return whole
-    alone = {letter for key in found if key for letter in key[:1]}
-    return (
-        dict(sorted(found.items(), key=str)) if len(alone) == 1 and len(found) == count else whole
-    )

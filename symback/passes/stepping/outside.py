@@ -28,9 +28,9 @@ class Outside:
     def statement(self, statement: Statement) -> Statement:
         """Return a statement that reads arrays as they lie now."""
         layout, target, value = self.layout, statement.target, statement.value
-        letters = layout.letters(statement)
-        if not letters:
+        if not layout.lies(value) and target.name not in layout.lying:
             return statement
+        letters = layout.letters(statement)
         if layout.is_moved(target.name) and isinstance(target, Read):
             if isinstance(value, Scatter) and value.axes == target.axes:
                 value = replace(

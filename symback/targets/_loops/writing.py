@@ -29,6 +29,7 @@ from symback.program import (
     Scatter,
     Slice,
     Split,
+    Stack,
     Statement,
     Tensor,
     mapped,
@@ -98,6 +99,9 @@ class Workshop:
         if isinstance(value, Concatenate):
             self.pieces(target, value, because)
             return
+        if isinstance(value, Stack):
+            self.places(target, value.letter, statement.parts)
+            return
         if isinstance(value, Matrix):
             self.of_matrix(target, value, because)
             return
@@ -145,6 +149,13 @@ class Workshop:
             into = Slice(target.name, axes, ranges)
             self.write(into, self.taken_out(part, None, self.loops(axes), because), because)
             start += size
+
+    def places(self, target: Access, letter: str, parts: Sequence[tuple[Expr, str]]) -> None:
+        """Write parts side by side, each at its place of the target, with its formula."""
+        for k, (part, said) in enumerate(parts):
+            into = at(target, letter, k, self.dims)
+            assert isinstance(into, Access)
+            self.write(into, self.taken_out(part, None, self.loops(into.axes), said), said)
 
     def fresh(self, name: str) -> str:
         """Return the name, made longer until nothing else has it."""
@@ -225,6 +236,11 @@ class Workshop:
                     return replace(part, body=visited(body, inside, top=False))
                 case Concatenate():
                     return self.array_of_pieces(part)
+                case Stack(letter=letter):
+                    self.dims[letter] = len(part.parts)
+                    into = self.kept("e_stacked", natural(part))
+                    self.places(into, letter, [(each, "") for each in part.parts])
+                    return into
                 case Scatter():
                     return put(part, lambda into: self.scattered(into, part, because))
                 case Apply():

@@ -1,12 +1,14 @@
 """Recurrences: a loop that computes its statements step by step."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from symback import printing
+from symback.places import at
 from symback.printing import Line, tuple_text
 from symback.program import (
     Affine,
+    Dim,
     Expr,
     Leaf,
     Lookup,
@@ -16,6 +18,7 @@ from symback.program import (
     Read,
     Slice,
     Split,
+    Stack,
     Statement,
     Tensor,
 )
@@ -48,8 +51,9 @@ def looped(
     """
     step = Step(loop, program)
     block = [
-        Line(printing.folded(step.code(statement), width - 4), statement.because)
+        Line(printing.folded(code, width - 4), said)
         for statement in statements
+        for code, said in step.codes(statement)
     ]
     cast = "" if program.float_type == "float64" else f", np.{program.float_type}"
     before, after = [], []
@@ -85,14 +89,26 @@ class Step:
         """The variable that counts the steps, apart from the arrays of the same letter."""
         return printing.counter(self.loop.letter, self.program)
 
-    def code(self, statement: Statement) -> str:
-        """Return a statement's code at the step."""
-        target, value = self.read(statement.target), self.at(statement.value)
-        plain = Statement(target, value, "")
-        tensors = {tensor.name: tensor for tensor in self.program.tensors}
+    def codes(self, statement: Statement) -> Iterator[tuple[str, str]]:
+        """Yield a statement's code at the step, that of each part of a stack, and its formula."""
         ranges = printing.ranges(statement, self.program)
+        if not isinstance(statement.value, Stack):
+            target = self.read(statement.target)
+            yield self.code(target, statement.value, ranges), statement.because
+            return
+        for k, (part, said) in enumerate(statement.parts):
+            place = at(statement.target, statement.value.letter, k, ranges)
+            assert isinstance(place, Lookup)
+            here = self.at_a_step(place)
+            assert isinstance(here, Read)
+            yield self.code(here, part, ranges), said
+
+    def code(self, target: Read, value: Expr, ranges: Mapping[str, Dim]) -> str:
+        """Return the code that computes a part of an array at the step."""
+        made = Statement(target, self.at(value), "")
+        tensors = {tensor.name: tensor for tensor in self.program.tensors}
         scope = Scope(tensors | self.parts, ranges, self.program.float_type)
-        return f"{target.name} = {assigned(plain, scope)}"
+        return f"{target.name} = {assigned(made, scope)}"
 
     def at(self, expr: Expr) -> Expr:
         """Return an expression at the step."""

@@ -23,6 +23,7 @@ from symback.program import (
     Size,
     Slice,
     Split,
+    Stack,
     Statement,
     merged,
 )
@@ -113,6 +114,8 @@ def shown(expr: Expr, order: Sequence[str], scope: Scope) -> Array:
             return transposed(scattered(expr, scope), order)
         case Concatenate():
             return joined(expr, order, scope)
+        case Stack():
+            return stacked(expr, order, scope)
         case Apply():
             return applied(expr, order, scope)
         case Reduce():
@@ -169,6 +172,16 @@ def joined(expr: Concatenate, order: Sequence[str], scope: Scope) -> Array:
     kind = parts[0].kind if len({part.kind for part in parts}) == 1 else Kind.FLOAT
     text = f"np.concatenate(({', '.join(part.text for part in parts)}), axis={at})"
     return Array(text, Level.ATOM, axes, kind)
+
+
+def stacked(expr: Stack, order: Sequence[str], scope: Scope) -> Array:
+    """Return the parts side by side, each spread over all other axes."""
+    axes = ordered(expr.axes, order)
+    rest = tuple(axis for axis in axes if axis != expr.letter)
+    parts = [whole_array(part, rest, scope) for part in expr.parts]
+    texts = ", ".join(part.text for part in parts)
+    text = f"np.stack(({texts}), axis={axes.index(expr.letter)})"
+    return Array(text, Level.ATOM, axes, Kind.FLOAT)
 
 
 def looked_up(expr: Lookup, scope: Scope) -> Array:
