@@ -18,6 +18,7 @@ from symback.targets._loops.nodes import (
     Call,
     Gain,
     Known,
+    Leaf,
     Lined,
     Loop,
     Nests,
@@ -32,6 +33,7 @@ from symback.targets._loops.nodes import (
     inside,
     reads_of,
     replaced,
+    values_of,
     writes_of,
 )
 from symback.targets._loops.threads import THREADS, is_parallel, rounds
@@ -45,6 +47,7 @@ __all__ = [
     "Call",
     "Gain",
     "Known",
+    "Leaf",
     "Lined",
     "Loop",
     "Nests",
@@ -62,6 +65,7 @@ __all__ = [
     "reads_of",
     "replaced",
     "rounds",
+    "values_of",
     "writes_of",
 ]
 

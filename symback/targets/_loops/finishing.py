@@ -102,16 +102,15 @@ class Finishing:
         sizes: set[Dim] = set()
         parts: list[Node] = []
         for part in loop.body:
-            size: Dim
             match part:
-                case Loop(_, str() as size, _, 0):
+                case Loop(_, str(), _, 0):
+                    sizes.add(part.size)
                     parts += relettered(part, letter).body
                 case Product(rows=(own,)) if place_of(part.left, own):
-                    size = dict(part.sizes)[own]
+                    sizes.add(dict(part.sizes)[own])
                     parts.append(renamed(part, {own: letter}))
                 case _:
                     return ""
-            sizes.add(size)
         nodes = [node for part in parts for node in inside(part)]
         arrays = self.known.shapes.keys() | self.work.scratch.keys()
         written = {owners.get(a.name, a.name) for n in nodes for a in writes_of(n)} & arrays
@@ -122,8 +121,8 @@ class Finishing:
             if (owner := owners.get(access.name, access.name)) in written
         }
         own_places = all(place for _, place in places) and len(places) == len(written)
-        size = sizes.pop() if len(sizes) == 1 else 0
-        return size if own_places and isinstance(size, str) else ""
+        batch = sizes.pop() if len(sizes) == 1 else ""
+        return batch if own_places and isinstance(batch, str) else ""
 
     def with_own(self, loop: Loop, names: frozenset[str]) -> tuple[Loop, tuple[Tensor, ...]]:
         """Return a loop whose passing arrays are each round's own where nothing else reads them."""

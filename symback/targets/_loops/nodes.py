@@ -80,7 +80,7 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Lined:
-    """target = right, a matrix of products in a recurrence: its columns in strips, one by one."""
+    """target = right, a matrix of products: its columns in strips, each as it is read."""
 
     target: Read
     right: "Strided"

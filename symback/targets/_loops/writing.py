@@ -419,7 +419,7 @@ class Workshop:
         columns: tuple[str, ...],
         sizes: tuple[tuple[str, Dim], ...],
     ) -> Read:
-        """Return a copy of a matrix in strips of columns, which all steps of a recurrence read."""
+        """Return a copy of a matrix in strips of columns, which a product reads in their order."""
         name = self.fresh(f"{matrix.name}_strips")
         width = -(-self.count(columns) // STRIP) * STRIP
         self.scratch[name] = Tensor(name, name, Role.VALUE, (self.count(over), width))

@@ -1,16 +1,19 @@
 """Loops, and what is done in them."""
 
-from collections.abc import Iterator
-from math import inf
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from math import inf, prod
 
 from symback import printing
 from symback.printing import Level
 from symback.program import (
     Affine,
     Apply,
+    Dim,
     Expr,
     Lookup,
     Number,
+    Position,
     Read,
 )
 from symback.targets._loops import (
@@ -21,6 +24,7 @@ from symback.targets._loops import (
     Call,
     Gain,
     Known,
+    Leaf,
     Lined,
     Loop,
     Nests,
@@ -31,15 +35,19 @@ from symback.targets._loops import (
     Put,
     Shares,
     Start,
+    Strided,
     is_parallel,
     rounds,
+    values_of,
+    writes_of,
 )
-from symback.targets.c.products import lined, of_matrix, product, start, stride
+from symback.targets.c.products import lined, of_matrix, product, stride
 from symback.targets.c.scope import Scope
 from symback.targets.c.text import told
-from symback.targets.c.values import bounds, element, literal, value
+from symback.targets.c.values import bounds, element, literal, seen, start, value
 
 GAINS = {"sum": "+=", "prod": "*="}
+LONG = 64  # rounds of a loop that fill the processor's registers well enough
 STARTS = {"sum": 0, "prod": 1, "max": -inf, "min": inf}
 
 
@@ -90,6 +98,15 @@ def printed(node: Node, scope: Scope, margin: str) -> Iterator[str]:
     match node:
         case Loop(body=(Loop(body=(Put(because=because),)),)) if call := turned(node, scope):
             yield from told(call, because, margin)
+        case Loop() if not scope.run and len(run := as_one(node, scope)) > 1:
+            inside_run = replace(scope, run=tuple(loop.letter for loop in run))
+            size = prod(int(loop.size) for loop in run)
+            if pragma := vectorised(run[-1], scope):
+                yield margin + pragma
+            yield heading(Loop(inside_run.runner, size, ()), scope, margin)
+            for part in run[-1].body:
+                yield from printed(part, inside_run, margin + "    ")
+            yield f"{margin}}}"
         case Loop():
             if pragma := vectorised(node, scope):
                 yield margin + pragma
@@ -223,6 +240,39 @@ def vectorised(loop: Loop, scope: Scope) -> str:
             case _:
                 return ""
     return f"SIMD(reduction(+:{', '.join(sums)}))" if sums else "SIMD()"
+
+
+def as_one(node: Loop, scope: Scope) -> tuple[Loop, ...]:
+    """Return the loops of a nest that one counter can run over: its arrays lie there row by row.
+
+    Rows that are long enough stay loops of their own.
+    """
+    loops = [node]
+    while len(loops[-1].body) == 1 and isinstance(inner := loops[-1].body[0], Loop):
+        loops.append(inner)
+    sizes = {loop.letter: loop.size for loop in loops}
+    last, letters = loops[-1], tuple(sizes)
+    if any(loop.serial or isinstance(loop.size, str) for loop in loops) or int(last.size) >= LONG:
+        return ()
+    if not all(isinstance(part, Put | Gain) for part in last.body):
+        return ()
+    places = (each for part in last.body for each in (*values_of(part), *writes_of(part)))
+    for each in places:
+        moves = isinstance(each, (*Leaf, Position)) and set(each.axes) & set(letters)
+        if moves and not (isinstance(each, Strided) and runs_through(each, sizes, scope)):
+            return ()
+    return tuple(loops)
+
+
+def runs_through(access: Strided, sizes: Mapping[str, Dim], scope: Scope) -> bool:
+    """Tell whether letters, with all of their values, are the last ones of an array."""
+    tensor = scope.arrays.get(access.name)
+    if tensor is None or not all(isinstance(dim, int) for dim in tensor.shape[1:]):
+        return False
+    known = dict(zip(access.axes, seen(access, scope), strict=True))
+    rest = access.axes[: -len(sizes)]
+    whole = all(known.get(letter) == size for letter, size in sizes.items())
+    return whole and access.axes[-len(sizes) :] == tuple(sizes) and not set(rest) & set(sizes)
 
 
 def turned(node: Loop, scope: Scope) -> str:

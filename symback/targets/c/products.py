@@ -6,7 +6,6 @@ from math import prod
 from symback import printing
 from symback.program import (
     Dim,
-    Split,
 )
 from symback.targets._loops import (
     Call,
@@ -15,7 +14,7 @@ from symback.targets._loops import (
     Strided,
 )
 from symback.targets.c.scope import Scope
-from symback.targets.c.values import element, flat, indexed
+from symback.targets.c.values import element, seen, start
 
 
 def product(node: Product, scope: Scope, share: tuple[str, str] | None = None) -> str:
@@ -89,33 +88,6 @@ def pointer(
     `first`: where letters of its own begin that don't at 0.
     """
     return start(access, {*node.rows, *node.over, *node.columns}, scope, first or {})
-
-
-def start(
-    access: Strided, own: set[str], scope: Scope, first: Mapping[str, str] | None = None
-) -> str:
-    """Return where the part of an array begins that some letters run over."""
-    first = first or {}
-    tensor = scope.arrays[access.name]
-    name = scope.name(access.name)
-    groups = access.groups if isinstance(access, Split) else tuple((a,) for a in access.axes)
-    dims = dict(zip(access.axes, seen(access, scope), strict=True))
-    places = [
-        first.get(group[-1], "0")
-        if own.issuperset(group)
-        else flat([("0" if axis in own else scope.counter(axis), dims[axis]) for axis in group])
-        for group in groups
-    ]
-    if len(places) == 1 and places[0] == "0":
-        return name
-    return f"&{name}{indexed(places, tensor.shape)}"
-
-
-def seen(access: Strided, scope: Scope) -> tuple[Dim, ...]:
-    """Return the sizes of an array along each letter, with its joined axes taken apart."""
-    if isinstance(access, Split):
-        return tuple(dict(access.sizes)[axis] for axis in access.axes)
-    return scope.arrays[access.name].shape
 
 
 def stride(access: Strided, letters: tuple[str, ...], scope: Scope) -> str:

@@ -1,26 +1,6 @@
 /* A large product of matrices, c[i,j] = Σ_k a[i,k]·b[k,j], in blocks that threads share. b's
-   neighbours stand b_inner and b_column apart. What a block needs of b is copied, DEPTH rows at a
-   time, in strips; so is what it needs of a, where that doesn't run along its rows. A sum takes its
-   terms in the same order whatever the blocks are, and so whatever threads there are. */
-enum { DEPTH = 256, STRIPS = 4 };
-
-static void block(idx rows, idx columns, idx inner, const real *restrict a, idx a_row,
-    idx a_inner, const real *restrict b, idx b_inner, idx b_column, real *restrict c, idx c_row,
-    int more)
-{
-    real near[STRIPS * DEPTH * TILE], beside[DEPTH * HEIGHT];
-    for (idx done = 0; done < inner; done += DEPTH) {
-        const idx depth = inner - done < DEPTH ? inner - done : DEPTH;
-        const real *from = a + done * a_inner;
-        strips(depth, columns, b + done * b_inner, b_inner, b_column, near);
-        for (idx k = 0; a_row == 1 && k < depth; k++) {
-            memcpy(beside + k * HEIGHT, from + k * a_inner, (size_t)rows * sizeof(real));
-        }
-        in_strips(rows, columns, depth, a_row == 1 ? beside : from, a_row,
-            a_row == 1 ? HEIGHT : a_inner, near, c, c_row, more || done);
-    }
-}
-
+   neighbours stand b_inner and b_column apart. A sum takes its terms in the same order whatever the
+   blocks are, and so whatever threads there are. */
 #ifdef BLAS
 /* A vast one is a BLAS's: each thread calls it for a part of the longer side. Threads of its own
    would wait for work where these have to compute. */

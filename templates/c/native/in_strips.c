@@ -9,12 +9,18 @@ static void in_strips(idx rows, idx columns, idx inner, const real *restrict a, 
         const real *from = a + done * a_row;
         real last[HEIGHT * TILE];
         for (idx j = 0; j < columns; j += TILE) {
-            const int fits = j + TILE <= columns;
+            const idx wide = columns - j < TILE ? columns - j : TILE;
+            const int whole = wide == TILE;
             real *into = c + done * c_row + j;
-            strip(height, TILE, inner, from, a_row, a_inner, near + j * inner, TILE,
-                fits ? into : last, fits ? c_row : TILE, fits && more);
-            for (idx i = 0; !fits && i < height; i++) {
-                for (idx q = 0; q < columns - j; q++) {
+            if (wide > TILE / 2) {
+                strip(height, TILE, inner, from, a_row, a_inner, near + j * inner, TILE,
+                    whole ? into : last, whole ? c_row : TILE, whole && more);
+            } else {
+                strip(height, TILE / 2, inner, from, a_row, a_inner, near + j * inner, TILE, last,
+                    TILE, 0);
+            }
+            for (idx i = 0; !whole && i < height; i++) {
+                for (idx q = 0; q < wide; q++) {
                     into[i * c_row + q] = last[i * TILE + q] + (more ? into[i * c_row + q] : 0);
                 }
             }

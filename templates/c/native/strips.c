@@ -6,6 +6,9 @@ static void strips(idx inner, idx columns, const real *restrict b, idx b_inner, 
     for (idx j = 0; j < columns; j += TILE, near += inner * TILE) {
         const idx wide = columns - j < TILE ? columns - j : TILE;
         const real *from = b + j * b_column;
+        if (wide < TILE) {
+            memset(near, 0, (size_t)(inner * TILE) * sizeof(real));
+        }
         if (b_column != 1) {
             turn(inner, wide, from, b_column, near, TILE);
         }
@@ -15,9 +18,6 @@ static void strips(idx inner, idx columns, const real *restrict b, idx b_inner, 
             } else {
                 memcpy(near + k * TILE, from + k * b_inner, (size_t)wide * sizeof(real));
             }
-        }
-        for (idx k = 0; wide < TILE && k < inner; k++) {
-            memset(near + k * TILE + wide, 0, (size_t)(TILE - wide) * sizeof(real));
         }
     }
 }
