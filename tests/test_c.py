@@ -157,7 +157,16 @@ TURNED: Spec = {  # matrices alone, wide and tall, and a momentum that moves
     "optimizer": "muon",
     "schedule": {"cyclic": {"max_lr": 0.1, "step_size_up": 2}, "per": "step"},
 }
+RECURRENT: Spec = {  # threads share its examples; matrices whose last strip isn't full
+    "model": "recurrent",
+    "inputs": {"x": ["n", 4, 5], "t": ["n", 3]},
+    "layers": [{"r": {"lstm": 100}}, {"l": {"last_step": {}}}, {"o": {"dense": 3}}],
+    "loss": {"mse": "t"},
+    "optimizer": {"sgd": 0.1},
+    "train": {"batch_size": 64},
+}
 SPECS = {
+    "recurrent": RECURRENT,
     "images": IMAGES,
     "words": WORDS,
     "odd": ODD,
@@ -333,8 +342,13 @@ def convolved() -> Spec:
 
 @pytest.mark.parametrize(
     ("spec", "word", "n"),
-    [(convolved(), "dW1_parts", 33), (LARGE, "gemm(", 33), (VAST, "gemm(", 601)],
-    ids=["sums", "products", "vast"],
+    [
+        (convolved(), "dW1_parts", 33),
+        (LARGE, "gemm(", 33),
+        (VAST, "gemm(", 601),
+        (RECURRENT, "in_strips(last - first,", 33),
+    ],
+    ids=["sums", "products", "vast", "steps"],
 )
 def test_threads_change_no_bit(spec: Spec, word: str, n: int, tmp_path: Path) -> None:
     """Sums over the batch are taken in parts, whoever takes them."""

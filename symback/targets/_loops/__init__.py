@@ -18,6 +18,8 @@ from symback.targets._loops.nodes import (
     Call,
     Gain,
     Known,
+    Leaf,
+    Lined,
     Loop,
     Nests,
     Node,
@@ -25,11 +27,13 @@ from symback.targets._loops.nodes import (
     Parts,
     Product,
     Put,
+    Shares,
     Start,
     Strided,
     inside,
     reads_of,
     replaced,
+    values_of,
     writes_of,
 )
 from symback.targets._loops.threads import THREADS, is_parallel, rounds
@@ -43,6 +47,8 @@ __all__ = [
     "Call",
     "Gain",
     "Known",
+    "Leaf",
+    "Lined",
     "Loop",
     "Nests",
     "Node",
@@ -50,6 +56,7 @@ __all__ = [
     "Parts",
     "Product",
     "Put",
+    "Shares",
     "Start",
     "Strided",
     "inside",
@@ -58,6 +65,7 @@ __all__ = [
     "reads_of",
     "replaced",
     "rounds",
+    "values_of",
     "writes_of",
 ]
 

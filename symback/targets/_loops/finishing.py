@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from symback.program import Read, Role, Split, Tensor
+from symback.program import Dim, Read, Role, Split, Tensor
+from symback.targets._loops.joining import relettered
 from symback.targets._loops.nodes import (
     Access,
     Gain,
@@ -12,12 +13,19 @@ from symback.targets._loops.nodes import (
     Node,
     Own,
     Parts,
+    Product,
+    Shares,
     accesses_of,
     at_front,
+    inside,
     names_in,
+    place_of,
+    reads_of,
+    renamed,
     replaced,
     step_axis,
     without,
+    writes_of,
 )
 from symback.targets._loops.threads import gained_over, size_of
 from symback.targets._loops.writing import Workshop
@@ -46,7 +54,8 @@ class Finishing:
             if node.serial:
                 loop, brief = self.of_one_step(node, mentions[place] - elsewhere)
                 self.work.scratch |= {tensor.name: tensor for tensor in brief}
-                made.append(loop)
+                examples = self.examples_of(loop)
+                made.append(Shares(loop, examples) if examples else loop)
                 continue
             loop, found = self.with_own(node, mentions[place] - elsewhere)
             own += found
@@ -86,6 +95,34 @@ class Finishing:
 
         body = replaced(loop.body, at_hand)
         return replace(loop, body=body), tuple(tensor for tensor, _ in found.values())
+
+    def examples_of(self, loop: Loop) -> str:
+        """Return the batch's size where a recurrence takes each example by itself, "" elsewhere."""
+        letter, owners = "n'", self.known.owners
+        sizes: set[Dim] = set()
+        parts: list[Node] = []
+        for part in loop.body:
+            match part:
+                case Loop(_, str(), _, 0):
+                    sizes.add(part.size)
+                    parts += relettered(part, letter).body
+                case Product(rows=(own,)) if place_of(part.left, own):
+                    sizes.add(dict(part.sizes)[own])
+                    parts.append(renamed(part, {own: letter}))
+                case _:
+                    return ""
+        nodes = [node for part in parts for node in inside(part)]
+        arrays = self.known.shapes.keys() | self.work.scratch.keys()
+        written = {owners.get(a.name, a.name) for n in nodes for a in writes_of(n)} & arrays
+        places = {
+            (owner, place_of(access, letter))
+            for node in nodes
+            for access in (*reads_of(node), *writes_of(node))
+            if (owner := owners.get(access.name, access.name)) in written
+        }
+        own_places = all(place for _, place in places) and len(places) == len(written)
+        batch = sizes.pop() if len(sizes) == 1 else ""
+        return batch if own_places and isinstance(batch, str) else ""
 
     def with_own(self, loop: Loop, names: frozenset[str]) -> tuple[Loop, tuple[Tensor, ...]]:
         """Return a loop whose passing arrays are each round's own where nothing else reads them."""

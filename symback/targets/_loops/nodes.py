@@ -61,7 +61,8 @@ class Start:
 class Product:
     """target = Σ_over left·right, a product of matrices; loops around it bind other letters.
 
-    `more`: it is added to what the target holds. `blas`: large enough for a library.
+    `more`: it is added to what the target holds. `blas`: large enough for a library. `lined`: the
+    right side is a copy in strips, as it is read.
     """
 
     target: "Strided"
@@ -74,6 +75,18 @@ class Product:
     more: bool
     blas: bool
     because: str = ""
+    lined: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lined:
+    """target = right, a matrix of products: its columns in strips, each as it is read."""
+
+    target: Read
+    right: "Strided"
+    over: tuple[str, ...]
+    columns: tuple[str, ...]
+    sizes: tuple[tuple[str, Dim], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +119,17 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True)
+class Shares:
+    """A recurrence that doesn't mix the examples of a batch: each thread takes its share of them.
+
+    It takes them through all steps, so that no step waits for another thread.
+    """
+
+    loop: Loop
+    size: str
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """target = function(operand), of a square matrix; loops around it bind the other letters.
 
@@ -120,7 +144,7 @@ class Call:
     because: str = ""
 
 
-Node = Put | Gain | Best | Start | Product | Call | Loop | Own | Parts
+Node = Put | Gain | Best | Start | Product | Lined | Call | Loop | Own | Parts | Shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +174,7 @@ class Known:
 def inside(node: Node) -> Iterator[Node]:
     """Yield a node and everything in its loops."""
     yield node
-    if isinstance(node, Parts):
+    if isinstance(node, Parts | Shares):
         yield from inside(node.loop)
     if isinstance(node, Loop):
         for part in node.body:
@@ -164,6 +188,8 @@ def values_of(node: Node) -> Iterator[Expr]:
             yield from walk(value)
         case Product(left=left, right=right):
             yield left
+            yield right
+        case Lined(right=right):
             yield right
         case Call(operand=operand):
             yield operand
@@ -195,7 +221,7 @@ def writes_of(node: Node) -> Iterator[Access]:
     match node:
         case Put(target=target) | Gain(target=target) | Start(target=target):
             yield target
-        case Product(target=target):
+        case Product(target=target) | Lined(target=target):
             yield target
         case Call(target=target, work=work):
             yield target

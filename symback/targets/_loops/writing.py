@@ -42,6 +42,7 @@ from symback.targets._loops.nodes import (
     Call,
     Gain,
     Leaf,
+    Lined,
     Loop,
     Node,
     Product,
@@ -53,6 +54,7 @@ from symback.targets._loops.products import is_plain, is_prefix, roles, split_wi
 
 LARGEST = 1 << 19  # multiplications up to which a product's own loops are no slower than a BLAS
 LARGEST_WITHIN = 1 << 23  # the same for a product of each example: threads take examples instead
+STRIP = 32  # columns that a strip of a matrix has at most
 FEW = 4  # places of a window that are written out, so that what is around them is the inner loop
 
 
@@ -364,17 +366,22 @@ class Workshop:
         work = self.count(rows) * self.count(columns) * self.count(inner)
         batch = any(isinstance(self.dims[axis], str) for axis in (*outer, *apart))
         blas = self.blas and work > (LARGEST_WITHIN if batch else LARGEST)
+        sizes = tuple((letter, self.dims[letter]) for letter in (*rows, *inner, *columns))
+        lined = blas and outer == (self.bound,) and not apart and self.bound not in right.axes
         as_it_is = blas and not self.bound  # what each step reads is turned once, before them
-        as_it_is |= any(all(self.dims[a] == 1 for a in group) for group in (inner, columns))
+        as_it_is |= lined or any(
+            all(self.dims[a] == 1 for a in group) for group in (inner, columns)
+        )
         if right.axes[-1] not in columns and not (right.axes[-1] in inner and (as_it_is or along)):
             right = self.turned(right, inner, columns)
         if left.axes[-1] not in {*rows, *inner} and (blas or right.axes[-1] in inner):
             left = self.turned(left, rows, inner)
         if apart:
             self.nodes.append(Start("sum", into, tuple(self.dims[axis] for axis in into.axes)))
-        sizes = tuple((letter, self.dims[letter]) for letter in (*rows, *inner, *columns))
+        if lined:
+            right = self.lined(right, inner, columns, sizes)
         node: Node = Product(
-            into, left, right, rows, inner, columns, sizes, bool(apart), blas, because
+            into, left, right, rows, inner, columns, sizes, bool(apart), blas, because, lined
         )
         for letter in reversed((*outer, *apart)):
             node = Loop(letter, self.dims[letter], (node,))
@@ -404,6 +411,21 @@ class Workshop:
         early = matrix.name in fixed  # it doesn't change while a pass runs
         self.nodes = [*self.nodes, *before] if early else [*before, *self.nodes]
         return turned
+
+    def lined(
+        self,
+        matrix: Strided,
+        over: tuple[str, ...],
+        columns: tuple[str, ...],
+        sizes: tuple[tuple[str, Dim], ...],
+    ) -> Read:
+        """Return a copy of a matrix in strips of columns, which a product reads in their order."""
+        name = self.fresh(f"{matrix.name}_strips")
+        width = -(-self.count(columns) // STRIP) * STRIP
+        self.scratch[name] = Tensor(name, name, Role.VALUE, (self.count(over), width))
+        copy = Read(name, (over[-1], columns[-1]))
+        self.nodes.append(Lined(copy, matrix, over, columns, sizes))
+        return copy
 
     def scattered(self, into: Strided, expr: Scatter, because: str) -> None:
         """Write values added up at computed places."""

@@ -1,15 +1,19 @@
 """Loops, and what is done in them."""
 
-from collections.abc import Iterator
-from math import inf
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from math import inf, prod
 
+from symback import printing
 from symback.printing import Level
 from symback.program import (
     Affine,
     Apply,
+    Dim,
     Expr,
     Lookup,
     Number,
+    Position,
     Read,
 )
 from symback.targets._loops import (
@@ -20,6 +24,8 @@ from symback.targets._loops import (
     Call,
     Gain,
     Known,
+    Leaf,
+    Lined,
     Loop,
     Nests,
     Node,
@@ -27,16 +33,21 @@ from symback.targets._loops import (
     Parts,
     Product,
     Put,
+    Shares,
     Start,
+    Strided,
     is_parallel,
     rounds,
+    values_of,
+    writes_of,
 )
-from symback.targets.c.products import of_matrix, product, start, stride
+from symback.targets.c.products import lined, of_matrix, product, stride
 from symback.targets.c.scope import Scope
 from symback.targets.c.text import told
-from symback.targets.c.values import bounds, element, literal, value
+from symback.targets.c.values import bounds, element, literal, seen, start, value
 
 GAINS = {"sum": "+=", "prod": "*="}
+LONG = 64  # rounds of a loop that fill the processor's registers well enough
 STARTS = {"sum": 0, "prod": 1, "max": -inf, "min": inf}
 
 
@@ -53,6 +64,9 @@ def outermost(node: Node, scope: Scope, rows: int, margin: str = "") -> Iterator
 
     A recurrence takes its steps in order; within each, threads share what isn't in order.
     """
+    if isinstance(node, Shares) and not scope.alone:
+        yield from in_shares(node, scope, rows, margin)
+        return
     if isinstance(node, Loop) and node.serial and not scope.alone:
         yield heading(node, scope, margin)
         for part in node.body:
@@ -70,10 +84,11 @@ def outermost(node: Node, scope: Scope, rows: int, margin: str = "") -> Iterator
     yield from printed(node, scope, margin)
 
 
-def heading(loop: Loop, scope: Scope, margin: str) -> str:
-    """Return a loop's first line."""
-    at, end = scope.counter(loop.letter), scope.name(str(loop.size))
-    upwards = f"idx {at} = 0; {at} < {end}; {at}++"
+def heading(loop: Loop, scope: Scope, margin: str, share: tuple[str, str] | None = None) -> str:
+    """Return a loop's first line; `share`: where those of its rounds begin and end that it has."""
+    at = scope.counter(loop.letter)
+    first, end = share or ("0", scope.name(str(loop.size)))
+    upwards = f"idx {at} = {first}; {at} < {end}; {at}++"
     downwards = f"idx {at} = {end} - 1; {at} >= 0; {at}--"
     return f"{margin}for ({downwards if loop.serial < 0 else upwards}) {{"
 
@@ -83,6 +98,15 @@ def printed(node: Node, scope: Scope, margin: str) -> Iterator[str]:
     match node:
         case Loop(body=(Loop(body=(Put(because=because),)),)) if call := turned(node, scope):
             yield from told(call, because, margin)
+        case Loop() if not scope.run and len(run := as_one(node, scope)) > 1:
+            inside_run = replace(scope, run=tuple(loop.letter for loop in run))
+            size = prod(int(loop.size) for loop in run)
+            if pragma := vectorised(run[-1], scope):
+                yield margin + pragma
+            yield heading(Loop(inside_run.runner, size, ()), scope, margin)
+            for part in run[-1].body:
+                yield from printed(part, inside_run, margin + "    ")
+            yield f"{margin}}}"
         case Loop():
             if pragma := vectorised(node, scope):
                 yield margin + pragma
@@ -92,6 +116,8 @@ def printed(node: Node, scope: Scope, margin: str) -> Iterator[str]:
             yield f"{margin}}}"
         case Parts():
             yield from in_parts(node, scope, margin)
+        case Shares(loop):
+            yield from printed(loop, scope, margin)
         case Own(tensor):
             name, dims = scope.name(tensor.name), "".join(f"[{dim}]" for dim in tensor.shape)
             yield f"{margin}{'static ' if scope.alone else ''}real {name}{dims};"
@@ -108,6 +134,9 @@ def printed(node: Node, scope: Scope, margin: str) -> Iterator[str]:
             yield f"{margin}{best} = {better} ? {more} : {best};"
         case Product():
             yield from told(product(node, scope), node.because, margin)
+        case Lined():
+            said = f"{printing.formula(node.right)}, as the product reads it"
+            yield from told(lined(node, scope), said, margin)
         case Call():
             yield from told(of_matrix(node, scope), node.because, margin)
 
@@ -132,6 +161,30 @@ def gain(function_name: str, target: Access, expr: Expr, scope: Scope) -> str:
         return f"{place} {GAINS[function_name]} {more.text};"
     word = {"max": "larger", "min": "smaller"}[function_name]
     return f"{place} = {word}({place}, {more.text});"
+
+
+def in_shares(node: Shares, scope: Scope, rows: int, margin: str) -> Iterator[str]:
+    """Yield a recurrence of which each thread takes a share of the examples through all steps."""
+    loop, size = node.loop, scope.name(node.size)
+    part, first, last = (scope.counter(word) for word in ("part", "first", "last"))
+    each = rounds(loop, rows) // rows
+    yield f"{margin}PARALLEL({size} * {each} >= {THREADS})"
+    yield f"{margin}for (idx {part} = 0; {part} < SHARES; {part}++) {{"
+    inner = margin + "    "
+    yield f"{inner}const idx {first} = {size} * {part} / SHARES;"
+    yield f"{inner}const idx {last} = {size} * ({part} + 1) / SHARES;"
+    yield heading(loop, scope, inner)
+    for each_part in loop.body:
+        margin_in = inner + "    "
+        if isinstance(each_part, Product):
+            yield from told(product(each_part, scope, (first, last)), each_part.because, margin_in)
+        elif isinstance(each_part, Loop):
+            yield heading(each_part, scope, margin_in, (first, last))
+            for statement in each_part.body:
+                yield from printed(statement, scope, margin_in + "    ")
+            yield f"{margin_in}}}"
+    yield f"{inner}}}"
+    yield f"{margin}}}"
 
 
 def in_parts(node: Parts, scope: Scope, margin: str) -> Iterator[str]:
@@ -187,6 +240,39 @@ def vectorised(loop: Loop, scope: Scope) -> str:
             case _:
                 return ""
     return f"SIMD(reduction(+:{', '.join(sums)}))" if sums else "SIMD()"
+
+
+def as_one(node: Loop, scope: Scope) -> tuple[Loop, ...]:
+    """Return the loops of a nest that one counter can run over: its arrays lie there row by row.
+
+    Rows that are long enough stay loops of their own.
+    """
+    loops = [node]
+    while len(loops[-1].body) == 1 and isinstance(inner := loops[-1].body[0], Loop):
+        loops.append(inner)
+    sizes = {loop.letter: loop.size for loop in loops}
+    last, letters = loops[-1], tuple(sizes)
+    if any(loop.serial or isinstance(loop.size, str) for loop in loops) or int(last.size) >= LONG:
+        return ()
+    if not all(isinstance(part, Put | Gain) for part in last.body):
+        return ()
+    places = (each for part in last.body for each in (*values_of(part), *writes_of(part)))
+    for each in places:
+        moves = isinstance(each, (*Leaf, Position)) and set(each.axes) & set(letters)
+        if moves and not (isinstance(each, Strided) and runs_through(each, sizes, scope)):
+            return ()
+    return tuple(loops)
+
+
+def runs_through(access: Strided, sizes: Mapping[str, Dim], scope: Scope) -> bool:
+    """Tell whether letters, with all of their values, are the last ones of an array."""
+    tensor = scope.arrays.get(access.name)
+    if tensor is None or not all(isinstance(dim, int) for dim in tensor.shape[1:]):
+        return False
+    known = dict(zip(access.axes, seen(access, scope), strict=True))
+    rest = access.axes[: -len(sizes)]
+    whole = all(known.get(letter) == size for letter, size in sizes.items())
+    return whole and access.axes[-len(sizes) :] == tuple(sizes) and not set(rest) & set(sizes)
 
 
 def turned(node: Loop, scope: Scope) -> str:

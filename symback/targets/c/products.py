@@ -1,45 +1,65 @@
 """Calls of products of matrices and of functions of a matrix."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 
 from symback import printing
 from symback.program import (
     Dim,
-    Split,
 )
 from symback.targets._loops import (
     Call,
+    Lined,
     Product,
     Strided,
 )
 from symback.targets.c.scope import Scope
-from symback.targets.c.values import element, flat, indexed
+from symback.targets.c.values import element, seen, start
 
 
-def product(node: Product, scope: Scope) -> str:
-    """Return the call that computes a product of matrices."""
+def product(node: Product, scope: Scope, share: tuple[str, str] | None = None) -> str:
+    """Return the call that computes a product of matrices; `share`: of some of its rows alone."""
     dims = dict(node.sizes)
     target, left, right = node.target, node.left, node.right
     counts = [times([dims[a] for a in group]) for group in (node.rows, node.columns, node.over)]
+    first: dict[str, str] = {}
+    if share:
+        first, counts[0] = {node.rows[-1]: share[0]}, f"{share[1]} - {share[0]}"
+    into = [pointer(target, node, scope, first), stride(target, node.rows, scope)]
+    more = ["1" if node.more else "0"]
     steps = [
-        pointer(left, node, scope),
+        pointer(left, node, scope, first),
         stride(left, node.rows, scope),
         stride(left, node.over, scope),
-        pointer(right, node, scope),
-        stride(right, node.over, scope),
     ]
+    if node.lined:
+        return f"in_strips({', '.join([*counts, *steps, strips_of(right, scope), *into, *more])});"
+    steps += [pointer(right, node, scope), stride(right, node.over, scope)]
     one = counts[2] == "1"  # a term only: no sums
     along = not (node.blas or one) and right.axes[-1] in node.over  # both run along their rows
     if along:
-        steps = [pointer(left, node, scope), stride(left, node.rows, scope)]
+        steps = [pointer(left, node, scope, first), stride(left, node.rows, scope)]
         steps += [pointer(right, node, scope), stride(right, node.columns, scope)]
     if node.blas:
         steps.append(stride(right, node.columns, scope))
-    ends = [pointer(target, node, scope), stride(target, node.rows, scope)]
     word = "gemm" if node.blas else "dots" if along else "product"
-    more = ["1" if node.more else "0"]
-    return f"{word}({', '.join([*counts, *steps, *ends, *more])});"
+    return f"{word}({', '.join([*counts, *steps, *into, *more])});"
+
+
+def lined(node: Lined, scope: Scope) -> str:
+    """Return the call that copies a matrix in strips of columns."""
+    dims = dict(node.sizes)
+    inner, columns = (times([dims[a] for a in group]) for group in (node.over, node.columns))
+    matrix = [
+        start(node.right, {*node.over, *node.columns}, scope),
+        *(stride(node.right, group, scope) for group in (node.over, node.columns)),
+    ]
+    return f"strips({', '.join([inner, columns, *matrix, strips_of(node.target, scope)])});"
+
+
+def strips_of(access: Strided, scope: Scope) -> str:
+    """Return where a matrix in strips begins."""
+    return f"&{scope.name(access.name)}[0][0]"
 
 
 def of_matrix(node: Call, scope: Scope) -> str:
@@ -60,33 +80,14 @@ def times(dims: Sequence[Dim]) -> str:
     return " * ".join([*others, *([str(known)] if known != 1 or not others else [])])
 
 
-def pointer(access: Strided, node: Product, scope: Scope) -> str:
-    """Return where a matrix begins: at the letters bound around it, and at 0 of its own."""
-    return start(access, {*node.rows, *node.over, *node.columns}, scope)
+def pointer(
+    access: Strided, node: Product, scope: Scope, first: Mapping[str, str] | None = None
+) -> str:
+    """Return where a matrix begins: at the letters bound around it, and at 0 of its own.
 
-
-def start(access: Strided, own: set[str], scope: Scope) -> str:
-    """Return where the part of an array begins that some letters run over."""
-    tensor = scope.arrays[access.name]
-    name = scope.name(access.name)
-    groups = access.groups if isinstance(access, Split) else tuple((a,) for a in access.axes)
-    dims = dict(zip(access.axes, seen(access, scope), strict=True))
-    places = [
-        "0"
-        if own.issuperset(group)
-        else flat([("0" if axis in own else scope.counter(axis), dims[axis]) for axis in group])
-        for group in groups
-    ]
-    if len(places) == 1 and places[0] == "0":
-        return name
-    return f"&{name}{indexed(places, tensor.shape)}"
-
-
-def seen(access: Strided, scope: Scope) -> tuple[Dim, ...]:
-    """Return the sizes of an array along each letter, with its joined axes taken apart."""
-    if isinstance(access, Split):
-        return tuple(dict(access.sizes)[axis] for axis in access.axes)
-    return scope.arrays[access.name].shape
+    `first`: where letters of its own begin that don't at 0.
+    """
+    return start(access, {*node.rows, *node.over, *node.columns}, scope, first or {})
 
 
 def stride(access: Strided, letters: tuple[str, ...], scope: Scope) -> str:

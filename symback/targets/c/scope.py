@@ -20,7 +20,8 @@ OWN = """
     idx larger log_sigmoid logaddexp memcpy params product ptrdiff_t real side sigmoid sign size_t
     smaller softplus square state tanhshrink turn isfinite INFINITY NAN NULL HUGE_VAL HUGE_VALF
     HUGE_VALL EOF R B SIMD PARALLEL PRAGMA PARAMETERS LANES TILE ROWS SIZED BLAS COUNT BATCH main
-    linux unix block vast treat_tiny near strip tile DEPTH HEIGHT STRIPS VAST TINY_IS_ZERO
+    linux unix block vast treat_tiny strip strips in_strips tile shuffle turned_square memset DEPTH
+    HEIGHT STRIPS SHARES SIDE SQUARE VAST TINY_IS_ZERO omp_get_max_threads
 """
 MATH = {
     *("exp", "log", "log1p", "expm1", "sqrt", "floor", "sinh", "cosh", "tanh"),
@@ -33,7 +34,10 @@ NEEDS = {  # which functions a helper calls
     "log_sigmoid": ("smaller", "log1p", "exp", "fabs"),
     "logaddexp": ("larger", "log", "log1p", "exp", "fabs"),
     "tanhshrink": ("smaller", "tanh"),
-    "gemm": ("product", "turn"),
+    "strips": ("product", "turn"),
+    "in_strips": ("product",),
+    "block": ("strips", "in_strips"),
+    "gemm": ("block",),
     "eliminate": ("fabs",),
     "inverse": ("eliminate",),
     "determinant": ("eliminate",),
@@ -43,7 +47,7 @@ NEEDS = {  # which functions a helper calls
 HELPERS = (  # in the order they need each other
     *("larger", "smaller", "sign", "square", "cube", "fourth"),
     *("sigmoid", "softplus", "log_sigmoid", "logaddexp", "tanhshrink"),
-    *("turn", "product", "dots", "gemm"),
+    *("turn", "product", "strips", "in_strips", "dots", "block", "gemm"),
     *("eliminate", "inverse", "determinant", "log_determinant", "cholesky"),
 )
 RESERVED = frozenset([*KEYWORDS.split(), *OWN.split(), *MATH, *(f"{name}f" for name in MATH)])
@@ -58,6 +62,7 @@ class Scope:
     owners: Mapping[str, str] = field(default_factory=dict)  # arrays in the memory of others
     own: frozenset[str] = frozenset()  # arrays that each round of a loop has to itself
     exact: bool = False  # numbers in double whatever `real` is: an optimiser's and a schedule's
+    run: tuple[str, ...] = ()  # letters that one counter runs over
     alone: bool = False  # without threads: what a round has to itself is static
 
     def name(self, name: str) -> str:
@@ -70,6 +75,12 @@ class Scope:
         plain = f"at{plain}" if plain.startswith("_") else plain
         taken = plain in self.arrays or plain in self.sizes or plain in RESERVED
         return f"{plain}_" if taken or plain == "n" else plain
+
+    @property
+    def runner(self) -> str:
+        """Return the letter that stands for all letters of a run: ij, or the first of p'1, p'2."""
+        short = all(len(letter) == 1 for letter in self.run)
+        return "".join(self.run) if short else self.run[0]
 
     @property
     def real(self) -> str:

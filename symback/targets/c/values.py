@@ -1,7 +1,7 @@
 """Numbers: one element of an expression, inside of all its loops."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from math import isfinite
 
@@ -20,9 +20,7 @@ from symback.program import (
     Slice,
     Split,
 )
-from symback.targets._loops import (
-    Access,
-)
+from symback.targets._loops import Access, Strided
 from symback.targets.c.scope import MATH, Scope, Value
 
 
@@ -203,6 +201,9 @@ def element(access: Access, scope: Scope) -> str:
     tensor = scope.arrays.get(access.name)
     if tensor is None:
         return name
+    if isinstance(access, Strided) and set(scope.run) & set(access.axes):
+        place, at = start(access, {*scope.run}, scope), scope.counter(scope.runner)
+        return f"({place})[{at}]" if place.startswith("&") else f"{place}[{at}]"
     places: list[str]
     match access:
         case Split(groups=groups, sizes=dims):
@@ -219,6 +220,33 @@ def element(access: Access, scope: Scope) -> str:
         case Read(axes=axes):
             places = [scope.counter(axis) for axis in axes]
     return name + indexed(places, tensor.shape)
+
+
+def start(
+    access: Strided, own: set[str], scope: Scope, first: Mapping[str, str] | None = None
+) -> str:
+    """Return where the part of an array begins that some letters run over."""
+    first = first or {}
+    tensor = scope.arrays[access.name]
+    name = scope.name(access.name)
+    groups = access.groups if isinstance(access, Split) else tuple((a,) for a in access.axes)
+    dims = dict(zip(access.axes, seen(access, scope), strict=True))
+    places = [
+        first.get(group[-1], "0")
+        if own.issuperset(group)
+        else flat([("0" if axis in own else scope.counter(axis), dims[axis]) for axis in group])
+        for group in groups
+    ]
+    if len(places) == 1 and places[0] == "0":
+        return name
+    return f"&{name}{indexed(places, tensor.shape)}"
+
+
+def seen(access: Strided, scope: Scope) -> tuple[Dim, ...]:
+    """Return the sizes of an array along each letter, with its joined axes taken apart."""
+    if isinstance(access, Split):
+        return tuple(dict(access.sizes)[axis] for axis in access.axes)
+    return scope.arrays[access.name].shape
 
 
 def indexed(places: Sequence[str], shape: tuple[Dim, ...]) -> str:
