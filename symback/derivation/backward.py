@@ -11,7 +11,7 @@ from sympy import Expr, Indexed, Integer, S
 from symback import functions as fn
 from symback import index as ix
 from symback.derivation.slopes import differentiate
-from symback.derivation.types import Derivation, Line, Local, Step, Term
+from symback.derivation.types import Derivation, Line, Local, Step, Term, together
 from symback.formula import tensor
 from symback.graph import Equation, Graph, Loop, Node, name_of, reads, subscripts
 from symback.naming import Namer, adjoint
@@ -316,7 +316,7 @@ class Backward:
                     axes = _axes(equation, node.loop) if node.loop else []
                     made.append(replace(line, loop=node.loop, axis=axes[0]) if axes else line)
             lines += sorted(made, key=lambda line: line.loop is not None)
-        return tuple(lines)
+        return tuple(together(lines))
 
 
 @lru_cache(maxsize=4096)
