@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sympy import Expr, Indexed, IndexedBase, Integer, Symbol
@@ -23,6 +23,7 @@ from symback.graph.types import (
     Rewrite,
     Tangent,
     name_of,
+    of_matrix,
     reads,
     subscripts,
 )
@@ -83,6 +84,7 @@ class Network:
         self.rewrites: dict[str, None] = {}
         self.rewritten: list[Rewrite] = []
         self.fixed: set[str] = set()  # values that no parameter changes
+        self.matrices: dict[Hashable, str] = {}  # inverses and their like, by what tells them
         self.tangents: dict[
             tuple[str, Direction], Tangent | None
         ] = {}  # of derivatives in formulas
@@ -375,8 +377,15 @@ class Network:
         reading: Reading,
         loop: Loop | None = None,
     ) -> None:
-        """Add the node of one equation, and the tensor that it defines."""
+        """Add the node of one equation, and the tensor that it defines.
+
+        An inverse and its like that is there already isn't computed again.
+        """
         local = equation.name
+        matrix = None if loop else of_matrix(equation, reading.names)
+        if matrix in self.matrices and local not in {*reading.parts, *reading.awaited}:
+            reading.names[local] = self.matrices[matrix]
+            return
         at = subscripts(equation.target)
         access = Access(local, at, 0, len(local))
         shape = tuple(self.range_of(part, access, sizes, reading.path) for part in at)
@@ -400,6 +409,8 @@ class Network:
             self.fixed.add(reading.names[local])
         loop = loop if loop and loop.letter in letters else None
         reading.stepped |= {local} if loop else set()
+        if matrix is not None:
+            self.matrices[matrix] = reading.names[local]
         self.nodes.append(Node(reading.layer, equation, names, tuple(sizes.items()), loop))
 
     def require_behind(
