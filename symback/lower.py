@@ -18,7 +18,6 @@ from symback import functions as fn
 from symback import graph, notation, program, regrouping
 from symback import index as ix
 from symback.derivation import Beside, Derivation, Line, Term
-from symback.extremes import with_extremes
 from symback.formula import numeric
 from symback.functions import Index
 from symback.graph import Equation, Recipe, name_of, subscripts
@@ -73,7 +72,7 @@ def _lowered(derivation: Derivation, float_type: str) -> Program:
     graph = derivation.graph
     states = {tensor.name for tensor in derivation.tensors if tensor.role is Role.STATE}
     alone = {name for _, lines in derivation.metrics for line in lines for name in (line.target,)}
-    forward = statements(derivation, with_extremes(derivation.forward))
+    forward = statements(derivation, derivation.forward)
     loss = statements(derivation, derivation.loss)
     backward = statements(derivation, derivation.backward)
     passes = (*forward, *loss, *backward)
@@ -156,8 +155,8 @@ def aligned(line: Line) -> tuple[Term, ...]:
     if line.loop is not None:
         letters = _along(letters, line.loop, line.axis)
     known: dict[str, Hashable] = {}
-    own = [_in_letters(term, _called(term, letters), known) for term in line.terms]
-    return regrouping.in_order(own)
+    made = [_in_letters(term, _called(term, letters), known) for term in line.terms]
+    return regrouping.in_order(made)
 
 
 def _along(letters: tuple[Expr, ...], loop: graph.Loop, axis: int) -> tuple[Expr, ...]:
@@ -210,9 +209,9 @@ def _statement(line: Line, names: Mapping[str, str], shapes: Shapes) -> Statemen
         beside = regrouping.side_by_side(terms, shapes)
         if beside is not None:
             return _side_by_side(terms, *beside, names, shapes)
-        if taken_apart := regrouping.regrouped(terms, shapes):
-            terms = taken_apart
-            at = terms[0].equation.target
+        if len(terms) == 1 and (taken_apart := regrouping.regrouped(terms[0], shapes)):
+            terms = (taken_apart,)
+            at = taken_apart.equation.target
             letters = _flat(at)
     target = Lowering(terms[0], (), shapes).target(at)
     value, because = _value(terms, letters, shapes), _said(at, terms, names)
@@ -288,33 +287,23 @@ def _stacked(
     target = terms[0].equation.target
     letters = subscripts(target)
     others = [_compared(term) if loop else term for term in places.others]
-
     inside = (*letters[: places.axis], *letters[places.axis + 1 :])
     parts = tuple(_value(at, inside, shapes) for at in places.at)
     made: program.Expr = program.Stack(parts, letters[places.axis].name)
     if others:
         made = Apply("add", (_value(others, letters, shapes), made))
     to = Lowering(terms[0], (), shapes).target(target)
-    return Statement(to, made, _said_at_places(terms, places, names), loop=loop)
+    return Statement(to, made, _said_at(terms, places, names), loop=loop)
 
 
-def _said_at_places(
-    terms: Sequence[Term], places: regrouping.Places, names: Mapping[str, str]
-) -> str:
+def _said_at(terms: Sequence[Term], places: regrouping.Places, names: Mapping[str, str]) -> str:
     """Return the formula of terms at places: one for each place where there are no others."""
-
-    def right(terms: Sequence[Term]) -> str:
-        return notation.added([notation.text(t.equation.rhs, shown(t, names)) for t in terms])
-
-    def left(term: Term) -> str:
-        return notation.text(term.equation.target, shown(term, names))
-
     if places.others:
-        return f"{left(terms[0])} = {right(terms)}"
+        return _said(terms[0].equation.target, terms, names)
     made = []
     for k, at in enumerate(places.at):
         here = regrouping.at(at[0], places.axis, Integer(k))
-        made.append(f"{left(here)} = {right(at)}")
+        made.append(_said(here.equation.target, at, names))
     return "\n".join(made)
 
 
@@ -566,7 +555,9 @@ class Lowering:
         top = [self.value(part) for part in scalars]
         bottom = [self.value(part) for part in below if not ix.indices(part)]
         under = [self.value(part) for part in below if ix.indices(part)]
-        number, bottom = _reduced(number, bottom)
+        if number.q != 1 and not notation.is_short(number):
+            bottom.insert(0, Number(int(number.q)))
+            number = Rational(number.p)
         if number != 1:
             top.insert(0, _number(number))
         made = _times([self.value(part) for part in _small_first(arrays)])
@@ -716,18 +707,6 @@ def _small_first(parts: Sequence[Expr]) -> list[Expr]:
         key: object = place if own == whole else own
         made[key] = made[key] * part if key in made else part
     return list(made.values())
-
-
-def _reduced(number: Rational, below: list[program.Expr]) -> tuple[Rational, list[program.Expr]]:
-    """Return a number and what it is divided by in lowest terms, 2/16 as 1/8; decimals stay."""
-    if number.q != 1 and notation.is_short(number):
-        return number, below
-    divisors = [*([Number(int(number.q))] if number.q != 1 else []), *below]
-    known = [int(part.value) for part in divisors if isinstance(part, Number)]
-    ratio = Rational(number.p, prod(known))
-    if len(known) < len(divisors) or ratio.p == number.p:
-        return Rational(number.p), divisors
-    return Rational(ratio.p), [Number(int(ratio.q))] if ratio.q != 1 else []
 
 
 def _number(value: Rational) -> Number:
