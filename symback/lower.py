@@ -149,7 +149,7 @@ def aligned(line: Line) -> tuple[Term, ...]:
     if line.loop is not None:
         letters = _along(letters, line.loop, line.axis)
     known: dict[str, Hashable] = {}
-    return tuple(_in_letters(term, letters, known) for term in line.terms)
+    return regrouping.in_order([_in_letters(term, letters, known) for term in line.terms])
 
 
 def _along(letters: tuple[Expr, ...], loop: graph.Loop, axis: int) -> tuple[Expr, ...]:
@@ -189,6 +189,9 @@ def _statement(line: Line, names: Mapping[str, str], shapes: Shapes) -> Statemen
         letter = letters[line.axis]
         size = dict(terms[0].sizes)[letter.range]
         loop = program.Loop(line.loop.group, line.loop.letter, int(size), line.loop.step)
+    places = regrouping.placed(terms)
+    if places is not None and (loop is None or places.axis != line.axis):
+        return _stacked(terms, places, names, shapes, loop)
     if loop:  # at one step nothing is added up at places: Σ_k δ(i, 2·k)·f(k) = Σ_k [i = 2·k]·f(k)
         terms = tuple(_compared(term) for term in terms)
     if loop is None:
@@ -248,7 +251,50 @@ def _side_by_side(
         written = shown(part.term, names)
         said.append(f"{notation.text(to.target, written)} = {notation.text(to.rhs, written)}")
     value = Concatenate(tuple(values), tuple(letters), axes[axis])
-    return Statement(Lowering(terms[0], (), shapes).target(target), value, "; ".join(said))
+    return Statement(Lowering(terms[0], (), shapes).target(target), value, "\n".join(said))
+
+
+def _stacked(
+    terms: Sequence[Term],
+    places: regrouping.Places,
+    names: Mapping[str, str],
+    shapes: Shapes,
+    loop: program.Loop | None,
+) -> Statement:
+    """Return the statement whose terms stand each at one place of an axis."""
+    target = terms[0].equation.target
+    letters = subscripts(target)
+    others = [_compared(term) if loop else term for term in places.others]
+
+    def value(terms: Sequence[Term], order: tuple[Expr, ...]) -> program.Expr:
+        made = [Lowering(term, order, shapes).value(term.equation.rhs) for term in terms]
+        return made[0] if len(made) == 1 else Apply("add", tuple(made))
+
+    inside = (*letters[: places.axis], *letters[places.axis + 1 :])
+    parts = tuple(value(at, inside) for at in places.at)
+    made: program.Expr = program.Stack(parts, letters[places.axis].name)
+    if others:
+        made = Apply("add", (value(others, letters), made))
+    to = Lowering(terms[0], (), shapes).target(target)
+    return Statement(to, made, _said(terms, places, names), loop=loop)
+
+
+def _said(terms: Sequence[Term], places: regrouping.Places, names: Mapping[str, str]) -> str:
+    """Return the formula of terms at places: one for each place where there are no others."""
+
+    def right(terms: Sequence[Term]) -> str:
+        return notation.added([notation.text(t.equation.rhs, shown(t, names)) for t in terms])
+
+    def left(term: Term) -> str:
+        return notation.text(term.equation.target, shown(term, names))
+
+    if places.others:
+        return f"{left(terms[0])} = {right(terms)}"
+    made = []
+    for k, at in enumerate(places.at):
+        here = regrouping.at(at[0], places.axis, Integer(k))
+        made.append(f"{left(here)} = {right(at)}")
+    return "\n".join(made)
 
 
 def _joined(statements: list[Statement], lines: Sequence[Line]) -> tuple[Statement, ...]:
@@ -273,7 +319,7 @@ def _concatenated(before: Statement, after: Statement, axis: int) -> Statement:
     value = Concatenate(
         (*parts, after.value), (*letters, after.target.axes[axis]), before.target.axes[axis]
     )
-    return Statement(before.target, value, f"{before.because}; {after.because}")
+    return Statement(before.target, value, f"{before.because}\n{after.because}")
 
 
 # ---------------------------------------------------------------- expressions
@@ -320,15 +366,21 @@ class Lowering:
                 tuple(tuple(letter.name for letter in group) for group in groups),
                 tuple((letter.name, self.dim(letter)) for group in groups for letter in group),
             )
-        parts = tuple(map(self.spread, parts, shape))
-        places = tuple(self.place(part) for part in parts)
-        inside = [place for place in places if isinstance(place, Affine)]
+        made = self.looked_up(expr)
+        inside = [place for place in made.places if isinstance(place, Affine)]
         axes = [axis for place in inside for axis in place.axes]
-        apart = len(inside) == len(places) and len(set(axes)) == len(axes)
+        apart = len(inside) == len(made.places) and len(set(axes)) == len(axes)
         if apart and all(map(self.is_inside, inside, shape)):
             return self.slice(name, inside)
+        return made
+
+    def looked_up(self, expr: Indexed) -> Lookup:
+        """Return a tensor read at computed places."""
+        name = self.name(name_of(expr))
+        parts = map(self.spread, expr.indices, self.shapes.get(name, ()))
         letters = sorted(ix.indices(expr), key=str)
-        return Lookup(name, places, tuple((letter.name, self.dim(letter)) for letter in letters))
+        sizes = tuple((letter.name, self.dim(letter)) for letter in letters)
+        return Lookup(name, tuple(map(self.place, parts)), sizes)
 
     def spread(self, part: Expr, dim: Dim) -> Expr:
         """Return joined indices, which stand beside a window, as a sum: (g,o) is 3·g + o."""
@@ -459,10 +511,12 @@ class Lowering:
         raise TypeError(f"no statement for {type(expr).__name__}")
 
     def read(self, expr: Indexed) -> program.Expr:
+        """Return an array as a value; one read at one place of an axis lacks that axis."""
         made = self.access(expr)
-        if isinstance(made, Slice) and (fixed := [a for a in made.axes if a.startswith("_")]):
-            return Reduce("sum", made, tuple(fixed))
-        return made
+        at_one_place = isinstance(made, Slice) and not set(made.axes) <= {
+            letter.name for letter in ix.indices(expr)
+        }
+        return self.looked_up(expr) if at_one_place else made
 
     def sum(self, expr: Expr) -> program.Expr:
         added, taken = notation.in_order(expr)
@@ -674,12 +728,9 @@ def _recipe_statements(recipe: Recipe, arrays: set[str], float_type: str) -> tup
 
 
 def _spread(expr: program.Expr, arrays: set[str]) -> program.Expr:
-    match expr:
-        case Read(name=name) if name in arrays:
-            return Read(name, ("p",))
-        case Apply(function=function, args=args):
-            return Apply(function, tuple(_spread(arg, arrays) for arg in args))
-    return expr
+    if isinstance(expr, Read) and expr.name in arrays:
+        return Read(expr.name, ("p",))
+    return program.mapped(expr, lambda part: _spread(part, arrays))
 
 
 def _update(recipe: Recipe, float_type: str) -> Update:

@@ -9,27 +9,15 @@ from symback.printing import walk
 from symback.program import (
     Affine,
     Apply,
-    Contract,
     Dim,
     Expr,
     Lookup,
     Number,
     Position,
     Read,
-    Reduce,
-    Slice,
     Split,
+    mapped,
 )
-
-
-def at_one_place(part: Slice, over: Sequence[str], dims: Mapping[str, Dim]) -> Lookup:
-    """Return a part of an array as read at one place of the axes `over`: a[n,0,k]."""
-    starts = [cut[0] if cut else 0 for cut in part.ranges]
-    places = tuple(
-        Affine(start, () if axis in over else ((axis, 1),))
-        for axis, start in zip(part.axes, starts, strict=True)
-    )
-    return Lookup(part.name, places, tuple((a, dims[a]) for a in part.axes if a not in over))
 
 
 def at(expr: Expr, letter: str, value: int, dims: Mapping[str, Dim]) -> Expr:
@@ -46,14 +34,7 @@ def at(expr: Expr, letter: str, value: int, dims: Mapping[str, Dim]) -> Expr:
         case Lookup(name, _, sizes) | Split(name, _, sizes) if letter in expr.axes:
             moved = tuple(placed(place, letter, value) for place in places_of(expr))
             return Lookup(name, moved, tuple(pair for pair in sizes if pair[0] != letter))
-        case Apply(function, args):
-            return Apply(function, tuple(at(arg, letter, value, dims) for arg in args))
-        case Reduce(function, body, over):
-            return Reduce(function, at(body, letter, value, dims), over)
-        case Contract(left, right, over):
-            first, second = (at(side, letter, value, dims) for side in (left, right))
-            return Contract(first, second, over)
-    return expr
+    return mapped(expr, lambda part: at(part, letter, value, dims))
 
 
 def places_of(access: Lookup | Split) -> tuple[Affine | Read, ...]:

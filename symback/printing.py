@@ -3,13 +3,13 @@
 import ast
 import builtins
 import re
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import reduce
 from math import isfinite
 
+from symback import wrapping
 from symback.program import (
     Affine,
     Apply,
@@ -29,6 +29,7 @@ from symback.program import (
     Size,
     Slice,
     Split,
+    Stack,
     Statement,
     Tensor,
     merged,
@@ -191,6 +192,8 @@ def _formula(expr: Expr) -> Code:
             return Code(f"Σ {'·'.join([_formula(body).at(Level.PRODUCT), *marks])}", Level.SUM)
         case Concatenate(parts, _, letter):
             return call(f"join_{letter}", map(_formula, parts))
+        case Stack(parts, letter):
+            return call(f"stack_{letter}", map(_formula, parts))
         case Reduce(name, body, over):
             sign = {"sum": "Σ", "prod": "Π"}.get(name, name)
             return Code(f"{sign}_{','.join(over)} {_formula(body).at(Level.PRODUCT)}", Level.SUM)
@@ -262,7 +265,7 @@ def children(expr: Expr) -> tuple[Expr, ...]:
             return (operand,)
         case Contract(left=left, right=right):
             return (left, right)
-        case Concatenate(parts=parts):
+        case Concatenate(parts=parts) | Stack(parts=parts):
             return parts
         case Lookup(places=places):
             return tuple(place for place in places if isinstance(place, Read))
@@ -322,14 +325,6 @@ def counter(letter: str, program: Program) -> str:
     return f"{letter}_" if letter in taken else letter
 
 
-def is_read(expr: Expr) -> bool:
-    """Tell whether a sum is only a reading of an array at one place of some axes, x[:, 0]."""
-    match expr:
-        case Reduce("sum", Slice(axes=axes), over):
-            return all(axis.startswith("_") for axis in over) and set(over) <= set(axes)
-    return False
-
-
 def natural(expr: Expr) -> tuple[str, ...]:
     """Return the letters in the order of the arrays that hold most of them."""
     if isinstance(expr, Apply):
@@ -371,6 +366,8 @@ def ranges_among(statement: Statement, known: Mapping[str, Tensor]) -> dict[str,
                 found[axis] = size
             case Lookup(sizes=sizes):
                 found |= dict(sizes)
+            case Stack(parts, letter):
+                found[letter] = len(parts)
             case Scatter(axes=axes, shape=dims, sizes=sizes):
                 found |= dict(zip(axes, dims, strict=True)) | dict(sizes)
     return found
@@ -381,7 +378,7 @@ def ranges_among(statement: Statement, known: Mapping[str, Tensor]) -> dict[str,
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A statement's code, of one line or more, and the formula it computes."""
+    """A statement's code, of one line or more, and the formulas it computes, one a line."""
 
     code: tuple[str, ...]
     because: str
@@ -390,6 +387,7 @@ class Line:
 def beside(block: Sequence[Line], width: int) -> tuple[str, ...]:
     """Lay the formulas out: aligned after the code where they fit, else above it, wrapped."""
     short = [line for line in block if len(line.code) == 1 and line.because]
+    short = [line for line in short if "\n" not in line.because]
     column = 0
     while short:
         column = max(len(line.code[0]) for line in short)
@@ -407,7 +405,7 @@ def _laid(line: Line, is_short: bool, column: int, width: int) -> Iterator[str]:
     if is_short:
         yield f"{line.code[0]:<{column}}  # {line.because}"
         return
-    for row in textwrap.wrap(line.because, width - len("# "), break_long_words=False):
+    for row in wrapping.rows(line.because, width - len("# ")) if line.because else ():
         yield f"# {row}"
     yield from line.code
 

@@ -10,8 +10,8 @@ and a printer of loops derives its loops. Letters belong to one statement; the a
 in `Program.tensors`.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -258,6 +258,21 @@ class Concatenate:
 
 
 @dataclass(frozen=True, slots=True)
+class Stack:
+    """The parts side by side along one more axis: where its `letter` is k stands the k-th part.
+
+    A letter means the same in all parts; one that a part lacks, it doesn't vary along.
+    """
+
+    parts: "tuple[Expr, ...]"
+    letter: str
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        return merged(*(part.axes for part in self.parts), (self.letter,))
+
+
+@dataclass(frozen=True, slots=True)
 class Apply:
     """An elementwise function. Arithmetic: add, multiply (two or more operands), subtract, divide
     (two), negative (one), power (value, Number). Others by their name in the formula language,
@@ -316,12 +331,29 @@ class Contract:
 
 
 Leaf = Read | Split | Slice | Lookup
-Expr = Number | Size | Position | Leaf | Scatter | Concatenate | Apply | Reduce | Matrix | Contract
+Computed = Scatter | Concatenate | Stack | Apply | Reduce | Matrix | Contract
+Expr = Number | Size | Position | Leaf | Computed
 
 
 def merged(*axes: tuple[str, ...]) -> tuple[str, ...]:
     """Return every letter once, in the order met."""
     return tuple(dict.fromkeys(letter for letters in axes for letter in letters))
+
+
+def mapped(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
+    """Return an expression with the values that it is computed of changed; a leaf stays."""
+    match expr:
+        case Apply(function, args):
+            return Apply(function, tuple(map(change, args)))
+        case Reduce(function, body, over):
+            return Reduce(function, change(body), over)
+        case Contract(left, right, over):
+            return Contract(change(left), change(right), over)
+        case Concatenate(parts=parts) | Stack(parts=parts):
+            return replace(expr, parts=tuple(map(change, parts)))
+        case Scatter(body=body):
+            return replace(expr, body=change(body))
+    return expr
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +384,21 @@ class Statement:
     because: str
     in_place: bool = False
     loop: Loop | None = None
+
+    @property
+    def said(self) -> str:
+        """The formulas in one line."""
+        return self.because.replace("\n", "; ")
+
+    @property
+    def parts(self) -> tuple[tuple[Expr, str], ...]:
+        """The values that it stacks, each with its formula; none where it doesn't stack."""
+        if not isinstance(self.value, Stack):
+            return ()
+        formulas = self.because.split("\n")
+        if len(formulas) != len(self.value.parts):  # one for all of them
+            formulas = [self.because, *[""] * (len(self.value.parts) - 1)]
+        return tuple(zip(self.value.parts, formulas, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

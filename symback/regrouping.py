@@ -64,6 +64,58 @@ def side_by_side(terms: Sequence[Term], shapes: Shapes) -> tuple[int, tuple[Part
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Terms that each stand at one place of an axis, every place having some, and all others.
+
+    ∂L/∂a[n,i] = f[n]·δ(i,0) + g[n]·δ(i,1) + h[n,i]
+    """
+
+    axis: int
+    at: tuple[tuple[Term, ...], ...]  # for each place, without their δ or [i = k]
+    others: tuple[Term, ...]
+
+
+def placed(terms: Sequence[Term]) -> Places | None:
+    """Return the terms by the places of an axis that they stand at."""
+    single = [one for term in terms for one in _summands(term)]
+    for axis, u in enumerate(subscripts(terms[0].equation.target)):
+        length = dict(terms[0].sizes).get(u.range) if isinstance(u, Index) else None
+        if not isinstance(length, int) or length < 2:
+            continue
+        found = [(term, _at_place(term, axis)) for term in single]
+        at = tuple(tuple(f[1] for _, f in found if f and f[0] == k) for k in range(length))
+        if all(at):
+            return Places(axis, at, tuple(term for term, f in found if f is None))
+    return None
+
+
+def in_order(terms: Sequence[Term]) -> tuple[Term, ...]:
+    """Return terms that stand at the places of an axis in the order of these, before all others."""
+    places = placed(terms)
+    if places is None:
+        return tuple(terms)
+
+    def first(term: Term) -> int:
+        found = [_at_place(one, places.axis) for one in _summands(term)]
+        return min((each[0] for each in found if each), default=len(places.at))
+
+    return tuple(sorted(terms, key=first))
+
+
+def _at_place(term: Term, axis: int) -> tuple[int, Term] | None:
+    """Return the place k and the term f of f·δ(u,k), where f doesn't depend on u."""
+    u = subscripts(term.equation.target)[axis]
+    parts = ix.factors(term.equation.rhs)
+    for part in parts:
+        if isinstance(part, fn.Delta | fn.eq) and u in part.args:
+            other = part.args[1] if part.args[0] == u else part.args[0]
+            rest = ix.product(x for x in parts if x is not part)
+            if isinstance(other, Integer) and u not in ix.indices(rest):
+                return int(other), replace(term, equation=Equation(term.equation.target, rest))
+    return None
+
+
 def place(part: Part) -> Expr:
     """Return the index into the target's axis: 3·h + d + 6."""
     sizes = dict(part.term.sizes)

@@ -17,6 +17,8 @@ from symback.program import (
     Reduce,
     Slice,
     Split,
+    Stack,
+    mapped,
 )
 
 
@@ -24,32 +26,26 @@ def at_step(
     expr: Expr,
     loop: Loop,
     part: Callable[[Leaf | Position], Expr],
-    seen: Callable[[Expr], Expr] = lambda expr: expr,
 ) -> Expr:
     """Return an expression at a step: of each array along the loop's letter, `part` reads that.
 
-    `seen`: how a printer wants to see an expression. Raises UserError for what can't be computed
-    at one step.
+    Raises UserError for what can't be computed at one step.
     """
     if loop.letter not in printing.free(expr):
         return expr
 
     def inner(expr: Expr) -> Expr:
-        return at_step(expr, loop, part, seen)
+        return at_step(expr, loop, part)
 
-    match seen(expr):
+    match expr:
         case Position() | Read() | Split() | Slice() | Lookup() as leaf:
             return part(leaf)
-        case Apply(function, args):
-            return Apply(function, tuple(inner(arg) for arg in args))
-        case Reduce(function, body, over):
-            return Reduce(function, inner(body), over)
+        case Apply() | Reduce() | Contract() | Stack() as whole:
+            return mapped(whole, inner)
         case Matrix(function, operand):
             of_step = part(operand)
             assert isinstance(of_step, Read)
             return Matrix(function, of_step)
-        case Contract(left, right, over):
-            return Contract(inner(left), inner(right), over)
     raise UserError(
         Mistake(
             f"the recurrence over {loop.letter} would compute a {type(expr).__name__} at each "

@@ -1,5 +1,6 @@
 """Examples in a module: how they are checked, drawn to try the network on, and read from a file."""
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ RANGES = {
     "weights": Draw("uniform", (0.5, 1.5)),
     "": Draw("normal", (0.0, 1.0)),
 }
+LARGE = 4096  # values of one example
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Examples:
     checking: tuple[str, ...]  # the source of the functions that check
     samples: tuple[str, ...]
     drawing: tuple[str, ...]  # the source of the functions that draw
+    tried: int  # how many of them a check draws
     path: str
     format: str
     columns: tuple[str, ...]
@@ -37,6 +40,11 @@ class Examples:
     standardised: tuple[str, ...]
     test: str
     seed: str
+
+
+def values(tensor: Tensor) -> int:
+    """Return how many values a tensor has for each value of its run-time sizes."""
+    return math.prod(dim for dim in tensor.shape if isinstance(dim, int))
 
 
 def examples(program: Program, target: Target, name: str) -> Examples:
@@ -56,6 +64,7 @@ def examples(program: Program, target: Target, name: str) -> Examples:
         checking=sources(checks, name),
         samples=samples,
         drawing=sources((*samples, *starts), name),
+        tried=3 if sum(map(values, tensors)) > LARGE else 5,
         path=quoted(data.path) if data.path else "",
         format=data.format,
         columns=tuple(

@@ -3,8 +3,10 @@
 import ast
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
-from symback import __version__
+from symback import __version__, wrapping
 from symback.emit.folding import WIDTH
 from symback.emit.text import safe
 from symback.program import Program
@@ -77,8 +79,8 @@ def header(program: Program, needs: str) -> tuple[str, ...]:
 
 
 def indented(text: str) -> list[str]:
-    """Return a formula's lines, indented; a long one goes on further in."""
-    return textwrap.wrap(text, WIDTH, initial_indent="    ", subsequent_indent="        ")
+    """Return formulas, one a line, indented; a long one goes on further in."""
+    return wrapping.rows(text, WIDTH, "    ", "        ")
 
 
 def filled(parts: Sequence[str], between: str) -> list[str]:
@@ -98,10 +100,10 @@ def imports(body: str) -> tuple[str, ...]:
     Modules that take long to import, and that only annotations name, stand where a type checker
     alone looks: the functions that use them import them.
     """
-    parts = [tuple(ast.walk(part)) for part in ast.parse(body).body]
-    noted = {name for part in parts for node in part for note in notes(node) for name in read(note)}
-    local = {name for part in parts for name in imported(part)}
-    above = {name for part in parts for name in run(part) - imported(part)} | noted - local
+    parts = [names(part) for part in body.split("\n\n\n")]  # two empty lines stand between them
+    noted = {name for part in parts for name in part.noted}
+    local = {name for part in parts for name in part.imported}
+    above = {name for part in parts for name in part.run - part.imported} | noted - local
     checked = [line for name, line in IMPORTS.items() if name in noted - above]
     lines = [line for name, line in IMPORTS.items() if name in above]
     if checked:
@@ -113,10 +115,32 @@ def imports(body: str) -> tuple[str, ...]:
     return tuple(line for block in blocks for line in ("", *block))[1:]
 
 
-def imported(nodes: Sequence[ast.AST]) -> set[str]:
-    """Return the names that a part of a module imports for itself."""
-    found = (node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
-    return {alias.name for each in found for alias in each.names}
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names in a part of a module: read when it runs, read by annotations alone, imported."""
+
+    run: frozenset[str]
+    noted: frozenset[str]
+    imported: frozenset[str]
+
+
+@lru_cache(maxsize=1024)  # most functions are the same in every module
+def names(text: str) -> Names:
+    """Return the names in a part of a module, an annotation's apart from the others."""
+    run: set[str] = set()
+    noted: set[str] = set()
+    imported: set[str] = set()
+    waiting: list[ast.AST] = [ast.parse(text)]
+    while waiting:
+        node = waiting.pop()
+        aside = list(notes(node))
+        noted.update(name for note in aside for name in read(note))
+        if isinstance(node, ast.Name):
+            run.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            imported.update(alias.name for alias in node.names)
+        waiting += [child for child in ast.iter_child_nodes(node) if child not in aside]
+    return Names(frozenset(run), frozenset(noted), frozenset(imported))
 
 
 def in_blocks(lines: Sequence[str]) -> list[list[str]]:
@@ -142,13 +166,6 @@ def notes(node: ast.AST) -> Iterator[ast.AST]:
         for part in ast.walk(each):
             if isinstance(part, ast.Constant) and isinstance(part.value, str):
                 yield ast.parse(part.value)
-
-
-def run(nodes: Sequence[ast.AST]) -> set[str]:
-    """Return the names that a part reads when it runs: those in annotations aren't."""
-    noted = {id(n) for node in nodes for note in notes(node) for n in ast.walk(note)}
-    found = (node for node in nodes if isinstance(node, ast.Name))
-    return {node.id for node in found if id(node) not in noted}
 
 
 def read(tree: ast.AST) -> set[str]:

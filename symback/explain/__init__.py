@@ -220,7 +220,7 @@ def _steps(network: Network, values: Values) -> Iterator[Step]:
             name=name,
             norm=norm,
             gain=norm / before if before else None,
-            formula=call.statement.because,
+            formula=call.statement.said,
             activation=_activation(network, values, lines, call),
             through=_through(values, call),
         )
@@ -261,7 +261,7 @@ def _activation(
     )
     units = rows.reshape(len(rows), -1)  # a unit of a recurrence is the same one at each step
     return Activation(
-        formula=forward.statement.because,
+        formula=forward.statement.said,
         word=_word(network, forward.target),
         slope=float(slope.max(initial=0.0)),
         limits=limits,

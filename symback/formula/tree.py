@@ -10,11 +10,12 @@ from symback.errors import Mistake, UserError
 from symback.formula.hints import IN_ASCII
 
 LONGEST, MOST_NODES, DEEPEST = 2_000, 500, 40
+remembered = lru_cache(maxsize=4096)  # equal layers have equal texts
 # Where the indices begin that a call names; those of a reduction are behind its first argument.
 FIRST_INDEX = {"size": 0, "flat": 0, "delta": 0, "mean": 1, "cumsum": 1, "trace": 1, "solve": 2}
 
 
-@lru_cache(maxsize=4096)
+@remembered
 def syntax(text: str, path: tuple[str | int, ...] = ()) -> ast.Assign | ast.Expr:
     """Return the syntax tree of a formula within the caps on length, nodes and depth.
 
@@ -74,13 +75,14 @@ def _measure(root: ast.AST) -> tuple[int, int]:
     return nodes, deepest
 
 
-def tensors(text: str, path: tuple[str | int, ...] = ()) -> Iterator[str]:
-    """Yield the name before each pair of brackets: W, x and z of z[n] = sum(W[i]*x[n, i], i)."""
-    for node in ast.walk(syntax(text, path)):
-        if isinstance(node, ast.Subscript):
-            yield dotted(node.value)
+@remembered
+def tensors(text: str, path: tuple[str | int, ...] = ()) -> tuple[str, ...]:
+    """Return the name before each pair of brackets: W, x and z of z[n] = sum(W[i]*x[n, i], i)."""
+    nodes = ast.walk(syntax(text, path))
+    return tuple(dotted(node.value) for node in nodes if isinstance(node, ast.Subscript))
 
 
+@remembered
 def read_names(text: str) -> tuple[str, ...]:
     """Return the names before brackets right of `=`."""
     nodes = ast.walk(syntax(text).value)
@@ -102,6 +104,7 @@ def has_bare_target(text: str) -> bool:
     return isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
 
 
+@remembered
 def explicit(text: str, name: str) -> int:
     """Return how many subscripts beside `...` the tensor has in the formula, -1 without `...`."""
     for node in ast.walk(syntax(text)):
@@ -112,11 +115,13 @@ def explicit(text: str, name: str) -> int:
     return -1
 
 
+@remembered
 def index_names(text: str) -> tuple[str, ...]:
     """Return the names that stand where an index stands."""
     return tuple(dict.fromkeys(letters(syntax(text))))
 
 
+@remembered
 def mentions(text: str, name: str) -> bool:
     """Say whether a name stands in the formula, other than before brackets."""
     return name in {n.id for n in ast.walk(syntax(text)) if isinstance(n, ast.Name)}

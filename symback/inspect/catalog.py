@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import takewhile
 from typing import Any
 
-from symback import catalog, pipeline
+from symback import catalog, pipeline, wrapping
 from symback.catalog.entry import Case, Entry, Kind, Option
 from symback.errors import Mistake, UserError, near_miss
 from symback.inspect.story import Formula, Story, story
@@ -125,7 +125,7 @@ def _equations(entry: Entry, width: int) -> Iterator[str]:
     """Yield the entry's equations at work, and every gradient that passes through it."""
     found = derived(entry)
     for formula in found:
-        yield from _wrapped(formula.text, width, INDENT * 2)
+        yield from wrapping.rows(formula.text, max(width, 40), INDENT * 2, INDENT * 3)
     if found and all(formula.of is None for formula in found):
         yield f"{INDENT * 2}∂L/∂{found[-1].name} is passed on as it is"
 

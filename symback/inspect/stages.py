@@ -116,7 +116,7 @@ def _program(program: Program) -> Iterator[str]:
 
 
 def _statement(title: str, statement: Statement) -> str:
-    return f"{title}: {statement.because}"
+    return f"{title}: {statement.said}"
 
 
 def _passes(program: Program) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Derivation → Story: what is shown of it, in order; how it looks is another file's business."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -160,6 +161,7 @@ def _formulas(
     lines: Sequence[Line], statements: Sequence[Statement], program: Program
 ) -> Iterator[Formula]:
     by_name = {statement.target.name: statement for statement in statements}
+    lines_of = Counter(line.target for line in lines)
     tensors = {tensor.name: tensor for tensor in program.tensors}
     adjoints = adjoint_names(program)
     for line in lines:
@@ -170,13 +172,13 @@ def _formulas(
             of = tensors.get(line.target.removeprefix("d"))
         kept = tensor is not None and tensor.role is Role.STATE
         parts = tuple(_part(term, adjoints) for term in lower.aligned(line))
-        text = _text(parts, adjoints)
+        text = statement.because if lines_of[line.target] == 1 else _text(parts, adjoints)
         yield Formula(
             line.target,
             of,
             parts,
             tuple(_part(term, adjoints) for term in line.terms),
-            lower.assigned(text) if kept else text,
+            text,
             numpy.code(statement, program),
             statement,
             "←" if kept else "=",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sympy import Expr
 
-from symback import notation
+from symback import notation, wrapping
 from symback.inspect import drawn, messages
 from symback.inspect.story import Formula, Part, Story, shown
 from symback.inspect.words import title
@@ -85,11 +85,11 @@ class Lines:
         """Yield a step's title and its equation."""
         names = shown(part, self.story.adjoints)
         equation = notation.equation(part.target, rhs, names)
-        yield from folded(equation, self.width, f"{INDENT}{name:<{TITLE}}")
+        yield from formula_rows(equation, self.width, f"{INDENT}{name:<{TITLE}}")
 
     def whole(self, formula: Formula, first: str) -> Iterator[str]:
         """Yield a whole equation after what comes first."""
-        yield from folded(formula.text, self.width, first)
+        yield from formula_rows(formula.text, self.width, first)
 
 
 class Drawn(Lines):
@@ -119,7 +119,7 @@ class Drawn(Lines):
     def drawing(self, drawing: drawn.Box | None, plain: str, first: str) -> Iterator[str]:
         """Yield a drawing after what comes first, the plain line where it doesn't fit."""
         if drawing is None:
-            yield from folded(plain, self.width, first)
+            yield from formula_rows(plain, self.width, first)
             return
         for place, line in enumerate(drawing.lines):
             yield (first if place == drawing.base else " " * len(first)) + line
@@ -153,14 +153,25 @@ def _about(tensor: Tensor) -> str:
     return str(tensor.role)
 
 
-def folded(formula: str, width: int, first: str) -> list[str]:
-    """Return a formula in lines of at most `width` where its spaces allow it."""
+def formula_rows(formula: str, width: int, first: str) -> list[str]:
+    """Return a formula in rows of at most `width` where its spaces allow it."""
     rest = " " * (len(first) + 4)
-    return textwrap.wrap(
-        formula,
-        max(width, len(rest) + NARROWEST // 2),
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return wrapping.rows(formula, max(width, len(rest) + NARROWEST // 2), first, rest)
+
+
+def folded(formula: str, width: int, first: str) -> list[str]:
+    """Return words or code in lines of at most `width` where their spaces allow it."""
+    rest = " " * (len(first) + 4)
+    margins = [first, *[" " * len(first)] * formula.count("\n")]
+    return [
+        row
+        for line, margin in zip(formula.split("\n"), margins, strict=True)
+        for row in textwrap.wrap(
+            line,
+            max(width, len(rest) + NARROWEST // 2),
+            initial_indent=margin,
+            subsequent_indent=rest,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    ]

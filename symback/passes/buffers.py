@@ -6,7 +6,7 @@ from functools import reduce
 
 from symback.passes.names import all_names, names
 from symback.places import at
-from symback.printing import COMPARISONS, arrays, is_read, natural, ordered, ranges_among, walk
+from symback.printing import COMPARISONS, arrays, natural, ordered, ranges_among, walk
 from symback.program import (
     Affine,
     Apply,
@@ -27,9 +27,11 @@ from symback.program import (
     Size,
     Slice,
     Split,
+    Stack,
     Statement,
     Tensor,
     View,
+    mapped,
     merged,
 )
 
@@ -144,12 +146,8 @@ class Workspace:
             yield target, value
             return
         [letter] = few
-        axes = tuple(axis for axis in target.axes if axis != letter)
         for k in range(int(self.dims[letter])):
-            places = tuple(
-                Affine(k, ()) if axis == letter else Affine(0, ((axis, 1),)) for axis in target.axes
-            )
-            yield self.part_of(target, k, places, axes), settled(at(value, letter, k, self.dims))
+            yield self.part_at(target, letter, k), settled(at(value, letter, k, self.dims))
 
     def is_step(self, statement: Statement) -> bool:
         """Tell whether a recurrence's statement stays as it is: a name, or a whole of one step."""
@@ -240,9 +238,7 @@ class Workspace:
                 operands = tuple(self.spread(operand, into) for operand in operands)
                 self.put(into, Apply(name, operands))
                 self.release(*(operand for operand in operands if operand != into))
-            case Reduce() if is_read(expr):
-                self.put(into, expr)
-            case Reduce() | Contract() | Concatenate() if set(expr.axes) != set(into.axes):
+            case Reduce() | Contract() | Concatenate() | Stack() if {*expr.axes} != {*into.axes}:
                 made = self.operand(expr)
                 self.move(made, into)
             case Reduce(name, body, over):
@@ -261,6 +257,9 @@ class Workspace:
                 self.product(expr, into)
             case Concatenate():
                 self.join(expr, into)
+            case Stack(parts, letter):
+                for k, part in enumerate(parts):
+                    self.write(part, self.part_at(into, letter, k), frozenset())
             case _:
                 self.put(into, expr)
 
@@ -279,6 +278,14 @@ class Workspace:
             places = tuple(Affine(start if a == letter else 0, ((a, 1),)) for a in axes)
             self.write(part, self.part_of(into, k, places, axes), frozenset())
             start += count
+
+    def part_at(self, array: Read, letter: str, place: int) -> Read:
+        """Return a name for an array at one place of an axis."""
+        axes = tuple(axis for axis in array.axes if axis != letter)
+        places = tuple(
+            Affine(place, ()) if axis == letter else Affine(0, ((axis, 1),)) for axis in array.axes
+        )
+        return self.part_of(array, place, places, axes)
 
     def part_of(
         self, array: Read, number: int, places: tuple[Affine, ...], axes: tuple[str, ...]
@@ -529,8 +536,8 @@ class Workspace:
     def extracted(self, expr: Expr) -> Expr:
         """Return a scalar expression whose sums read arrays that are there."""
         match expr:
-            case Apply(name, args):
-                return Apply(name, tuple(self.extracted(arg) for arg in args))
+            case Apply():
+                return mapped(expr, self.extracted)
             case Reduce("sum", body, over) if set(body.axes) == set(over) and (
                 pair := factors(body)
             ):
@@ -632,10 +639,10 @@ def simple(expr: Expr) -> bool:
     """Tell whether an expression can stand as an operand: an array, or a number to be computed."""
     if isinstance(expr, Lookup):
         return is_view(expr)
-    if isinstance(expr, Leaf | Number | Size | Position) or is_read(expr):
+    if isinstance(expr, Leaf | Number | Size | Position):
         return True
     plain = not any(
-        isinstance(node, Reduce | Contract | Concatenate | Lookup) for node in walk(expr)
+        isinstance(node, Reduce | Contract | Concatenate | Stack | Lookup) for node in walk(expr)
     )
     return plain and not expr.axes
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from symback.passes.names import all_names
 from symback.printing import formula, walk
-from symback.program import Apply, Expr, Number, Program, Read, Statement, Update
+from symback.program import Apply, Expr, Number, Program, Read, Statement, Update, mapped
 
 ONE = Number(1)
 NAMES = ("delta", "kappa", "theta", "nu", "xi", "zeta", "psi", "chi")  # eta is the step's own
@@ -97,9 +97,7 @@ def swapped(expr: Expr, old: Read, new: Expr) -> Expr:
     """Return an expression with one array in place of another."""
     if expr == old:
         return new
-    if isinstance(expr, Apply):
-        return Apply(expr.function, tuple(swapped(arg, old, new) for arg in expr.args))
-    return expr
+    return mapped(expr, lambda part: swapped(part, old, new))
 
 
 def reworded(statement: Statement, value: Expr) -> Statement:
@@ -176,7 +174,7 @@ def numbered(expr: Expr, names: Names) -> Expr:
     if not expr.axes:
         return names.named(expr)
     if isinstance(expr, Apply) and expr.function != "where":
-        return Apply(expr.function, tuple(numbered(arg, names) for arg in expr.args))
+        return mapped(expr, lambda part: numbered(part, names))
     return expr
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from symback.passes.cost import sizes
 from symback.printing import children, ranges
-from symback.program import Apply, Contract, Expr, Program, Reduce, Statement, merged
+from symback.program import Apply, Contract, Expr, Program, Reduce, Statement, mapped, merged
 
 
 def ordered_products(program: Program) -> Program:
@@ -48,14 +48,7 @@ def rewritten(expr: Expr, dims: Mapping[str, int]) -> Expr:
         made = contracted(replace(found, operands=operands), expr.axes, dims)
         if work(made, dims) < work(expr, dims):
             return made
-    match expr:
-        case Apply(name, args):
-            return Apply(name, tuple(rewritten(arg, dims) for arg in args))
-        case Reduce(name, body, over):
-            return Reduce(name, rewritten(body, dims), over)
-        case Contract(left, right, over):
-            return Contract(rewritten(left, dims), rewritten(right, dims), over)
-    return expr
+    return mapped(expr, lambda part: rewritten(part, dims))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from symback.passes.names import all_names, names
 from symback.printing import COMPARISONS, formula, natural, ranges_among, walk
 from symback.program import (
     Apply,
-    Concatenate,
     Contract,
     Dim,
     Expr,
@@ -22,10 +21,10 @@ from symback.program import (
     Read,
     Reduce,
     Role,
-    Scatter,
     Size,
     Statement,
     Tensor,
+    mapped,
 )
 
 KNOWN = (Apply, Contract, Number, Position, Read, Reduce, Size)
@@ -135,18 +134,7 @@ class Sharing:
             if node in same:
                 here = dict(zip(own, letters(node), strict=True))
                 return Read(made.target.name, tuple(here[axis] for axis in made.target.axes))
-            match node:
-                case Apply(function, args):
-                    return Apply(function, tuple(value(arg) for arg in args))
-                case Reduce(function, body, over):
-                    return Reduce(function, value(body), over)
-                case Contract(left, right, over):
-                    return Contract(value(left), value(right), over)
-                case Scatter(body=body):
-                    return replace(node, body=value(body))
-                case Concatenate(parts=parts):
-                    return replace(node, parts=tuple(value(part) for part in parts))
-            return node
+            return mapped(node, value)
 
         yield self.looked(replace(at.statement, value=value(at.statement.value)))
 
@@ -184,19 +172,15 @@ def place(expr: Expr, dims: Mapping[str, Dim]) -> Place:
 
 def renamed(expr: Expr, swap: Mapping[str, str]) -> Expr:
     """Return an expression in other letters."""
-    match expr:
-        case Read(name, axes):
-            return Read(name, tuple(swap[axis] for axis in axes))
-        case Position(axis, size):
-            return Position(swap[axis], size)
-        case Apply(name, args):
-            return Apply(name, tuple(renamed(arg, swap) for arg in args))
-        case Reduce(name, body, over):
-            return Reduce(name, renamed(body, swap), tuple(swap[axis] for axis in over))
-        case Contract(left, right, over):
-            sides = renamed(left, swap), renamed(right, swap)
-            return Contract(*sides, tuple(swap[axis] for axis in over))
-    return expr
+    made = mapped(expr, lambda part: renamed(part, swap))
+    match made:
+        case Read(axes=axes):
+            return replace(made, axes=tuple(swap[axis] for axis in axes))
+        case Position(axis):
+            return replace(made, axis=swap[axis])
+        case Reduce(over=over) | Contract(over=over):
+            return replace(made, over=tuple(swap[axis] for axis in over))
+    return made
 
 
 def statement_of(expr: Expr, first: Statement, taken: Collection[str]) -> Statement:

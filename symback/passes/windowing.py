@@ -33,6 +33,7 @@ from symback.program import (
     Split,
     Statement,
     Tensor,
+    mapped,
     merged,
 )
 
@@ -100,17 +101,12 @@ class Windowing:
                         made = self.product(other, windows, over)
                         if made is not None:
                             return made
-                return Contract(self.value(left), self.value(right), over)
             case Reduce(function, body, (letter,)) if self.is_few(letter, body):
                 count = int(self.dims[letter])
                 if function == "sum" and (picked := self.picked(letter, body)) is not None:
                     return picked
                 return written_out(function, [at(body, letter, k, self.dims) for k in range(count)])
-            case Reduce(function, body, over):
-                return Reduce(function, self.value(body), over)
-            case Apply(function, args):
-                return Apply(function, tuple(self.value(arg) for arg in args))
-        return expr
+        return mapped(expr, self.value)
 
     def picked(self, letter: str, body: Expr) -> Expr | None:
         """Return Σ_q {x[q] where q = a}, a one of q's values, as x[2] where a = 2, else x[1] …."""

@@ -12,7 +12,6 @@ from itertools import groupby, pairwise
 from math import prod
 
 from symback import printing, steps
-from symback.places import at_one_place
 from symback.printing import COMPARISONS, Code, Level, Line, natural, ordered
 from symback.program import (
     Affine,
@@ -33,8 +32,10 @@ from symback.program import (
     Size,
     Slice,
     Split,
+    Stack,
     Statement,
     Tensor,
+    mapped,
 )
 from symback.targets._about import About
 
@@ -221,7 +222,7 @@ def at_step(expr: Expr, loop: Loop, made: set[str], block: Block) -> Expr:
             return taken
         return replace(rest, name=taken.name)
 
-    return steps.at_step(expr, loop, leaf, lambda part: pointed(part, block))
+    return steps.at_step(expr, loop, leaf)
 
 
 def shape_of(name: str, block: Block) -> tuple[Dim, ...]:
@@ -254,7 +255,7 @@ def fractional(expr: Expr, program: Program) -> bool:
             return fractional(left, program) or fractional(right, program)
         case Scatter() | Matrix():
             return True
-        case Concatenate(parts):
+        case Concatenate(parts) | Stack(parts):
             return all(fractional(part, program) for part in parts)
         case Number(value):
             return value != int(value)
@@ -264,7 +265,6 @@ def fractional(expr: Expr, program: Program) -> bool:
 def assignment(name: str, groups: tuple[tuple[str, ...], ...], value: Expr, block: Block) -> str:
     """Return name = value, computed along groups of letters, each group one axis."""
     order = tuple(axis for group in groups for axis in group)
-    value = pointed(value, block)
     if isinstance(value, Lookup) and len(groups) == len(order) == len(value.axes):
         return f"{name} = {gathered(value, order, block)}"
     if isinstance(value, Scatter):
@@ -283,6 +283,9 @@ def assignment(name: str, groups: tuple[tuple[str, ...], ...], value: Expr, bloc
             own = tuple(letter if axis == value.letter else axis for axis in order)
             parts.append(prepared(part, own, own, block))
         value = replace(value, parts=tuple(parts))
+    elif isinstance(value, Stack):
+        own = tuple(axis for axis in order if axis != value.letter)
+        value = mapped(value, lambda part: prepared(part, own, own, block))
     else:
         value = prepared(value, order, order, block)
     outside = {leaf: Cursor(outer_name(leaf), leaf.axes) for leaf in leaves(value)}
@@ -320,16 +323,15 @@ def prepared(expr: Expr, order: tuple[str, ...], loops: tuple[str, ...], block: 
 
     `loops` are the letters of the loops around the place, `order` all letters in their order.
     """
-    expr = pointed(expr, block)
     if isinstance(expr, Read | Split | Slice | Lookup):
         return turned(expr, order, block)
-    if isinstance(expr, Concatenate | Scatter | Matrix) or (
+    if isinstance(expr, Concatenate | Stack | Scatter | Matrix) or (
         costly(expr) and not set(loops) <= set(expr.axes)
     ):
         return computed_before(expr, ordered(expr.axes, order), block)
     match expr:
-        case Apply(function, args):
-            return Apply(function, tuple(prepared(arg, order, loops, block) for arg in args))
+        case Apply():
+            return mapped(expr, lambda part: prepared(part, order, loops, block))
         case Reduce(function, body, over):
             over = ordered(over, natural(body))
             inside = (*order, *over)
@@ -344,14 +346,6 @@ def prepared(expr: Expr, order: tuple[str, ...], loops: tuple[str, ...], block: 
                 else:
                     sides.append(prepared(side, inside, inside, block))
             return Contract(sides[0], sides[1], over)
-    return expr
-
-
-def pointed(expr: Expr, block: Block) -> Expr:
-    """Return the part of an array at one place of an axis, a[n,0,k], as read there."""
-    match expr:
-        case Reduce("sum", Slice() as part, over) if all(a.startswith("_") for a in over):
-            return at_one_place(part, over, block.ranges)
     return expr
 
 
@@ -544,6 +538,9 @@ def nested(
             for part, letter in zip(value.parts, value.letters, strict=True)
         ]
         return Code(" + ".join(part.text for part in parts), Level.SUM)
+    if isinstance(value, Stack) and groups[0] == (value.letter,):
+        parts = [nested(part, groups[1:], cursors, block) for part in value.parts]
+        return Code(f"[{', '.join(part.text for part in parts)}]", Level.ATOM)
     clauses = []
     for axis in groups[0]:
         clause, cursors = entered(axis, leaves(value), cursors, block)

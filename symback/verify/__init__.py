@@ -166,13 +166,13 @@ def _overflow(diagnosis: Diagnosis, bad: Sequence[str]) -> Finding:
     lines = [network.calls[place] for part in near for place in sorted(part)]
     shift = next((call for call in lines if _is_largest(network, call.target)), None)
     if shift is not None:
-        words += f"; take the maximum away before exp: {shift.statement.because}"
+        words += f"; take the maximum away before exp: {shift.statement.said}"
         lines = [call for call in network.calls if shift.target in call.reads]
     else:
         lines = [call for call in lines if not isinstance(call.statement.value, Contract)] or lines
     right = lines[0].statement
     code = numpy.code(right, network.program)
-    return Finding(tuple(bad), words, "", right.because, code)
+    return Finding(tuple(bad), words, "", right.said, code)
 
 
 def _is_largest(network: Network, name: str) -> bool:

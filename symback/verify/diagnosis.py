@@ -230,7 +230,7 @@ class Diagnosis:
         """Return the formulas (yours unknown) and the code of a tensor's line."""
         place = self._place(name)
         statement = self.network.calls[place].statement
-        return "", statement.because, numpy.code(statement, self.network.program)
+        return "", statement.said, numpy.code(statement, self.network.program)
 
     def _place(self, name: str) -> int:
         return [call.target for call in self.calls].index(name)
@@ -342,7 +342,7 @@ class Diagnosis:
         """Return the finding of a guess; from here on its line is what the guess says."""
         names = tuple(name for name in waiting if self._explains(guess, name))
         statement = self.network.calls[guess.place].statement
-        yours = guess.call.statement.because
+        yours = guess.call.statement.said
         if guess.variant.done:
             yours = ""
         words = guess.variant.words
@@ -359,7 +359,7 @@ class Diagnosis:
         place = (
             "" if statement.target.name in words.split(":")[0] else f"in {statement.target.name}: "
         )
-        return Finding(names, f"{place}{words}", yours, statement.because, code), names
+        return Finding(names, f"{place}{words}", yours, statement.said, code), names
 
 
 def _finished(run: Any, variant: Variant) -> Any:

@@ -17,6 +17,7 @@ from symback.program import (
     Role,
     Statement,
     Tensor,
+    mapped,
 )
 from symback.targets._loops import (
     nests,
@@ -262,7 +263,7 @@ def rounded(expr: Expr, exact: Scope) -> Expr:
         if expr.function == "divide" and not expr.args[1].axes:  # once a step, not for each
             below = Apply("divide", (Number(1), expr.args[1]))
             return Apply("multiply", (rounded(expr.args[0], exact), rounded(below, exact)))
-        return Apply(expr.function, tuple(rounded(arg, exact) for arg in expr.args))
+        return mapped(expr, lambda part: rounded(part, exact))
     if expr.axes or isinstance(expr, Number):
         return expr
     code = value(expr, exact)

@@ -4,19 +4,19 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator
 
+from symback import wrapping
 from symback.targets.c.scope import WIDTH
 
 
 def told(code: str, because: str, margin: str) -> Iterator[str]:
     """Yield a statement with its formula: beside it, or above where that would be too wide."""
     beside = f"{margin}{code}  // {because}"
-    if because and len(beside) > WIDTH:
-        for row in textwrap.wrap(because, WIDTH - len(margin) - 3, break_long_words=False):
-            yield f"{margin}// {row}"
-    if because and len(beside) <= WIDTH:
+    if because and len(beside) <= WIDTH and "\n" not in because:
         yield beside
-    else:
-        yield from wrapped(margin + code)
+        return
+    for row in wrapping.rows(because, WIDTH - len(margin) - 3) if because else ():
+        yield f"{margin}// {row}"
+    yield from wrapped(margin + code)
 
 
 def wrapped(line: str) -> list[str]:

@@ -56,8 +56,6 @@ def in_place(target: Read, value: Expr, scope: Scope) -> str:
             return product_into(target, value, scope)
         case Reduce("argmax" | "argmin"):  # positions are integers, the array holds floats
             pass
-        case Reduce() if printing.is_read(value):
-            pass
         case Reduce() if ordered(value.axes, printing.natural(value.body)) == axes:
             return f"{reduced(value, scope).text[:-1]}, out={name})"
         case Concatenate():

@@ -57,9 +57,10 @@ def straight(statements: Sequence[Statement], program: Program, width: int) -> t
 
 
 def code(statement: Statement, program: Program) -> str:
-    """Return one statement's code without its formula."""
+    """Return one statement's code without its formula; parts of a stack have a line each."""
     if statement.loop is not None:
-        return Step(statement.loop, program).code(statement)
+        codes = Step(statement.loop, program).codes(statement)
+        return "\n".join(code for code, _ in codes)
     return code_among(statement, printing.arrays(program), program.float_type)
 
 

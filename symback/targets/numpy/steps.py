@@ -1,12 +1,14 @@
 """Recurrences: a loop that computes its statements step by step."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from symback import printing
+from symback.places import at
 from symback.printing import Line, tuple_text
 from symback.program import (
     Affine,
+    Dim,
     Expr,
     Leaf,
     Lookup,
@@ -16,11 +18,13 @@ from symback.program import (
     Read,
     Slice,
     Split,
+    Stack,
     Statement,
     Tensor,
 )
 from symback.steps import at_step, earlier, others, step_axis
 from symback.targets.numpy.array import Scope, index, shape_arguments
+from symback.targets.numpy.places import stepped
 from symback.targets.numpy.values import assigned, shown
 
 
@@ -47,8 +51,9 @@ def looped(
     """
     step = Step(loop, program)
     block = [
-        Line(printing.folded(step.code(statement), width - 4), statement.because)
+        Line(printing.folded(code, width - 4), said)
         for statement in statements
+        for code, said in step.codes(statement)
     ]
     cast = "" if program.float_type == "float64" else f", np.{program.float_type}"
     before, after = [], []
@@ -84,14 +89,26 @@ class Step:
         """The variable that counts the steps, apart from the arrays of the same letter."""
         return printing.counter(self.loop.letter, self.program)
 
-    def code(self, statement: Statement) -> str:
-        """Return a statement's code at the step."""
-        target, value = self.read(statement.target), self.at(statement.value)
-        plain = Statement(target, value, "")
-        tensors = {tensor.name: tensor for tensor in self.program.tensors}
+    def codes(self, statement: Statement) -> Iterator[tuple[str, str]]:
+        """Yield a statement's code at the step, that of each part of a stack, and its formula."""
         ranges = printing.ranges(statement, self.program)
+        if not isinstance(statement.value, Stack):
+            target = self.read(statement.target)
+            yield self.code(target, statement.value, ranges), statement.because
+            return
+        for k, (part, said) in enumerate(statement.parts):
+            place = at(statement.target, statement.value.letter, k, ranges)
+            assert isinstance(place, Lookup)
+            here = self.at_a_step(place)
+            assert isinstance(here, Read)
+            yield self.code(here, part, ranges), said
+
+    def code(self, target: Read, value: Expr, ranges: Mapping[str, Dim]) -> str:
+        """Return the code that computes a part of an array at the step."""
+        made = Statement(target, self.at(value), "")
+        tensors = {tensor.name: tensor for tensor in self.program.tensors}
         scope = Scope(tensors | self.parts, ranges, self.program.float_type)
-        return f"{target.name} = {assigned(plain, scope)}"
+        return f"{target.name} = {assigned(made, scope)}"
 
     def at(self, expr: Expr) -> Expr:
         """Return an expression at the step."""
@@ -140,22 +157,27 @@ class Step:
         if isinstance(place, Read):
             places = tuple(self.read(p) if isinstance(p, Read) else p for p in expr.places)
             return replace(others(expr, self.loop), places=places)
-        if expr.name in printing.computed(self.loop, self.program):
-            return self.earlier(expr)
+        here = Affine(0, ((self.loop.letter, 1),))
+        whole = self.program.tensor(expr.name).shape[step_axis(expr, self.loop)] == self.loop.size
+        if expr.name in printing.computed(self.loop, self.program) or (place == here and whole):
+            return self.at_a_step(expr)
         return self.ahead(expr, place)
 
-    def earlier(self, expr: Lookup) -> Expr:
-        """Return what the recurrence has computed at another step: h1[:, t - 1]."""
+    def at_a_step(self, expr: Lookup) -> Expr:
+        """Return an array at this step or at another that the recurrence computed: h1[:, t - 1]."""
         axis = step_axis(expr, self.loop)
         offset, rest = earlier(expr, self.loop)
-        parts = [":"] * len(expr.places)
-        parts[axis] = self.place(offset)
-        read = self.part(expr.name, parts, tuple(a for p in rest.places for a in p.axes))
         shape = self.program.tensor(expr.name).shape
+        inside = stepped(rest, (*shape[:axis], *shape[axis + 1 :]))
+        parts = inside or [":"] * len(rest.places)
+        parts.insert(axis, self.place(offset))
+        read = self.part(expr.name, parts, tuple(a for p in rest.places for a in p.axes))
+        if inside:
+            return read
         self.parts[read.name] = replace(
             self.parts[read.name], shape=(*shape[:axis], *shape[axis + 1 :])
         )
-        return read if rest.is_plain else replace(rest, name=read.name)
+        return replace(rest, name=read.name)
 
     def ahead(self, expr: Lookup, place: Affine) -> Read:
         """Return the step's part of an array that is read elsewhere, made before the loop."""

@@ -23,6 +23,7 @@ from symback.program import (
     Size,
     Slice,
     Split,
+    Stack,
     Statement,
     merged,
 )
@@ -113,6 +114,8 @@ def shown(expr: Expr, order: Sequence[str], scope: Scope) -> Array:
             return transposed(scattered(expr, scope), order)
         case Concatenate():
             return joined(expr, order, scope)
+        case Stack():
+            return stacked(expr, order, scope)
         case Apply():
             return applied(expr, order, scope)
         case Reduce():
@@ -169,6 +172,16 @@ def joined(expr: Concatenate, order: Sequence[str], scope: Scope) -> Array:
     kind = parts[0].kind if len({part.kind for part in parts}) == 1 else Kind.FLOAT
     text = f"np.concatenate(({', '.join(part.text for part in parts)}), axis={at})"
     return Array(text, Level.ATOM, axes, kind)
+
+
+def stacked(expr: Stack, order: Sequence[str], scope: Scope) -> Array:
+    """Return the parts side by side, each spread over all other axes."""
+    axes = ordered(expr.axes, order)
+    rest = tuple(axis for axis in axes if axis != expr.letter)
+    parts = [whole_array(part, rest, scope) for part in expr.parts]
+    texts = ", ".join(part.text for part in parts)
+    text = f"np.stack(({texts}), axis={axes.index(expr.letter)})"
+    return Array(text, Level.ATOM, axes, Kind.FLOAT)
 
 
 def looked_up(expr: Lookup, scope: Scope) -> Array:
@@ -262,11 +275,7 @@ def applied(expr: Apply, order: Sequence[str], scope: Scope) -> Array:
 
 def operand(expr: Expr, axes: tuple[str, ...], order: Sequence[str], scope: Scope) -> Array:
     """Return an argument so that it broadcasts; a reduction in place keeps its axes."""
-    if (
-        isinstance(expr, Reduce)
-        and not expr.function.startswith("arg")
-        and not printing.is_read(expr)
-    ):
+    if isinstance(expr, Reduce) and not expr.function.startswith("arg"):
         body = printing.natural(expr.body)
         kept = tuple(None if axis in expr.over else axis for axis in body)
         place = tuple(axis if axis in expr.axes else None for axis in axes)
@@ -277,8 +286,6 @@ def operand(expr: Expr, axes: tuple[str, ...], order: Sequence[str], scope: Scop
 
 def reduced(expr: Reduce, scope: Scope, *, keep: bool = False) -> Array:
     """Return a reduction of a value whose axes stand in their natural order."""
-    if printing.is_read(expr) and not keep:
-        return read_at_places(expr, scope)
     body = shown(expr.body, printing.natural(expr.body), scope)
     axes = tuple(axis for axis in body.axes if axis not in expr.over)
     places = [str(body.axes.index(axis)) for axis in ordered(expr.over, body.axes)]
@@ -291,20 +298,6 @@ def reduced(expr: Reduce, scope: Scope, *, keep: bool = False) -> Array:
     )
     kind = Kind.INT if counted else body.kind
     return Array(text, Level.ATOM, axes, kind)
-
-
-def read_at_places(expr: Reduce, scope: Scope) -> Array:
-    """Return an array at one place of some axes: x[:, 0]."""
-    body = expr.body
-    assert isinstance(body, Slice)
-    parts = [
-        str(part[0]) if part and axis in expr.over else part_text(part)
-        for axis, part in zip(body.axes, body.ranges, strict=True)
-    ]
-    while parts[-1] == ":":
-        parts.pop()
-    kind = array_read(Read(body.name, body.axes), scope).kind
-    return Array(body.name + index(parts), Level.ATOM, expr.axes, kind)
 
 
 def contracted(expr: Contract, order: Sequence[str], scope: Scope) -> Array:
