@@ -1,5 +1,6 @@
 """Optimisers against torch.optim: the same start, the same gradients, 50 steps."""
 
+import json
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -134,6 +135,13 @@ def in_torch(
 
 
 @cache
+def trajectory(name: str, chosen: str) -> list[Arrays]:
+    """Return PyTorch's parameters after every step of an optimiser with options in JSON."""
+    [entry] = [entry for entry in OPTIMIZERS if entry.name == name]
+    return in_torch(entry, json.loads(chosen), start(name in MATRICES))
+
+
+@cache
 def start(matrices: bool = False) -> Arrays:
     """Return the parameters that every run starts from: wide and tall matrices, or all kinds."""
     rng = np.random.default_rng(3)
@@ -173,7 +181,7 @@ def test_trajectory_is_pytorchs(entry: Entry, chosen: Settings, target: str) -> 
     params = module.init()
     state = module.init_state(params)
     begun = start(entry.name in MATRICES)
-    wanted = in_torch(entry, chosen, begun)
+    wanted = trajectory(entry.name, json.dumps(chosen))
     for step in range(STEPS):
         now = {key: np.array(w, np.float64) for key, w in params.items()}
         grads = gradients(now, step)
