@@ -205,7 +205,7 @@ def _formula(expr: Expr) -> Code:
                 if place != Affine(0, ((axis, 1),))
             ]
             return Code(f"Σ {'·'.join([_formula(body).at(Level.PRODUCT), *marks])}", Level.SUM)
-        case Concatenate(parts, _, letter):
+        case Concatenate(parts, letter=letter):
             return call(f"join_{letter}", map(_formula, parts))
         case Stack(parts, letter):
             return call(f"stack_{letter}", map(_formula, parts))
@@ -393,6 +393,8 @@ def ranges_among(statement: Statement, known: Mapping[str, Tensor]) -> dict[str,
                 found[letter] = len(parts)
             case Scatter(axes=axes, shape=dims, sizes=sizes):
                 found |= dict(zip(axes, dims, strict=True)) | dict(sizes)
+            case Concatenate(letters=letters, counts=counts, letter=letter):
+                found |= dict(zip(letters, counts, strict=True)) | {letter: sum(counts)}
     return found
 
 

@@ -257,6 +257,8 @@ class Workspace:
                 self.product(expr, into)
             case Concatenate():
                 self.join(expr, into)
+            case Stack(parts, letter) if len(into.axes) == 1:  # a place of it is no array
+                self.put(into, Stack(tuple(map(self.operand, parts)), letter))
             case Stack(parts, letter):
                 for k, part in enumerate(parts):
                     self.write(part, self.part_at(into, letter, k), frozenset())

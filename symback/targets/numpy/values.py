@@ -184,7 +184,8 @@ def stacked(expr: Stack, order: Sequence[str], scope: Scope) -> Array:
     rest = tuple(axis for axis in axes if axis != expr.letter)
     parts = [whole_array(part, rest, scope) for part in expr.parts]
     texts = ", ".join(part.text for part in parts)
-    text = f"np.stack(({texts}), axis={axes.index(expr.letter)})"
+    at = axes.index(expr.letter)
+    text = f"np.stack(({texts}), axis={at})" if rest else f"np.array([{texts}])"
     return Array(text, Level.ATOM, axes, Kind.FLOAT)
 
 
