@@ -156,8 +156,8 @@ def aligned(line: Line) -> tuple[Term, ...]:
     if line.loop is not None:
         letters = _along(letters, line.loop, line.axis)
     known: dict[str, Hashable] = {}
-    made = [_in_letters(term, _called(term, letters), known) for term in line.terms]
-    return regrouping.in_order(made)
+    own = [_in_letters(term, _called(term, letters), known) for term in line.terms]
+    return regrouping.in_order(own)
 
 
 def _along(letters: tuple[Expr, ...], loop: graph.Loop, axis: int) -> tuple[Expr, ...]:
