@@ -325,6 +325,14 @@ def counter(letter: str, program: Program) -> str:
     return f"{letter}_" if letter in taken else letter
 
 
+def factors(expr: Apply) -> tuple[Expr, ...]:
+    """Return a function's arguments; those of a product behind a number among them: 2·(a·b)."""
+    match expr:
+        case Apply("multiply", (first, Apply("multiply", inner))) if not first.axes:
+            return (first, *inner)
+    return expr.args
+
+
 def natural(expr: Expr) -> tuple[str, ...]:
     """Return the letters in the order of the arrays that hold most of them."""
     if isinstance(expr, Apply):

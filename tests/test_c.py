@@ -16,6 +16,7 @@ from oracle import growth
 
 import symback
 from symback import pipeline
+from symback.emit.templates import source
 from symback.errors import UserError
 
 Spec = dict[str, Any]
@@ -375,6 +376,77 @@ def test_threads_change_no_bit(spec: Spec, word: str, n: int, tmp_path: Path) ->
     assert len(told) == 1
 
 
+GUARDED = "-fsanitize=address,undefined -fno-sanitize-recover=all -O1 -g".split()
+PRODUCTS = r"""
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+typedef ptrdiff_t idx;
+typedef REAL real;
+#define SIMD(...)
+#define PARALLEL(worth)
+#define SIZED static inline
+#define SHARES 3
+%s
+static real a[60000], b[60000], c[60000];
+
+int main(void)
+{
+    for (idx p = 0; p < 60000; p++) {
+        a[p] = (real)(p * 7919 %% 101) / 101;
+        b[p] = (real)(p * 6007 %% 97) / 97;
+    }
+    for (int trial = 0; trial < 120; trial++) {  // the last rows and columns at the arrays' ends
+        const idx rows = 1 + trial * 37 %% 205, columns = 1 + trial * 53 %% 140;
+        const idx inner = 1 + trial * 29 %% (trial %% 2 ? 280 : 20), more = trial %% 3 == 0;
+        const int turn_a = trial %% 4 > 1, turn_b = trial %% 5 > 1;
+        const idx a_row = turn_a ? 1 : inner, a_inner = turn_a ? rows : 1;
+        const idx b_inner = turn_b ? 1 : columns, b_column = turn_b ? inner : 1;
+        const real *left = a + 60000 - rows * inner, *right = b + 60000 - inner * columns;
+        real *into = c + 60000 - rows * columns;
+        for (idx p = 0; p < rows * columns; p++) {
+            into[p] = 1;
+        }
+        if (turn_b && !turn_a && trial %% 2) {
+            dots(rows, columns, inner, left, inner, right, inner, into, columns, (int)more);
+        } else {
+            gemm(rows, columns, inner, left, a_row, a_inner, right, b_inner, b_column, into,
+                columns, (int)more);
+        }
+        for (idx i = 0; i < rows; i++) {
+            for (idx j = 0; j < columns; j++) {
+                double sum = more;
+                for (idx k = 0; k < inner; k++) {
+                    const real a_ik = left[i * a_row + k * a_inner];
+                    sum += (double)a_ik * right[k * b_inner + j * b_column];
+                }
+                const double small = sizeof(real) > 4 ? 1e-13 : 1e-4;
+                if (!(fabs(into[i * columns + j] - sum) <= small * sum)) {
+                    printf("%%d: %%td %%td\n", trial, i, j);
+                    return 1;
+                }
+            }
+        }
+    }
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("real", ["double", "float"])
+def test_products_of_any_size(real: str, tmp_path: Path) -> None:
+    """Rows, columns and terms that fill no tile, strip or square; nothing is read beside arrays."""
+    names = ("turn", "product", "strips", "in_strips", "dots", "block", "gemm")
+    text = PRODUCTS % "".join(source(f"c/native/{name}.c") for name in names)
+    (tmp_path / "products.c").write_text(text.replace("REAL", real), encoding="utf-8")
+    command = ["cc", "-std=c99", *GUARDED, "-march=native", "-o", "products", "products.c", "-lm"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    done = subprocess.run([str(tmp_path / "products")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 # ---------------------------------------------------------------- the compiler
 
 
@@ -442,7 +514,6 @@ def in_order(module: ModuleType, batch: int, data: tuple[Any, ...], epochs: int)
 
 
 LIBRARIES = ["images", "words", "odd", "scheduled", "kept", "factored", "turned"]
-GUARDED = "-fsanitize=address,undefined -fno-sanitize-recover=all -O1 -g".split()
 
 
 @pytest.mark.parametrize("name", [*LIBRARIES, "iris"])

@@ -514,7 +514,7 @@ def test_labels_pick_rows_of_columns(target: str, readable: bool) -> None:
 def test_outputs_have_any_axes(target: str, readable: bool, formula: str, axes: str) -> None:
     """More rows than a batch: trained, predicted, evaluated, and the gradient is the loss's."""
     held = {"w": {"shape": [3], "init": "normal(0, 1)"}}
-    spec = {
+    spec: dict[str, Any] = {
         "inputs": {"x": ["n", 3]},
         "layers": [{"f1": {"formula": formula, "parameters": held}}],
         "loss": {

@@ -21,7 +21,7 @@ OWN = """
     smaller softplus square state tanhshrink turn isfinite INFINITY NAN NULL HUGE_VAL HUGE_VALF
     HUGE_VALL EOF R B SIMD PARALLEL PRAGMA PARAMETERS LANES TILE ROWS SIZED BLAS COUNT BATCH main
     linux unix block vast treat_tiny strip strips in_strips tile shuffle turned_square memset DEPTH
-    HEIGHT STRIPS SHARES SIDE SQUARE VAST TINY_IS_ZERO omp_get_max_threads
+    ACROSS HEIGHT NEAREST STRIPS SHARES SIDE SQUARE VAST TINY_IS_ZERO omp_get_max_threads
 """
 MATH = {
     *("exp", "log", "log1p", "expm1", "sqrt", "floor", "sinh", "cosh", "tanh"),

@@ -144,9 +144,8 @@ class Step:
         text = f"{name}{index(parts)}"
         tensor = next((t for t in self.program.tensors if t.name == name), None)
         if tensor is not None:
-            pairs = zip(parts, tensor.shape, strict=True)
-            dims = tuple(dim for place, dim in pairs if ":" in place)
-            self.parts[text] = replace(tensor, name=text, shape=dims)
+            shape = tuple(d for d, at in zip(tensor.shape, parts, strict=True) if ":" in at)
+            self.parts[text] = replace(tensor, name=text, shape=shape)
         return Read(text, axes)
 
     def place(self, offset: int) -> str:

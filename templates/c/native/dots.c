@@ -1,11 +1,17 @@
 /* A product of matrices that both run along their rows, c[i,j] = Σ_k a[i,k]·b[j,k]: the sums of
-   4 × 3 places stay in registers, LANES of each. `more` adds to what c holds. */
+   4 × ACROSS places stay in registers, LANES of each. `more` adds to what c holds. */
+#ifdef __AVX512F__
+#define ACROSS 4
+#define LANES (64 / (idx)sizeof(real))
+#else
+#define ACROSS 3
 #define LANES (32 / (idx)sizeof(real))
+#endif
 
 SIZED void corner(idx rows, idx columns, idx inner, const real *restrict a, idx a_row,
     const real *restrict b, idx b_row, real *restrict c, idx c_row, int more)
 {
-    real sum[4][3][LANES];
+    real sum[4][ACROSS][LANES];
     for (idx i = 0; i < rows; i++) {
         for (idx j = 0; j < columns; j++) {
             for (idx lane = 0; lane < LANES; lane++) {
@@ -26,10 +32,13 @@ SIZED void corner(idx rows, idx columns, idx inner, const real *restrict a, idx 
     }
     for (idx i = 0; i < rows; i++) {
         for (idx j = 0; j < columns; j++) {
-            real all = more ? c[i * c_row + j] : 0;
-            for (idx lane = 0; lane < LANES; lane++) {
-                all += sum[i][j][lane];
+            for (idx half = LANES / 2; half > 0; half /= 2) {
+                SIMD()
+                for (idx lane = 0; lane < half; lane++) {
+                    sum[i][j][lane] += sum[i][j][lane + half];
+                }
             }
+            real all = sum[i][j][0] + (more ? c[i * c_row + j] : 0);
             for (idx k = whole; k < inner; k++) {
                 all += a[i * a_row + k] * b[j * b_row + k];
             }
@@ -41,9 +50,9 @@ SIZED void corner(idx rows, idx columns, idx inner, const real *restrict a, idx 
 SIZED void side(idx rows, idx columns, idx inner, const real *restrict a, idx a_row,
     const real *restrict b, idx b_row, real *restrict c, idx c_row, int more)
 {
-    const idx whole = columns - columns % 3;
-    for (idx j = 0; j < whole; j += 3) {
-        corner(rows, 3, inner, a, a_row, b + j * b_row, b_row, c + j, c_row, more);
+    const idx whole = columns - columns % ACROSS;
+    for (idx j = 0; j < whole; j += ACROSS) {
+        corner(rows, ACROSS, inner, a, a_row, b + j * b_row, b_row, c + j, c_row, more);
     }
     for (idx j = whole; j < columns; j++) {
         corner(rows, 1, inner, a, a_row, b + j * b_row, b_row, c + j, c_row, more);

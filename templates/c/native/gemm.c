@@ -41,7 +41,7 @@ static void gemm(idx rows, idx columns, idx inner, const real *a, idx a_row, idx
     const idx width = (share < STRIPS ? share : STRIPS) * TILE;
     const idx across = (columns + width - 1) / width, parts = (threads + across - 1) / across;
     const idx part = (rows + parts * ROWS - 1) / (parts * ROWS) * ROWS;
-    const idx height = part < HEIGHT ? part : HEIGHT;
+    const idx height = a_row == 1 && part > HEIGHT ? HEIGHT : part;
     PARALLEL(1)
     for (idx place = 0; place < across * ((rows + height - 1) / height); place++) {
         const idx i = place / across * height, j = place % across * width;

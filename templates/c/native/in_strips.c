@@ -1,11 +1,12 @@
 /* c[i,j] = Σ_k a[i,k]·b[k,j] with b in strips, each `inner` rows tall. */
-enum { HEIGHT = 96 };
+enum { HEIGHT = 192, NEAREST = 8192 };  // NEAREST: numbers that the nearest cache holds
 
 static void in_strips(idx rows, idx columns, idx inner, const real *restrict a, idx a_row,
     idx a_inner, const real *restrict near, real *restrict c, idx c_row, int more)
 {
-    for (idx done = 0; done < rows; done += HEIGHT) {
-        const idx height = rows - done < HEIGHT ? rows - done : HEIGHT;
+    const idx step = inner * columns <= NEAREST ? ROWS : HEIGHT;  // all of b stays, or a strip
+    for (idx done = 0; done < rows; done += step) {
+        const idx height = rows - done < step ? rows - done : step;
         const real *from = a + done * a_row;
         real last[HEIGHT * TILE];
         for (idx j = 0; j < columns; j += TILE) {
