@@ -18,6 +18,7 @@ from symback import functions as fn
 from symback import graph, notation, program, regrouping
 from symback import index as ix
 from symback.derivation import Beside, Derivation, Line, Term
+from symback.extremes import with_extremes
 from symback.formula import numeric
 from symback.functions import Index
 from symback.graph import Equation, Recipe, name_of, subscripts
@@ -72,7 +73,7 @@ def _lowered(derivation: Derivation, float_type: str) -> Program:
     graph = derivation.graph
     states = {tensor.name for tensor in derivation.tensors if tensor.role is Role.STATE}
     alone = {name for _, lines in derivation.metrics for line in lines for name in (line.target,)}
-    forward = statements(derivation, derivation.forward)
+    forward = statements(derivation, with_extremes(derivation.forward))
     loss = statements(derivation, derivation.loss)
     backward = statements(derivation, derivation.backward)
     passes = (*forward, *loss, *backward)
@@ -209,9 +210,9 @@ def _statement(line: Line, names: Mapping[str, str], shapes: Shapes) -> Statemen
         beside = regrouping.side_by_side(terms, shapes)
         if beside is not None:
             return _side_by_side(terms, *beside, names, shapes)
-        if len(terms) == 1 and (taken_apart := regrouping.regrouped(terms[0], shapes)):
-            terms = (taken_apart,)
-            at = taken_apart.equation.target
+        if taken_apart := regrouping.regrouped(terms, shapes):
+            terms = taken_apart
+            at = terms[0].equation.target
             letters = _flat(at)
     target = Lowering(terms[0], (), shapes).target(at)
     value, because = _value(terms, letters, shapes), _said(at, terms, names)
