@@ -195,6 +195,13 @@ CASES = {
         (3, 3),
     ),
     "fixed places": Case("z[n] = w[2] * x[n, 3] * exp(x[n, 1])", "n", {}, {"w": (4,)}, (4,)),
+    "a fixed place beside a window": Case(
+        "z[n, k] = sin(w[k] * x[n, 0]) + sum(W[k, i] * x[n, i + 1], i)",
+        "nk",
+        {"k": 3, "i": 2},
+        {"w": (3,), "W": (3, 2)},
+        (3,),
+    ),
     "embedding": Case(
         "z[n, t, d] = E[x[n, t], d] * P[t, d]",
         "ntd",
