@@ -632,6 +632,12 @@ class Program:
         return next(tensor for tensor in self.tensors if tensor.name == name)
 
     @property
+    def by_rows(self) -> bool:
+        """Whether the output has one row for each example."""
+        run_time = [isinstance(dim, str) for dim in self.tensor(self.output).shape]
+        return run_time[:1] == [True] and not any(run_time[1:])
+
+    @property
     def held(self) -> "tuple[tuple[str, State, tuple[int, ...]], ...]":
         """The states of whole parameters, those that have a gradient: key, state and shape."""
         learned = {key for key, _ in self.gradients}

@@ -140,7 +140,8 @@ class Workspace:
         dy[n,i]·[p = a[n,i]] for two p are two products, each written into a part of the array.
         """
         letters = {node.axis for node in walk(value) if isinstance(node, Position)}
-        letters &= {*target.axes} - {a for n in walk(value) if isinstance(n, Leaf) for a in n.axes}
+        whole = (n for n in walk(value) if isinstance(n, Leaf | Scatter | Concatenate | Stack))
+        letters &= {*target.axes} - {axis for node in whole for axis in node.axes}
         few = [a for a in letters if isinstance(dim := self.dims.get(a), int) and dim <= FEW]
         if len(few) != 1 or len(target.axes) < 2 or self.labels & names(value):
             yield target, value
