@@ -20,6 +20,7 @@ from symback.inspect import stages
 from symback.passes import (
     PASSES,
     buffers,
+    columned,
     folded,
     hoisted,
     ordered_products,
@@ -138,7 +139,7 @@ def test_not_a_bit_changes(
 
 
 @pytest.mark.parametrize("name", NETS)
-@pytest.mark.parametrize("each", [ordered_products, folded, buffers, passes.fast])
+@pytest.mark.parametrize("each", [ordered_products, folded, columned, buffers, passes.fast])
 def test_only_the_last_bits_change(name: str, each: Callable[[Program], Program]) -> None:
     program = pipeline.program(NETS[name])
     require_same(trained(each(program), 9), trained(program, 9), 1e-12)

@@ -133,7 +133,12 @@ def buffers(block: Block) -> tuple[str, ...]:
         "# A recurrence's arrays lie step after step: the steps are their first axis; those called",
         "# `…_all` have a step of zeros more, before the first or behind the last.",
     )
-    return (*(steps if loops and program.views else ()), *made, *(said if again else ()), *again)
+    turned = (
+        "# Of n examples by a few columns the columns come first: examples lie side by side.",
+    )
+    narrow = any(isinstance(b.shape[-1], str) for b in arrays if len(b.shape) == 2)
+    about = (*(steps if loops and program.views else ()), *(turned if narrow else ()))
+    return (*about, *made, *(said if again else ()), *again)
 
 
 def by_rows(program: Program) -> bool:

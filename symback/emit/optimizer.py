@@ -12,7 +12,7 @@ from symback.emit.reading import incoming
 from symback.emit.text import quoted
 from symback.program import Form, Program, Role, Tensor
 
-BLOCK = 16384  # elements: a few arrays of them stay in a core's own cache
+BLOCK = 32768  # elements: a few arrays of them stay in a core's own cache
 OWN = "the spec's own formula"
 
 
@@ -154,8 +154,6 @@ def kept(program: Program) -> tuple[Kept, ...]:
 
 def scratch_made(tensor: Tensor, block: Block, blocks: int) -> str:
     """Return what makes an array that the update writes into, of as many elements as a block."""
-    if tensor.shape and tensor.role is not Role.MASK and not blocks:
-        return "np.empty_like(w)"
     shape = ("BLOCK" if blocks else "w.size",) if tensor.shape else ()
     return block.target.made(replace(tensor, shape=shape), block.program.update.once, "w.dtype")
 

@@ -113,7 +113,8 @@ class Workspace:
         gradient = target.name in {name for _, name in self.program.gradients}
         view = isinstance(value, Read | Slice | Split) and not gradient and tensor is not None
         alias = statement.loop is None and view and value.axes == target.axes
-        as_it_is = alias or self.is_step(statement) or (labels and not copied)
+        named = alias or self.program.gives_name(statement)
+        as_it_is = named or self.is_step(statement) or (labels and not copied)
         if isinstance(target, Split) and isinstance(value, Read) and value.axes != target.axes:
             self.make(Read(target.name, ()), gradient=gradient)
             self.written.append(replace(statement, in_place=True))
@@ -154,7 +155,7 @@ class Workspace:
         loop = statement.loop
         if loop is None:
             return False
-        return loop.letter in statement.target.axes or self.program.gives_name(statement)
+        return loop.letter in statement.target.axes
 
     def make(self, target: Read, *, gradient: bool) -> None:
         """Note the target's own array, unless it is there already or a part of the gradient."""
