@@ -74,6 +74,11 @@ LOW = spec(
     {"mse": "t"},
     optimizer="rmsprop",
 )
+BARE = [{f"f{k}": {"dense": {"units": u, "bias": False}}} for k, u in ((1, 30), (2, 50), (3, 3))]
+WHOLE = {  # rules that work on each parameter as an array
+    "adafactor": {**TANH, "optimizer": {"adafactor": {"weight_decay": 0.1}}},
+    "muon": {**TANH, "layers": BARE, "optimizer": "muon"},
+}
 NETS = {"tanh": TANH, "labels": LABELS, "leaky": LEAKY, "low": LOW}
 IMAGES = {
     "inputs": {"x": ["n", 2, 8, 6], "t": {"shape": ["n"], "classes": 3}},
@@ -138,10 +143,10 @@ def test_not_a_bit_changes(
     require_same(trained(after(program)), trained(before(program)))
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", [*NETS, *WHOLE])
 @pytest.mark.parametrize("each", [ordered_products, folded, columned, buffers, passes.fast])
 def test_only_the_last_bits_change(name: str, each: Callable[[Program], Program]) -> None:
-    program = pipeline.program(NETS[name])
+    program = pipeline.program((NETS | WHOLE)[name])
     require_same(trained(each(program), 9), trained(program, 9), 1e-12)
 
 
@@ -349,9 +354,9 @@ def test_stages_show_the_cost_before_and_after_each_pass() -> None:
     assert int(rows[-1][1]) < int(rows[0][1])
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", [*NETS, *WHOLE])
 def test_a_training_step_allocates_no_array(name: str) -> None:
-    module: Any = pipeline.compile(NETS[name], "numpy", "float32")
+    module: Any = pipeline.compile((NETS | WHOLE)[name], "numpy", "float32")
     n = 512  # the smallest array of a batch is of 2 KB
     data = tuple(a if a.dtype.kind == "i" else a.astype(np.float32) for a in module.sample(n))
     params = module.init(0)
