@@ -67,6 +67,7 @@ class Network:
     objective: tuple[str, ...]
     loss_name: str
     unreduced: str  # the loss's name where it is an array
+    met: str  # fast form: the loss of the last backward pass, as a number: "cache.loss"
     score_fields: tuple[str, ...]  # the loss's values that backward reads
     score_names: str
     kept_scores: tuple[str, ...]  # fast form: those that aren't written in place
@@ -220,6 +221,7 @@ def network(block: Block) -> Network:
         objective=block.objective(),
         loss_name=program.objective,
         unreduced=program.objective if program.tensor(program.objective).shape else "",
+        met="float(cache.loss.sum())" if program.tensor(program.objective).shape else "cache.loss",
         score_fields=tuple(
             f"{tensor.name}: Array  # {shape_text(tensor)}"
             if tensor.shape
