@@ -150,6 +150,35 @@ def test_only_the_last_bits_change(name: str, each: Callable[[Program], Program]
     require_same(trained(each(program), 9), trained(program, 9), 1e-12)
 
 
+def test_narrow_arrays_lie_with_the_examples_side_by_side() -> None:
+    module: Any = pipeline.compile(LABELS, "numpy")
+    x, t = module.sample(6)
+    y, cache = module.forward(module.init(), x)
+    module.objective(module.init(), cache, t)
+    assert y.shape == (6, 7)
+    assert cache.z1.shape == cache.a1.shape == (30, 6)
+    assert cache.q.shape == (7, 6)
+    assert cache.q.flags.c_contiguous
+    for rows_too_short in ({"train": {"batch_size": 4}}, {"layers": [{"f1": {"dense": 1}}]}):
+        inputs = {"x": ["n", 40], "t": ["n", 1]}
+        layers = [{"f1": {"dense": 30}}, {"f2": {"dense": 1}}]
+        source = {**LEAKY, "inputs": inputs, "layers": layers, **rows_too_short}
+        program = pipeline.program(source)
+        assert columned(program) == program
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_arrays_begin_at_64_bytes(name: str) -> None:
+    module: Any = pipeline.compile(NETS[name], "numpy", "float32")
+    params = module.packed({key: w.copy() for key, w in module.init().items()})
+    state, cache = module.init_state(params), module.Cache(5, np.dtype("float32"))
+    held = {**vars(state), **vars(cache), "vector": params.vector}
+    arrays = {k: a for k, a in held.items() if isinstance(a, np.ndarray) and a.size > 1}
+    assert len(arrays) > 5
+    small = ("eye", "places", "labels")
+    assert not [k for k, a in arrays.items() if a.ctypes.data % 64 and not k.startswith(small)]
+
+
 @pytest.mark.parametrize("each", [windowed, passes.fast, passes.looped])
 def test_windows_become_matrices(each: Callable[[Program], Program]) -> None:
     program = pipeline.program(IMAGES)
