@@ -286,7 +286,7 @@ def test_adam_folds_to_ten_operations() -> None:
 
 
 def test_a_large_network_is_updated_in_blocks() -> None:
-    wide = {**TANH, "layers": [{"f1": {"dense": 500, "activation": "tanh"}}, {"f2": {"dense": 3}}]}
+    wide = {**TANH, "layers": [{"f1": {"dense": 900, "activation": "tanh"}}, {"f2": {"dense": 3}}]}
     program = pipeline.program(wide)
     text = emit(passes.fast(program), "numpy").text
     assert "for start in range(0, len(w), BLOCK):" in text
