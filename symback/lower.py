@@ -156,8 +156,8 @@ def aligned(line: Line) -> tuple[Term, ...]:
     if line.loop is not None:
         letters = _along(letters, line.loop, line.axis)
     known: dict[str, Hashable] = {}
-    made = [_in_letters(term, _called(term, letters), known) for term in line.terms]
-    return regrouping.in_order(made)
+    own = [_in_letters(term, _called(term, letters), known) for term in line.terms]
+    return regrouping.in_order(own)
 
 
 def _along(letters: tuple[Expr, ...], loop: graph.Loop, axis: int) -> tuple[Expr, ...]:
@@ -556,9 +556,7 @@ class Lowering:
         top = [self.value(part) for part in scalars]
         bottom = [self.value(part) for part in below if not ix.indices(part)]
         under = [self.value(part) for part in below if ix.indices(part)]
-        if number.q != 1 and not notation.is_short(number):
-            bottom.insert(0, Number(int(number.q)))
-            number = Rational(number.p)
+        number, bottom = _reduced(number, bottom)
         if number != 1:
             top.insert(0, _number(number))
         made = _times([self.value(part) for part in _small_first(arrays)])
@@ -708,6 +706,18 @@ def _small_first(parts: Sequence[Expr]) -> list[Expr]:
         key: object = place if own == whole else own
         made[key] = made[key] * part if key in made else part
     return list(made.values())
+
+
+def _reduced(number: Rational, below: list[program.Expr]) -> tuple[Rational, list[program.Expr]]:
+    """Return a number and what it is divided by in lowest terms, 2/16 as 1/8; decimals stay."""
+    if number.q != 1 and notation.is_short(number):
+        return number, below
+    divisors = [*([Number(int(number.q))] if number.q != 1 else []), *below]
+    known = [int(part.value) for part in divisors if isinstance(part, Number)]
+    ratio = Rational(number.p, prod(known))
+    if len(known) < len(divisors) or ratio.p == number.p:
+        return Rational(number.p), divisors
+    return Rational(ratio.p), [Number(int(ratio.q))] if ratio.q != 1 else []
 
 
 def _number(value: Rational) -> Number:

@@ -67,6 +67,7 @@ class Network:
     objective: tuple[str, ...]
     loss_name: str
     unreduced: str  # the loss's name where it is an array
+    met: str  # fast form: the loss of the last backward pass, as a number: "cache.loss"
     score_fields: tuple[str, ...]  # the loss's values that backward reads
     score_names: str
     kept_scores: tuple[str, ...]  # fast form: those that aren't written in place
@@ -133,7 +134,12 @@ def buffers(block: Block) -> tuple[str, ...]:
         "# A recurrence's arrays lie step after step: the steps are their first axis; those called",
         "# `…_all` have a step of zeros more, before the first or behind the last.",
     )
-    return (*(steps if loops and program.views else ()), *made, *(said if again else ()), *again)
+    turned = (
+        "# Of n examples by a few columns the columns come first: examples lie side by side.",
+    )
+    narrow = any(isinstance(b.shape[-1], str) for b in arrays if len(b.shape) == 2)
+    about = (*(steps if loops and program.views else ()), *(turned if narrow else ()))
+    return (*about, *made, *(said if again else ()), *again)
 
 
 def like(name: str, targets: Sequence[str], output: str) -> str:
@@ -216,6 +222,7 @@ def network(block: Block) -> Network:
         objective=block.objective(),
         loss_name=program.objective,
         unreduced=program.objective if program.tensor(program.objective).shape else "",
+        met="float(cache.loss.sum())" if program.tensor(program.objective).shape else "cache.loss",
         score_fields=tuple(
             f"{tensor.name}: Array  # {shape_text(tensor)}"
             if tensor.shape
