@@ -6,8 +6,9 @@ as a matrix product where it is one; factors along the same axes are multiplied 
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
+from itertools import combinations, groupby
 from math import prod
+from operator import attrgetter
 from types import MappingProxyType
 
 from sympy import Add, Expr, Indexed, Integer, Mul, Pow, Rational, Symbol, pi
@@ -17,6 +18,7 @@ from symback import functions as fn
 from symback import graph, notation, program, regrouping
 from symback import index as ix
 from symback.derivation import Beside, Derivation, Line, Term
+from symback.extremes import with_extremes
 from symback.formula import numeric
 from symback.functions import Index
 from symback.graph import Equation, Recipe, name_of, subscripts
@@ -49,6 +51,7 @@ from symback.program import (
 )
 
 Shapes = Mapping[str, tuple[Dim, ...]]
+Renaming = Mapping[Expr, Expr]
 
 REDUCED = {
     fn.SumOver: "sum",
@@ -70,7 +73,7 @@ def _lowered(derivation: Derivation, float_type: str) -> Program:
     graph = derivation.graph
     states = {tensor.name for tensor in derivation.tensors if tensor.role is Role.STATE}
     alone = {name for _, lines in derivation.metrics for line in lines for name in (line.target,)}
-    forward = statements(derivation, derivation.forward)
+    forward = statements(derivation, with_extremes(derivation.forward))
     loss = statements(derivation, derivation.loss)
     backward = statements(derivation, derivation.backward)
     passes = (*forward, *loss, *backward)
@@ -120,7 +123,11 @@ def statements(
     """Turn lines over a derivation's tensors into statements; `said`: how tensors are written."""
     shown = {**shown_names(derivation), **said}
     shapes = {tensor.name: tensor.shape for tensor in derivation.tensors}
-    return _joined([_statement(line, shown, shapes) for line in lines], lines)
+    filled = (tuple(group) for _, group in groupby(lines, attrgetter("target")))
+    return tuple(
+        _statement(group[0], shown, shapes) if len(group) == 1 else _joined(group, shown, shapes)
+        for group in filled
+    )
 
 
 def assigned(said: str) -> str:
@@ -149,7 +156,8 @@ def aligned(line: Line) -> tuple[Term, ...]:
     if line.loop is not None:
         letters = _along(letters, line.loop, line.axis)
     known: dict[str, Hashable] = {}
-    return regrouping.in_order([_in_letters(term, letters, known) for term in line.terms])
+    own = [_in_letters(term, _called(term, letters), known) for term in line.terms]
+    return regrouping.in_order(own)
 
 
 def _along(letters: tuple[Expr, ...], loop: graph.Loop, axis: int) -> tuple[Expr, ...]:
@@ -165,17 +173,21 @@ def _along(letters: tuple[Expr, ...], loop: graph.Loop, axis: int) -> tuple[Expr
     )
 
 
-def _in_letters(term: Term, letters: tuple[Expr, ...], known: dict[str, Hashable]) -> Term:
-    """Return the term with its target's indices called as these, other indices out of the way."""
-    sizes = dict(term.sizes)
+def _called(term: Term, letters: Sequence[Expr]) -> Renaming:
+    """Return what makes the term's target have these indices, where both are plain."""
     own = subscripts(term.equation.target)
-    swap = {
+    return {
         old: old.called(new.name)
         for old, new in zip(own, letters, strict=True)
         if isinstance(old, Index) and isinstance(new, Index)
     }
-    target = ix.substitute(term.equation.target, swap)
-    rhs = ix.substitute(term.equation.rhs, swap)
+
+
+def _in_letters(term: Term, called: Renaming, known: dict[str, Hashable]) -> Term:
+    """Return the term with its target's indices renamed, other indices out of the way."""
+    sizes = dict(term.sizes)
+    target = ix.substitute(term.equation.target, called)
+    rhs = ix.substitute(term.equation.rhs, called)
     rhs = ix.tidy(rhs, ix.indices(target), lambda letter: sizes[letter.range], known)
     return replace(term, equation=Equation(target, rhs))
 
@@ -198,15 +210,25 @@ def _statement(line: Line, names: Mapping[str, str], shapes: Shapes) -> Statemen
         beside = regrouping.side_by_side(terms, shapes)
         if beside is not None:
             return _side_by_side(terms, *beside, names, shapes)
-        if len(terms) == 1 and (taken_apart := regrouping.regrouped(terms[0], shapes)):
-            terms = (taken_apart,)
-            at = taken_apart.equation.target
+        if taken_apart := regrouping.regrouped(terms, shapes):
+            terms = taken_apart
+            at = terms[0].equation.target
             letters = _flat(at)
+    target = Lowering(terms[0], (), shapes).target(at)
+    value, because = _value(terms, letters, shapes), _said(at, terms, names)
+    return Statement(target, value, because, loop=loop)
+
+
+def _value(terms: Sequence[Term], letters: tuple[Expr, ...], shapes: Shapes) -> program.Expr:
+    """Return the sum of the terms of a line; the target's letters are `letters`."""
     values = [Lowering(term, letters, shapes).value(term.equation.rhs) for term in terms]
+    return values[0] if len(values) == 1 else Apply("add", tuple(values))
+
+
+def _said(at: Expr, terms: Sequence[Term], names: Mapping[str, str]) -> str:
+    """Return the formula of a line, whose target is `at`."""
     said = [notation.text(term.equation.rhs, shown(term, names)) for term in terms]
-    value = values[0] if len(values) == 1 else Apply("add", tuple(values))
-    because = f"{notation.text(at, shown(terms[0], names))} = {notation.added(said)}"
-    return Statement(Lowering(terms[0], (), shapes).target(at), value, because, loop=loop)
+    return f"{notation.text(at, shown(terms[0], names))} = {notation.added(said)}"
 
 
 def _compared(term: Term) -> Term:
@@ -250,7 +272,8 @@ def _side_by_side(
         to = regrouping.at(part.term, axis, regrouping.place(part)).equation
         written = shown(part.term, names)
         said.append(f"{notation.text(to.target, written)} = {notation.text(to.rhs, written)}")
-    value = Concatenate(tuple(values), tuple(letters), axes[axis])
+    counts = tuple(part.count for part in parts)
+    value = Concatenate(tuple(values), tuple(letters), counts, axes[axis])
     return Statement(Lowering(terms[0], (), shapes).target(target), value, "\n".join(said))
 
 
@@ -265,61 +288,54 @@ def _stacked(
     target = terms[0].equation.target
     letters = subscripts(target)
     others = [_compared(term) if loop else term for term in places.others]
-
-    def value(terms: Sequence[Term], order: tuple[Expr, ...]) -> program.Expr:
-        made = [Lowering(term, order, shapes).value(term.equation.rhs) for term in terms]
-        return made[0] if len(made) == 1 else Apply("add", tuple(made))
-
     inside = (*letters[: places.axis], *letters[places.axis + 1 :])
-    parts = tuple(value(at, inside) for at in places.at)
+    parts = tuple(_value(at, inside, shapes) for at in places.at)
     made: program.Expr = program.Stack(parts, letters[places.axis].name)
     if others:
-        made = Apply("add", (value(others, letters), made))
+        made = Apply("add", (_value(others, letters, shapes), made))
     to = Lowering(terms[0], (), shapes).target(target)
-    return Statement(to, made, _said(terms, places, names), loop=loop)
+    return Statement(to, made, _said_at(terms, places, names), loop=loop)
 
 
-def _said(terms: Sequence[Term], places: regrouping.Places, names: Mapping[str, str]) -> str:
+def _said_at(terms: Sequence[Term], places: regrouping.Places, names: Mapping[str, str]) -> str:
     """Return the formula of terms at places: one for each place where there are no others."""
-
-    def right(terms: Sequence[Term]) -> str:
-        return notation.added([notation.text(t.equation.rhs, shown(t, names)) for t in terms])
-
-    def left(term: Term) -> str:
-        return notation.text(term.equation.target, shown(term, names))
-
     if places.others:
-        return f"{left(terms[0])} = {right(terms)}"
+        return _said(terms[0].equation.target, terms, names)
     made = []
     for k, at in enumerate(places.at):
         here = regrouping.at(at[0], places.axis, Integer(k))
-        made.append(f"{left(here)} = {right(at)}")
+        made.append(_said(here.equation.target, at, names))
     return "\n".join(made)
 
 
-def _joined(statements: list[Statement], lines: Sequence[Line]) -> tuple[Statement, ...]:
-    """Put statements that fill parts of one tensor together into a concatenation."""
-    made: list[Statement] = []
-    for statement, line in zip(statements, lines, strict=True):
-        before = made[-1] if made else None
-        if before is not None and before.target.name == statement.target.name:
-            at = subscripts(line.terms[0].equation.target)
-            behind = next(axis for axis, part in enumerate(at) if not isinstance(part, Index))
-            made[-1] = _concatenated(before, statement, behind)
-        else:
-            made.append(statement)
-    return tuple(made)
-
-
-def _concatenated(before: Statement, after: Statement, axis: int) -> Statement:
-    parts: tuple[program.Expr, ...] = (before.value,)
-    letters: tuple[str, ...] = (before.target.axes[axis],)
-    if isinstance(before.value, Concatenate):
-        parts, letters = before.value.parts, before.value.letters
-    value = Concatenate(
-        (*parts, after.value), (*letters, after.target.axes[axis]), before.target.axes[axis]
-    )
-    return Statement(before.target, value, f"{before.because}\n{after.because}")
+def _joined(lines: Sequence[Line], names: Mapping[str, str], shapes: Shapes) -> Statement:
+    """Return the statement of lines that fill an axis part by part, each behind those before."""
+    first, *others = (subscripts(line.terms[0].equation.target) for line in lines)
+    axis = next(k for at in others for k, part in enumerate(at) if not isinstance(part, Index))
+    axes = [part.name for part in first]
+    known: dict[str, Hashable] = {}
+    values: list[program.Expr] = []
+    letters: list[str] = []
+    counts: list[int] = []
+    said: list[str] = []
+    for (whole,) in (line.terms for line in lines):
+        sizes = dict(whole.sizes)
+        (own,) = ix.letters(subscripts(whole.equation.target)[axis])
+        letter = next(  # one that means no other size
+            own.called(name)
+            for name in (own.name, *FREE_LETTERS)
+            if name not in {*axes[:axis], *axes[axis + 1 :]}
+            and known.get(name, sizes[own.range]) == sizes[own.range]
+        )
+        term = _in_letters(whole, {**_called(whole, first), own: letter}, known)
+        at = tuple(letter if k == axis else part for k, part in enumerate(first))
+        values.append(_value([term], at, shapes))
+        letters.append(letter.name)
+        counts.append(int(sizes[own.range]))
+        said.append(_said(term.equation.target, [term], names))
+    axes[axis] = next(name for name in FREE_LETTERS if name not in {*known, *axes})
+    value = Concatenate(tuple(values), tuple(letters), tuple(counts), axes[axis])
+    return Statement(Read(lines[0].target, tuple(axes)), value, "\n".join(said))
 
 
 # ---------------------------------------------------------------- expressions
@@ -540,9 +556,7 @@ class Lowering:
         top = [self.value(part) for part in scalars]
         bottom = [self.value(part) for part in below if not ix.indices(part)]
         under = [self.value(part) for part in below if ix.indices(part)]
-        if number.q != 1 and not notation.is_short(number):
-            bottom.insert(0, Number(int(number.q)))
-            number = Rational(number.p)
+        number, bottom = _reduced(number, bottom)
         if number != 1:
             top.insert(0, _number(number))
         made = _times([self.value(part) for part in _small_first(arrays)])
@@ -692,6 +706,18 @@ def _small_first(parts: Sequence[Expr]) -> list[Expr]:
         key: object = place if own == whole else own
         made[key] = made[key] * part if key in made else part
     return list(made.values())
+
+
+def _reduced(number: Rational, below: list[program.Expr]) -> tuple[Rational, list[program.Expr]]:
+    """Return a number and what it is divided by in lowest terms, 2/16 as 1/8; decimals stay."""
+    if number.q != 1 and notation.is_short(number):
+        return number, below
+    divisors = [*([Number(int(number.q))] if number.q != 1 else []), *below]
+    known = [int(part.value) for part in divisors if isinstance(part, Number)]
+    ratio = Rational(number.p, prod(known))
+    if len(known) < len(divisors) or ratio.p == number.p:
+        return Rational(number.p), divisors
+    return Rational(ratio.p), [Number(int(ratio.q))] if ratio.q != 1 else []
 
 
 def _number(value: Rational) -> Number:

@@ -164,8 +164,14 @@ def _product(expr: Expr, names: Mapping[str, str]) -> tuple[str, Binds]:
 
 
 def is_short(value: Rational) -> bool:
-    """Say whether a number is shown as a decimal: it is short, or no fraction a person writes."""
-    return isinstance(value, Integer) or len(repr(float(value))) <= 8 or value.q > 10_000
+    """Say whether a number is shown as a decimal: it is short, or no fraction a person writes.
+
+    x/16 is divided by 16; nobody wrote 0.0625 for it.
+    """
+    if isinstance(value, Integer) or value.q > 10_000:
+        return True
+    halved = value.q >= 8 and value.q & (value.q - 1) == 0
+    return not halved and len(repr(float(value))) <= 8
 
 
 def _factors(parts: Sequence[Expr], names: Mapping[str, str]) -> str:

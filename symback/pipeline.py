@@ -55,8 +55,18 @@ def program(
     functions: Sequence[str] = (),
 ) -> Program:
     """Return the statements of the model's module; after the passes unless `readable`."""
-    made = lower.lower(derive(source, wrt, functions), dtype)
+    made = lowered(source, dtype, wrt, functions)
     return made if readable else passes.fast(made)
+
+
+def lowered(
+    source: Source | Derivation,
+    dtype: str = "float64",
+    wrt: Sequence[str] = (),
+    functions: Sequence[str] = (),
+) -> Program:
+    """Return the statements of the model's module, as they are before any pass."""
+    return lower.lower(derive(source, wrt, functions), dtype)
 
 
 def generate(

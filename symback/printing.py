@@ -190,7 +190,7 @@ def _formula(expr: Expr) -> Code:
                 if place != Affine(0, ((axis, 1),))
             ]
             return Code(f"Σ {'·'.join([_formula(body).at(Level.PRODUCT), *marks])}", Level.SUM)
-        case Concatenate(parts, _, letter):
+        case Concatenate(parts, letter=letter):
             return call(f"join_{letter}", map(_formula, parts))
         case Stack(parts, letter):
             return call(f"stack_{letter}", map(_formula, parts))
@@ -327,6 +327,14 @@ def counter(letter: str, program: Program) -> str:
     return f"{letter}_" if letter in taken else letter
 
 
+def factors(expr: Apply) -> tuple[Expr, ...]:
+    """Return a function's arguments; those of a product behind a number among them: 2·(a·b)."""
+    match expr:
+        case Apply("multiply", (first, Apply("multiply", inner))) if not first.axes:
+            return (first, *inner)
+    return expr.args
+
+
 def natural(expr: Expr) -> tuple[str, ...]:
     """Return the letters in the order of the arrays that hold most of them."""
     if isinstance(expr, Apply):
@@ -372,6 +380,8 @@ def ranges_among(statement: Statement, known: Mapping[str, Tensor]) -> dict[str,
                 found[letter] = len(parts)
             case Scatter(axes=axes, shape=dims, sizes=sizes):
                 found |= dict(zip(axes, dims, strict=True)) | dict(sizes)
+            case Concatenate(letters=letters, counts=counts, letter=letter):
+                found |= dict(zip(letters, counts, strict=True)) | {letter: sum(counts)}
     return found
 
 

@@ -241,12 +241,13 @@ class Scatter:
 class Concatenate:
     """The parts one after another along one axis; `letters[k]` is that axis's letter in part k.
 
-    A letter means the same in all parts; one that a part lacks, it doesn't vary along. The
-    result's axis carries `letter`.
+    It takes `counts[k]` values there. A letter means the same in all parts; one that a part lacks,
+    it doesn't vary along. The result's axis carries `letter`, which none of the parts has.
     """
 
     parts: "tuple[Expr, ...]"
     letters: tuple[str, ...]
+    counts: tuple[int, ...]
     letter: str
 
     @property

@@ -30,19 +30,41 @@ class Part:
     count: int
 
 
-def regrouped(term: Term, shapes: Shapes) -> Term | None:
-    """Return the term with axes of its target taken apart, None where no sum is undone so.
+def regrouped(terms: Sequence[Term], shapes: Shapes) -> tuple[Term, ...] | None:
+    """Return terms with axes of their target taken apart, None where no sum is undone so.
 
-    Its target has Flat indices: ∂L/∂p[n,t,(h,d)].
+    The target has Flat indices: ∂L/∂p[n,t,(h,d)], the same for all terms.
     """
-    made = term
-    for axis in range(len(subscripts(term.equation.target))):
-        part = _unfolded(made, axis, shapes)
-        u = subscripts(term.equation.target)[axis]
-        if part is not None and part.start == 0 and part.count == dict(term.sizes)[u.range]:
-            joined = fn.Flat(*part.letters) if len(part.letters) > 1 else part.letters[0]
-            made = at(part.term, axis, joined)
-    return None if made is term or ix.holds_delta(made.equation.rhs) else made
+    before = tuple(one for term in terms for one in _summands(term))
+    made = before
+    for axis in range(len(subscripts(terms[0].equation.target))):
+        made = _taken_apart(made, axis, shapes) or made
+    holds_delta = any(ix.holds_delta(term.equation.rhs) for term in made)
+    return None if made is before or holds_delta else made
+
+
+def _taken_apart(terms: Sequence[Term], axis: int, shapes: Shapes) -> tuple[Term, ...] | None:
+    """Return terms over the same letters in the place of one axis, None where that can't be."""
+    u = subscripts(terms[0].equation.target)[axis]
+    if not isinstance(u, Index):
+        return None
+    length = dict(terms[0].sizes)[u.range]
+    parts = [part for term in terms if (part := _unfolded(term, axis, shapes))]
+    whole = [part for part in parts if part.start == 0 and part.count == length]
+    runs = {tuple(dict(part.term.sizes)[x.range] for x in part.letters) for part in whole}
+    if len(whole) < len(terms) or len(runs) > 1:
+        return None
+    return tuple(_called(part, axis, whole[0].letters) for part in whole)
+
+
+def _called(part: Part, axis: int, names: Sequence[Index]) -> Term:
+    """Return a part's term with its letters along the axis called as these."""
+    swap = {old: old.called(new.name) for old, new in zip(part.letters, names, strict=True)}
+    equation = part.term.equation
+    target, rhs = (ix.substitute(side, swap) for side in (equation.target, equation.rhs))
+    made = replace(part.term, equation=Equation(target, rhs))
+    letters = tuple(swap.values())
+    return at(made, axis, fn.Flat(*letters) if len(letters) > 1 else letters[0])
 
 
 def side_by_side(terms: Sequence[Term], shapes: Shapes) -> tuple[int, tuple[Part, ...]] | None:

@@ -84,7 +84,9 @@ def growth(module: Any) -> int:
     for n in (512, 2048):  # NumPy's own buffers have one size
         params = module.init(0)
         kind = next(iter(params.values())).dtype
-        data = [a if a.dtype.kind == "i" else a.astype(kind) for a in module.sample(n)]
+        drawn = module.sample(n)
+        given = drawn if isinstance(drawn, tuple) else (drawn,)
+        data = [a if a.dtype.kind == "i" else a.astype(kind) for a in given]
         state, work = module.init_state(params), module.Workspace(params)
         more = [np.random.default_rng(0)] if "rng" in signature(module.one_step).parameters else []
         for _ in range(3):

@@ -222,9 +222,18 @@ class Loops:
         raise TypeError(word)
 
 
+def library(*values: Any) -> Any:
+    """Return what computes with the values: NumPy where JAX follows none of them."""
+    return np if all(isinstance(value, np.ndarray | int | float) for value in values) else jnp
+
+
 @dataclass(frozen=True)
 class Arrays:
-    """A formula in JAX: every value has one axis for each letter, of length 1 without it."""
+    """A formula in JAX: every value has one axis for each letter, of length 1 without it.
+
+    What depends on nothing that is differentiated, indices above all, is computed at once, in
+    NumPy: JAX takes long to trace and to compile.
+    """
 
     tensors: Mapping[str, Any]
     sizes: Mapping[str, int]
@@ -233,7 +242,8 @@ class Arrays:
         """Return what a formula assigns, as an array along its target's indices."""
         (statement,) = ast.parse(text.strip()).body
         assert isinstance(statement, ast.Assign | ast.Expr)
-        made = self.value(statement.value)
+        with np.errstate(all="ignore"):
+            made = self.value(statement.value)
         axes = groups(statement)
         letters = [letter for group in axes for letter in group]
         made = self.along(made, letters)
@@ -255,7 +265,8 @@ class Arrays:
 
     def plain(self, value: Any) -> Any:
         """Return a number as an array without letters."""
-        return jnp.reshape(jnp.asarray(value, float), [1] * len(self.sizes))
+        known = library(value)
+        return known.reshape(known.asarray(value, float), [1] * len(self.sizes))
 
     def value(self, node: ast.expr) -> Any:
         """Return an expression's values."""
@@ -299,18 +310,23 @@ class Arrays:
         """Return an index as a value: 0, 1, …"""
         shape = [1] * len(self.sizes)
         shape[self.axis(letter)] = self.sizes[letter]
-        return jnp.arange(self.sizes[letter], dtype=float).reshape(shape)
+        return np.arange(self.sizes[letter], dtype=float).reshape(shape)
 
     def read(self, node: ast.Subscript) -> Any:
         """Return a tensor where its indices stand, 0 outside of it."""
-        tensor = jnp.asarray(self.tensors[ast.unparse(node.value)])
-        places = [jnp.asarray(self.value(part), int) for part in subscripts(node)]
-        sizes = list(zip(places, tensor.shape, strict=True))
-        inside = jnp.asarray(True)
+        tensor = self.tensors[ast.unparse(node.value)]
+        parts = [self.value(part) for part in subscripts(node)]
+        known = library(*parts)
+        places = [known.asarray(part, int) for part in parts]
+        sizes = list(zip(places, np.shape(tensor), strict=True))
+        inside = known.asarray(True)
         for place, size in sizes:
             inside = inside & (place >= 0) & (place < size)
-        nearest = tuple(jnp.clip(place, 0, size - 1) for place, size in sizes)
-        return jnp.where(inside, tensor[nearest], 0.0)
+        nearest = tuple(known.clip(place, 0, size - 1) for place, size in sizes)
+        found = library(tensor, *parts).asarray(tensor)[nearest]
+        if known is np and inside.all():
+            return found
+        return library(found, inside).where(inside, found, 0.0)
 
     def steps(self, texts: Sequence[str], letter: str, way: int = 0) -> dict[str, Any]:
         """Return what formulas of a recurrence assign, upwards (1) or downwards (-1) in `letter`.

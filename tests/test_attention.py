@@ -99,7 +99,7 @@ def heads(reads: str, masks: Mapping[str, str] | None = None, **options: Any) ->
             ready["attn_mask"] = ready["attn_mask"].flatten(0, 1)
         return run((q, k, v), {"need_weights": False, **ready})[0]
 
-    kinds = {k: w for k, w in options.items() if k in ("kdim", "vdim", "bias")}
+    kinds = {k: w for k, w in options.items() if k != "causal"}
     module = nn.MultiheadAttention(E, 2, batch_first=True, **kinds)
     names = [*reads.split(), *called]
     return Case("multihead_attention", names, module, call, {"num_heads": 2, **options})
@@ -140,6 +140,12 @@ CASES = {
     "self, hidden": heads("x x x", masks={"pt": "key_padding_mask"}),
     "own lengths": heads("q k v", kdim=5, vdim=3),
     "own length, no bias, both": heads("q k m", masks=PADDING | ADDED, kdim=5, bias=False),
+    "a learned key": heads("q m m", add_bias_kv=True),
+    "a key of zeros, hidden": heads("q m m", masks=PADDING, add_zero_attn=True),
+    "learned and zero, both": heads(
+        "q k v", masks=PADDING | ADDED, kdim=5, vdim=3, add_bias_kv=True, add_zero_attn=True
+    ),
+    "learned and zero, no bias": heads("x x x", add_bias_kv=True, add_zero_attn=True, bias=False),
     "encoder layer, padding": layers("encoder", "x pt", "src_key_padding_mask"),
     "encoder layer, added": layers("encoder", "x square", "src_mask", norm_first=True),
     "decoder layer": layers("decoder", "x m"),
@@ -194,6 +200,7 @@ def test_case(name: str) -> None:
 def test_other_targets(target: str) -> None:
     compare(CASES["decoder layer, padding"], target, readable=target != "numpy")
     compare(CASES["own length, no bias, both"], target, readable=target != "numpy")
+    compare(CASES["learned and zero, both"], target, readable=target != "numpy")
 
 
 def test_weights_are_an_output() -> None:

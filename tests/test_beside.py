@@ -132,6 +132,22 @@ CASES = {
             abs(y - t) <= 0.5, 0.5 * (y - t) ** 2, 0.5 * (abs(y - t) - 0.25)
         ).mean(),
     ),
+    "two layers side by side": Case(
+        {"x": ["n", 3], "t": ["n", 2]},
+        [
+            {"f1": {"dense": 2, "activation": "tanh"}},
+            {"f2": {"dense": 3, "activation": "sigmoid", "from": "x"}},
+            {"both": {"concat": {}, "from": ["f1", "f2"]}},
+            {"f": {"dense": 2}},
+        ],
+        {"mse": "t"},
+        lambda p, x: dense(
+            p,
+            "f",
+            jnp.concatenate([jnp.tanh(dense(p, "f1", x)), jax.nn.sigmoid(dense(p, "f2", x))], 1),
+        ),
+        mse,
+    ),
     "logistic regression": Case(
         {"x": ["n", 3], "t": ["n", 1]},
         [{"f": {"dense": 1}}],

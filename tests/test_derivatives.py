@@ -73,6 +73,11 @@ def chained_slope(params: Params, x: Any) -> Any:
     return total
 
 
+def side_by_side(params: Params, x: Any) -> Any:
+    y = jnp.concatenate([dense(params, "f1", x), dense(params, "f2", x)])
+    return jnp.sin(y) * y
+
+
 def scalar(params: Params, x: Any) -> Any:
     return network(params, x)[0]
 
@@ -124,6 +129,15 @@ CASES = {
             {"norm": {"layer_norm": {"elementwise_affine": False}}},
             {"act": {"formula": "a[n, k] = softmax(gelu(x[n, k]), k)"}},
             {"f3": {"dense": 2}},
+        ],
+    ),
+    "of straight layers side by side": Case(
+        "mean(sum(d(sin(y[n, k])*y[n, k], x[n, i])**2, i, k), n)",
+        lambda p, x: (jax.jacobian(side_by_side, 1)(p, x) ** 2).sum(),
+        [
+            {"f1": {"dense": 2}},
+            {"f2": {"dense": 3, "from": "x"}},
+            {"both": {"concat": None, "from": ["f1", "f2"]}},
         ],
     ),
     "in a layer": Case(

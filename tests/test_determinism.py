@@ -1,6 +1,5 @@
 """The same spec gives the same bytes, whatever the order of Python's sets; modules stand alone."""
 
-import ast
 import json
 import os
 import subprocess
@@ -24,11 +23,21 @@ EXAMPLES = sorted(str(path) for path in (ROOT / "examples").glob("*.yaml"))
 FORMS = [("numpy", True), ("numpy", False), ("python", True), ("c", True)]
 ALLOWED = {"numpy": {"numpy"}, "python": set[str](), "c": {"numpy"}}  # beyond the standard library
 PROGRAM = """
-import hashlib, json, sys
-from symback import generate
-for source, target, readable in json.loads(sys.argv[1]):
-    text = generate(source, target, readable=readable).text
-    print(hashlib.sha256(text.encode()).hexdigest())
+import ast, hashlib, json, sys
+from symback import derive, generate
+
+def foreign(text):  # modules that it imports beyond the standard library
+    nodes = list(ast.walk(ast.parse(text)))
+    names = [alias.name for n in nodes if isinstance(n, ast.Import) for alias in n.names]
+    names += ["." * n.level + str(n.module) for n in nodes if isinstance(n, ast.ImportFrom)]
+    return sorted({name.partition(".")[0] for name in names} - sys.stdlib_module_names)
+
+for source, forms in json.loads(sys.argv[1]):
+    made = derive(source)
+    for target, readable in forms:
+        text = generate(made, target, readable=readable).text
+        told = foreign(text) if sys.argv[2] == "imports" else []
+        print(hashlib.sha256(text.encode()).hexdigest(), *told)
 """
 BLOCKED = """
 import runpy, sys
@@ -92,52 +101,37 @@ def test_the_sweep_uses_every_entry() -> None:
             assert f'"{entry.name}": {{' in text, entry.name
 
 
-def digests(*hash_seeds: str) -> list[list[str]]:
-    """Generate all of it in a process for each seed, side by side; return what came out."""
-    asked = [(source, *form) for source in sources() for form in FORMS]
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, json.dumps(asked)],
-            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for seed in hash_seeds
-    ]
-    found = [process.communicate()[0].split() for process in running]
-    assert [process.returncode for process in running] == [0] * len(running)
-    assert {len(lines) for lines in found} == {len(asked)}
-    return found
+Asked = list[tuple[str | SpecMapping, list[tuple[str, bool]]]]
 
 
-def test_the_same_bytes_for_every_hash_seed() -> None:
-    first, second = digests("0", "4321")
-    names = [str(source) for source in sources() for _ in FORMS]
-    different = [name for name, a, b in zip(names, first, second, strict=True) if a != b]
-    assert different == []
-    assert len(set(first)) > len(EXAMPLES)  # they are not all the same text
+def started(asked: Asked, hash_seed: str, told: str = "") -> "subprocess.Popen[str]":
+    """Start a process that prints each text's digest and, if told, what it imports."""
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, json.dumps(asked), told],
+        env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
-@pytest.mark.parametrize(("target", "readable"), FORMS)
-def test_the_same_bytes_again(target: str, readable: bool) -> None:
-    """In one process too, whatever was generated before."""
-    for source in EXAMPLES:
-        first = generate(source, target, readable=readable)
-        assert generate(source, target, readable=readable).text == first.text
-
-
-@pytest.mark.parametrize("target", TARGETS)
-def test_modules_import_only_what_they_may(target: str) -> None:
-    for source in sources():
-        imported = set()
-        for node in ast.walk(ast.parse(generate(source, target).text)):
-            if isinstance(node, ast.Import):
-                imported |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                assert node.level == 0
-                imported.add(str(node.module).partition(".")[0])
-        assert imported
-        assert imported <= sys.stdlib_module_names | ALLOWED[target]
+def test_the_same_bytes_and_no_other_imports() -> None:
+    """For every hash seed, whatever was generated before, and again in the same process."""
+    asked: Asked = [(source, FORMS) for source in sources()]
+    again: Asked = [(source, FORMS) for source in EXAMPLES]
+    backwards: Asked = [(source, FORMS[::-1]) for source, _ in asked[::-1]]
+    both = started([*asked, *again], "0", "imports"), started(backwards, "4321")
+    found, other = ([row.split() for row in each.communicate()[0].splitlines()] for each in both)
+    assert [process.returncode for process in both] == [0, 0]
+    first = [digest for digest, *_ in found]
+    second = [digest for [digest] in other[::-1]]
+    names = [f"{source} {form}" for source, forms in asked for form in forms]
+    repeated = first[len(names) :]
+    pairs = zip(names, first[: len(names)], second, strict=True)
+    assert [name for name, a, b in pairs if a != b] == []
+    assert repeated == first[: len(again) * len(FORMS)]  # the examples stand first
+    assert len(set(second)) > len(EXAMPLES)  # they are not all the same text
+    for name, (target, _), (_, *imported) in zip(names, FORMS * len(asked), found, strict=False):
+        assert set(imported) == ALLOWED[target], name
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -1,5 +1,6 @@
 """inv, det, logdet, trace, solve and cholesky, of many matrices at once: against torch.linalg."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,11 @@ def gram(x: Any, w: Any) -> Any:
     return x @ x.mT + w @ w.mT + torch.eye(3)
 
 
+def quadratic(a: Any, v: Any) -> Any:
+    z = torch.linalg.solve(a, v.expand(len(a), 3))
+    return (torch.linalg.solve(a, z) * z).sum(1) + a.logdet()
+
+
 GRAM = "A[n, i, j] = sum(x[n, i, k]*x[n, j, k], k) + sum(w[i, k]*w[j, k], k) + (i == j)"
 CASES = {
     "det": Case(["y[n] = det(x[n, i, j] + w[i, j], i, j)"], lambda x, w, v: torch.det(x + w)),
@@ -59,6 +65,15 @@ CASES = {
     "solve": Case(
         ["z[n, j] = solve(x[n, i, j] + w[i, j], v[i], i, j)", "y[n] = sum(z[n, j]**2, j)"],
         lambda x, w, v: (torch.linalg.solve(x + w, v.expand(len(x), 3)) ** 2).sum(1),
+    ),
+    "one inverse for all that need it": Case(
+        [
+            GRAM,
+            "z[n, j] = solve(A[n, i, j], v[i], i, j)",
+            "q[n, i] = sum(inv(A[n, i, j], i, j)*z[n, j], j)",
+            "y[n] = sum(q[n, i]*z[n, i], i) + logdet(A[n, i, j], i, j)",
+        ],
+        lambda x, w, v: quadratic(gram(x, w), v),
     ),
     "trace": Case(
         ["y[n] = trace(sum(w[i, k]*x[n, k, j], k), i, j)"],
@@ -123,3 +138,11 @@ def test_mistakes() -> None:
     spec["inputs"]["x"] = ["n", 3, 4]
     with pytest.raises(UserError, match="of square matrices, this one is 3 by 4"):
         symback.derive(spec)
+
+
+@pytest.mark.parametrize(("target", "readable"), FORMS)
+def test_an_inverse_is_worked_out_once(target: str, readable: bool) -> None:
+    made = symback.generate(
+        CASES["one inverse for all that need it"].spec(), target, readable=readable
+    )
+    assert len(re.findall(r"(?<!def )(?<!void )\binverse\(", made.text)) == 1

@@ -1,5 +1,6 @@
 """Optimisers against torch.optim: the same start, the same gradients, 50 steps."""
 
+import json
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -105,8 +106,8 @@ def gradients(params: Arrays, step: int) -> Arrays:
 
 def in_torch(
     entry: Entry, chosen: Settings, start: Arrays, train: Settings | None = None
-) -> list[Arrays]:
-    """Return PyTorch's parameters after every step."""
+) -> Iterator[Arrays]:
+    """Yield PyTorch's parameters after every step."""
     clipping = train or {}
     defaults = {option.name: option.default for option in entry.options}
     options = dict(chosen)
@@ -119,7 +120,6 @@ def in_torch(
     rule = getattr(torch.optim, entry.source.split(";")[0].removeprefix("torch.optim."))
     plain = {} if entry.name in MATRICES else {"foreach": False}
     optimizer = rule(params.values(), **plain, **options)
-    history = []
     for step in range(STEPS):
         now = {key: w.detach().numpy().copy() for key, w in params.items()}
         for key, gradient in gradients(now, step).items():
@@ -129,8 +129,14 @@ def in_torch(
         if "clip_value" in clipping:
             torch.nn.utils.clip_grad_value_(params.values(), clipping["clip_value"])
         optimizer.step()
-        history.append({key: w.detach().numpy().copy() for key, w in params.items()})
-    return history
+        yield {key: w.detach().numpy().copy() for key, w in params.items()}
+
+
+@cache
+def trajectory(name: str, chosen: str) -> list[Arrays]:
+    """Return PyTorch's parameters after every step of an optimiser with options in JSON."""
+    [entry] = [entry for entry in OPTIMIZERS if entry.name == name]
+    return list(in_torch(entry, json.loads(chosen), start(name in MATRICES)))
 
 
 @cache
@@ -173,16 +179,16 @@ def test_trajectory_is_pytorchs(entry: Entry, chosen: Settings, target: str) -> 
     params = module.init()
     state = module.init_state(params)
     begun = start(entry.name in MATRICES)
-    wanted = in_torch(entry, chosen, begun)
+    wanted, found = trajectory(entry.name, json.dumps(chosen)), []
     for step in range(STEPS):
         now = {key: np.array(w, np.float64) for key, w in params.items()}
         grads = gradients(now, step)
         given = grads if target == "numpy" else {key: g.tolist() for key, g in grads.items()}
         module.update(params, given, state)
-        for key, w in wanted[step].items():
-            np.testing.assert_allclose(
-                np.array(params[key]), w, rtol=1e-11, atol=1e-13, err_msg=f"{key}, step {step + 1}"
-            )
+        found.append({key: np.array(w) for key, w in params.items()})
+    for key in begun:
+        ours, theirs = (np.array([row[key] for row in rows]) for rows in (found, wanted))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-13, err_msg=key)
     moved = [not np.array_equal(params[key], w) for key, w in begun.items()]
     assert all(moved)
 
@@ -398,7 +404,7 @@ def test_muon_is_pytorchs_but_for_its_bfloat16(monkeypatch: pytest.MonkeyPatch) 
     params = module.init()
     begun = start(matrices=True)
     module.update(params, gradients(begun, 0), module.init_state(params))
-    for key, w in in_torch(entry, chosen, begun)[0].items():
+    for key, w in next(in_torch(entry, chosen, begun)).items():
         ours, theirs = params[key] - begun[key], w - begun[key]
         assert 0 < np.linalg.norm(ours - theirs) < 0.03 * np.linalg.norm(theirs)
 

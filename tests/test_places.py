@@ -469,7 +469,7 @@ def test_loss_and_gradients_are_jax_s(name: str, target: str, readable: bool) ->
         np.testing.assert_allclose(found, by_hand, rtol=1e-10, atol=1e-13)
 
 
-@pytest.mark.parametrize(("target", "readable"), FORMS[:3])  # C's outputs begin with the examples
+@pytest.mark.parametrize(("target", "readable"), FORMS)
 def test_labels_pick_rows_of_columns(target: str, readable: bool) -> None:
     """As many examples as classes: what stands the wrong way round has the right shape."""
     spec = {
@@ -490,6 +490,48 @@ def test_labels_pick_rows_of_columns(target: str, readable: bool) -> None:
     np.testing.assert_allclose(value, (picked**2).sum(), rtol=1e-12)
     wanted = (e == np.arange(3)[:, None]) * 2 * picked @ x
     np.testing.assert_allclose(grads["f1.weight"], wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("target", "readable"), FORMS)
+@pytest.mark.parametrize(
+    ("formula", "axes"),
+    [
+        ("z[i, n] = w[i] * x[n, i]**2", "in"),
+        ("z[i] = w[i] * mean(x[n, i]**2, n)", "i"),
+        ("z = sum(w[i] * mean(x[n, i]**2, n), i)", ""),
+        ("z[n, m] = sum(w[i] * x[n, i] * x[m, i], i)", "nm"),
+    ],
+)
+def test_outputs_have_any_axes(target: str, readable: bool, formula: str, axes: str) -> None:
+    """More rows than a batch: trained, predicted, evaluated, and the gradient is the loss's."""
+    held = {"w": {"shape": [3], "init": "normal(0, 1)"}}
+    spec: dict[str, Any] = {
+        "inputs": {"x": ["n", 3]},
+        "layers": [{"f1": {"formula": formula, "parameters": held}}],
+        "loss": {
+            "formula": f"mean(sin(y[{', '.join(axes)}]), {', '.join(axes)})" if axes else "sin(y)"
+        },
+        "optimizer": "sgd",
+        "train": {"epochs": 2, "batch_size": 4},
+    }
+    module: Any = symback.compile(spec, target, readable=readable)
+    assert module.check(seed=1) == []
+    params, x = module.init(0), np.random.default_rng(0).normal(size=(6, 3))
+    given = x.tolist() if target == "python" else x
+    assert len(module.train(params, given)) == 2
+    squares = np.asarray(params["f1.w"]) * x**2
+    wanted = {
+        "in": squares.T,
+        "i": squares.mean(axis=0),
+        "": squares.mean(axis=0).sum(),
+        "nm": x * np.asarray(params["f1.w"]) @ x.T,
+    }[axes]
+    np.testing.assert_allclose(module.predict(params, given), wanted, rtol=1e-12)
+    loss = module.evaluate(params, given)["loss"]
+    assert np.isfinite(loss)
+    spec["train"]["accumulate"] = 2
+    with pytest.raises(UserError, match="`accumulate` joins the batches' outputs"):
+        symback.generate(spec, target, readable=readable)
 
 
 def refusal(layer: str | Sequence[str], x: Any, **more: Any) -> str:

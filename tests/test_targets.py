@@ -104,7 +104,7 @@ def at(expr: Expr, where: Mapping[str, int], values: Values, dims: Mapping[str, 
             return values[name][tuple(where[a] + s for a, s in zip(axes, starts, strict=True))]
         case Split(name, groups):
             return values[name][tuple(flat(group, where, dims) for group in groups)]
-        case Concatenate(parts, letters, letter):
+        case Concatenate(parts, letters, _, letter):
             place = where[letter]
             for part, own in zip(parts, letters, strict=True):
                 if place < dims[own]:
@@ -474,7 +474,9 @@ CHOSEN: Mapping[str, tuple[Statement, tuple[Tensor, ...]]] = {
     "y = np.concatenate((a, np.tanh(c)), axis=1)": (
         Statement(
             read("y", "ns"),
-            Concatenate((read("a", "nj"), Apply("tanh", (read("c", "nk"),))), ("j", "k"), "s"),
+            Concatenate(
+                (read("a", "nj"), Apply("tanh", (read("c", "nk"),))), ("j", "k"), (4, 2), "s"
+            ),
             "",
         ),
         (tensor("a", "nj"), tensor("c", "nk")),

@@ -3,7 +3,7 @@
 Queries stand at places t, keys and values at s, or u in a memory; a head h has a width of d values.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 
 from symback.catalog.entry import Case, Entry, Kind, Option, Parameter, Random
@@ -20,6 +20,7 @@ _HEADS = Option(
 )
 _BIAS = Option("bias", default=True, doc="add learned biases")
 _Mask = tuple[str, str]  # a source, and its indices
+_More = tuple[str, str]  # a query's product with a key, and the value there
 
 # ---------------------------------------------------------------- attention by heads
 
@@ -51,11 +52,16 @@ def _of_three(
 
 
 def _attended(
-    projected: tuple[str, ...], masks: Sequence[_Mask] = (), part: str = "", s: str = "s"
+    projected: tuple[str, ...],
+    masks: Sequence[_Mask] = (),
+    part: str = "",
+    s: str = "s",
+    more: Sequence[_More] = (),
 ) -> tuple[str, ...]:
     """Return the formulas of an attention by heads, down to its projected output o.
 
-    A mask with the indices [n, s] isn't 0 where a key isn't to be seen; any other is added.
+    A mask with the indices [n, s] isn't 0 where a key isn't to be seen; any other is added. Every
+    query sees `more` keys behind those, at each the product with it and the value there.
     """
     at = f"n, h, t, {s}"
     seen = f"z{part}[{at}]"
@@ -71,6 +77,8 @@ def _attended(
         *projected,
         f"z{part}[{at}] = sum({q}[n, h, t, d] * {k}[n, h, {s}, d], d) / sqrt(size(d))",
         f"seen{part}[{at}] = {seen}",
+        *(f"seen{part}[n, h, t, size({s}) + {k} + e] = {z}" for k, (z, _) in enumerate(more)),
+        *(f"{v}[n, h, size({s}) + {k} + e, d] = {value}" for k, (_, value) in enumerate(more)),
         f"{a}[{at}] = softmax(seen{part}[{at}], {s})",
         f"g{part}[{at}] = {_dropped(f'r{part}', at, f'{a}[{at}]')}",
         f"{c}[n, t, flat(h, d)] = sum(g{part}[{at}] * {v}[n, h, {s}, d], {s})",
@@ -104,15 +112,31 @@ def _shown(attended: tuple[str, ...]) -> tuple[str, ...]:
     return (*attended, "m[n, t, s] = mean(a[n, h, t, s], h)", "y[n, t, i] = o[n, t, i]")
 
 
-def _of_several() -> Iterator[Case]:
-    """Yield the forms of queries, keys and values, and masks."""
-    for own, axes in product((True, False), _MASKS):
-        masks = [(f"x{4 + k}", _PLACES[count]) for k, count in enumerate(axes)]
-        asked = [f"sources == {3 + len(axes)}"]
-        asked += [f"axes_{4 + k} == {count}" for k, count in enumerate(axes)]
-        asked += ["(kdim_given or vdim_given)"] if own else []
-        projected = _of_three(("x1", "x2", "x3"), weights="QKV" if own else "")
-        yield Case(" and ".join(asked), _shown(_attended(projected, masks)))
+_LEARNED = (
+    "sum(q[n, h, t, d] * bk[e, 0, width*h + d], d) / sqrt(size(d))",
+    "bv[e, 0, width*h + d]",
+)
+_SEEN_BY_ALL: Mapping[str, Sequence[_More]] = {
+    "add_bias_kv and add_zero_attn": (_LEARNED, ("0", "0")),
+    "add_bias_kv": (_LEARNED,),
+    "add_zero_attn": (("0", "0"),),
+    "": (),
+}
+
+
+def _heads_cases() -> Iterator[Case]:
+    """Yield the forms of attention: of one source or three, with masks, with keys for all."""
+    for said, more in _SEEN_BY_ALL.items():
+        beside = [said] if said else []
+        if said:
+            yield Case(f"sources == 1 and {said}", _shown(_attended(_of_one("x"), more=more)))
+        for own, axes in product((True, False), _MASKS):
+            masks = [(f"x{4 + k}", _PLACES[count]) for k, count in enumerate(axes)]
+            asked = [f"sources == {3 + len(axes)}", *beside]
+            asked += [f"axes_{4 + k} == {count}" for k, count in enumerate(axes)]
+            asked += ["(kdim_given or vdim_given)"] if own else []
+            projected = _of_three(("x1", "x2", "x3"), weights="QKV" if own else "")
+            yield Case(" and ".join(asked), _shown(_attended(projected, masks, more=more)))
 
 
 # ---------------------------------------------------------------- parts of a transformer
@@ -324,14 +348,15 @@ ENTRIES = (
         kind=Kind.LAYER,
         name="multihead_attention",
         formulas=_shown(_attended(_of_one("x"))),
-        cases=tuple(_of_several()),
+        cases=tuple(_heads_cases()),
         doc=(
             "Attention by several heads, each on its part of the projected input. Of one source: "
             "self-attention; of queries, keys and values (`from: [q, k, v]`) else. A mask is a "
             "fourth source: [n, s], not 0 at the keys that are not to be seen (PyTorch's "
             "key_padding_mask), or [n, t, s] or [n, h, t, s], added to the products (attn_mask); "
-            "with both, this is the fifth. The weights, their mean over the heads, can be read as "
-            "`name.weights`."
+            "with both, this is the fifth. Learned or zero keys and values may stand behind the "
+            "others, which every query sees. The weights, their mean over the heads, can be read "
+            "as `name.weights`."
         ),
         source=(
             "torch.nn.MultiheadAttention(batch_first=True); Vaswani et al. 2017, arXiv:1706.03762"
@@ -343,12 +368,16 @@ ENTRIES = (
             Option("dropout", default=0.0, doc="of the weights' values", least=0, below=1),
             Option("kdim", doc="the keys' length where it is another", whole=True, least=1),
             Option("vdim", doc="the values' length where it is another", whole=True, least=1),
+            Option("add_bias_kv", default=False, doc="a learned key and value behind the others"),
+            Option("add_zero_attn", default=False, doc="a key and a value of zeros behind them"),
         ),
         axes=("n", "t", "i"),
         numbers=_BY_HEADS,
-        sizes=(("h", "num_heads"), ("d", "width")),
+        sizes=(("h", "num_heads"), ("d", "width"), ("e", "1")),
         parameters=(
             *_projections(),
+            Parameter("bk", "bias_k", ("1", "1", "length"), "xavier_normal"),
+            Parameter("bv", "bias_v", ("1", "1", "length"), "xavier_normal"),
             Parameter("Q", "q_proj_weight", ("length", "length"), "xavier_uniform"),
             *(
                 Parameter(

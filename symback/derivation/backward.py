@@ -11,9 +11,9 @@ from sympy import Expr, Indexed, Integer, S
 from symback import functions as fn
 from symback import index as ix
 from symback.derivation.slopes import differentiate
-from symback.derivation.types import Derivation, Line, Local, Step, Term
+from symback.derivation.types import Derivation, Line, Local, Step, Term, together
 from symback.formula import tensor
-from symback.graph import Equation, Graph, Loop, Node, name_of, reads, subscripts
+from symback.graph import Equation, Graph, Loop, Node, name_of, of_matrix, reads, subscripts
 from symback.naming import Namer, adjoint
 from symback.program import Dim, Role, Tensor
 
@@ -61,6 +61,12 @@ class Backward:
             for group in _together(self.nodes)
             if group[0].loop
         }
+        self.computed: set[str] = set()  # of these, what lines compute so far
+        self.matrices = {  # inverses and their like that the forward pass computes
+            of_matrix(node.equation, dict(node.names)): node.target
+            for node in self.nodes
+            if not node.loop and isinstance(node.equation.rhs, fn.OfMatrix)
+        }
         self.varying = self._varying()
         self.locals: dict[int, tuple[Local, dict[str, str]]] = {}  # by id of the node
         self.terms: dict[str, list[Term]] = {}
@@ -82,8 +88,8 @@ class Backward:
                 waiting[name] -= 1
                 if waiting[name] == 0 and name in self.wanted:
                     self._finish(name)
-        keyed = [(self.tensors[name].key, name) for name in self.tensors if name in self.wanted]
         forward, loss = self._forward(self.graph.layers), self._forward(self.graph.loss)
+        keyed = [(self.tensors[name].key, name) for name in self.tensors if name in self.wanted]
         renewal = self._forward(self.graph.renewal)
         metrics = tuple((name, self._forward(nodes)) for name, nodes in self.graph.metrics)
         return Derivation(
@@ -91,7 +97,7 @@ class Backward:
             tensors=tuple(self.tensors.values()),  # those that the lines made among them
             forward=forward,
             loss=loss,
-            backward=tuple(self.lines),
+            backward=tuple(line for line in self.lines if self._is_new(line)),
             renewal=renewal,
             metrics=metrics,
             gradients=tuple((key, self.names[name]) for key, name in keyed if name in self.names),
@@ -235,8 +241,13 @@ class Backward:
             for letter in list(names):
                 names[adjoint(letter)] = self.names.get(names[letter], adjoint(names[letter]))
             for equation in (*local.forward, *local.backward):
-                if equation.name not in names:
+                matrix = None if node.loop else of_matrix(equation, names)
+                if matrix in self.matrices:
+                    names[equation.name] = self.matrices[matrix]
+                elif equation.name not in names:
                     names[equation.name] = self._new(node, equation, names)
+                if matrix is not None:
+                    self.matrices.setdefault(matrix, names[equation.name])
             for root in local.roots:
                 self.roots[names[root.name]] = self._term(node, root, names)
             self.locals[id(node)] = local, names
@@ -314,9 +325,16 @@ class Backward:
                     term = self._term(node, equation, names)
                     line = Line(names[equation.name], (term,))
                     axes = _axes(equation, node.loop) if node.loop else []
-                    made.append(replace(line, loop=node.loop, axis=axes[0]) if axes else line)
+                    line = replace(line, loop=node.loop, axis=axes[0]) if axes else line
+                    made += [line] if self._is_new(line) else []
             lines += sorted(made, key=lambda line: line.loop is not None)
-        return tuple(lines)
+        return tuple(together(lines))
+
+    def _is_new(self, line: Line) -> bool:
+        """Say whether a line isn't that of a matrix's inverse, or its like, which is there."""
+        known = line.target in self.computed
+        self.computed |= {line.target} & set(self.matrices.values())
+        return not known
 
 
 @lru_cache(maxsize=4096)

@@ -6,8 +6,7 @@ the Jacobian; of the backward pass, whose lines are formulas as well, the Hessia
     ∂²L/∂w∂v = (∂/∂v)(∂L/∂w),    H·v = d/dε ∂L/∂w(w + ε·v) at ε = 0
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import attrgetter
@@ -19,7 +18,7 @@ from symback import functions as fn
 from symback import index as ix
 from symback import matching, stable
 from symback.derivation.single import per_example
-from symback.derivation.types import Beside, Derivation, Line, Term
+from symback.derivation.types import Beside, Derivation, Line, Term, together
 from symback.errors import Mistake, UserError
 from symback.formula import tensor
 from symback.functions import Index
@@ -228,7 +227,7 @@ class _Moving:
 
     # ---------------------------------------------------------------- lines
 
-    def follow(self, lines: Sequence[Line], goals: Iterable[str]) -> None:
+    def follow(self, lines: Sequence[Line], goals: Collection[str]) -> None:
         """Add the tangent of each line that one of the goals' tangents needs."""
         needed = set(goals)
         kept: list[Line] = []
@@ -236,7 +235,6 @@ class _Moving:
             if line.target in needed:
                 kept.insert(0, line)
                 needed |= self.reads_of(line)
-        parts = Counter(line.target for line in kept)
         used: dict[str, set[str]] = {}  # the letters of a tensor's lines
         for line in kept:
             for term in self.terms(line):
@@ -247,17 +245,21 @@ class _Moving:
             if loop is not None:
                 self.recur(tuple(group), used)
                 continue
-            for line in group:
-                rates = [self.rate(term, used[line.target]) for term in self.terms(line)]
-                filled = parts[line.target] > 1
-                still = all(rate.rhs == 0 for rate in rates)
-                if still and not (filled and line.target in self.moved):
-                    continue
-                (rate, *more) = rates
-                if not (more or filled or line.target in goals) and rate.is_sparse:
-                    self.sparse[line.target] = rate
-                else:
-                    self.write(line, rates, filled=filled)
+            for name, parts in groupby(group, attrgetter("target")):
+                self.advance(tuple(parts), used[name], is_goal=name in goals)
+
+    def advance(self, parts: Sequence[Line], used: set[str], *, is_goal: bool) -> None:
+        """Add the tangent of a tensor: of its line, or of all that fill it, one of which moves."""
+        found = [[self.rate(term, used) for term in self.terms(line)] for line in parts]
+        if all(rate.rhs == 0 for rates in found for rate in rates):
+            return
+        if len(parts) == len(found[0]) == 1 and not is_goal and found[0][0].is_sparse:
+            self.sparse[parts[0].target] = found[0][0]
+            return
+        start = len(self.lines)
+        for line, rates in zip(parts, found, strict=True):
+            self.write(line, rates, filled=len(parts) > 1)
+        self.lines[start:] = together(self.lines[start:])
 
     def recur(self, group: tuple[Line, ...], used: Mapping[str, set[str]]) -> None:
         """Add the tangents of a recurrence's lines, which read each other: a recurrence too."""

@@ -1,5 +1,6 @@
 """What a Derivation is made of: lines, their terms, and the ladder of steps behind each slope."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sympy import Expr
@@ -60,6 +61,20 @@ class Line:
     terms: tuple[Term, ...]
     loop: Loop | None = None
     axis: int = 0
+
+
+def together(lines: Sequence[Line]) -> list[Line]:
+    """Return lines so that those that fill one tensor part by part follow each other.
+
+    What is computed between them doesn't read the tensor: it isn't all there yet.
+    """
+    made: list[Line] = []
+    for line in lines:
+        parts = [other for other in made if other.target == line.target]
+        if parts:
+            made = [other for other in made if other.target != line.target]
+        made += [*parts, line]
+    return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from symback.emit.blocks import Block
 from symback.emit.folding import WIDTH
 from symback.emit.reading import reads, weighing
 from symback.emit.text import quoted
-from symback.program import Role, Tensor
+from symback.program import Program, Role, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class Network:
     compared: tuple[Given, ...]  # the targets, in `objective`
     reread: tuple[Given, ...]  # the targets that `backward` reads
     output: str
+    by_rows: str  # "by rows" where the output begins with the examples
     output_shape: str  # fast form, of all examples: "(len(order), 10)"
     cache_fields: tuple[str, ...]
     cache_names: str
@@ -135,6 +136,12 @@ def buffers(block: Block) -> tuple[str, ...]:
     return (*(steps if loops and program.views else ()), *made, *(said if again else ()), *again)
 
 
+def by_rows(program: Program) -> bool:
+    """Tell whether the output has one row for each example."""
+    dims = [isinstance(dim, str) for dim in program.tensor(program.output).shape]
+    return dims[:1] == [True] and not any(dims[1:])
+
+
 def network(block: Block) -> Network:
     """Return the network's strings."""
     program, target, boxes = block.program, block.target, block.boxes
@@ -175,6 +182,7 @@ def network(block: Block) -> Network:
         compared=compared,
         reread=tuple(t for t in compared if t.name in reread),
         output=program.output,
+        by_rows="by rows" if by_rows(program) else "",
         output_shape=shape_text(program.tensor(program.output)).replace("(n,", "(len(order),"),
         cache_fields=tuple(
             f"{tensor.name}: float"

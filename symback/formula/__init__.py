@@ -14,6 +14,7 @@ from symback.formula.ranges import ranged
 from symback.formula.reader import Reader
 from symback.formula.tree import (
     explicit,
+    fills_part,
     has_bare_target,
     index_names,
     letters,
@@ -32,6 +33,7 @@ __all__ = [
     "Formula",
     "Scope",
     "explicit",
+    "fills_part",
     "has_bare_target",
     "index",
     "index_names",

@@ -98,6 +98,14 @@ def target_name(text: str) -> str:
     return dotted(target.value if isinstance(target, ast.Subscript) else target)
 
 
+def fills_part(text: str) -> bool:
+    """Say whether an index left of `=` is worked out: z[n, size(i) + j] goes on behind z[n, i]."""
+    statement = syntax(text)
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+    places = subscripts(target.slice) if isinstance(target, ast.Subscript) else []
+    return any(isinstance(place, ast.BinOp) for place in places)
+
+
 def has_bare_target(text: str) -> bool:
     """Say whether the name left of `=` stands without brackets."""
     statement = syntax(text)

@@ -19,6 +19,7 @@ from symback.graph.types import (
     Recipe,
     Rewrite,
     name_of,
+    of_matrix,
     reads,
     subscripts,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "Rewrite",
     "build",
     "name_of",
+    "of_matrix",
     "reads",
     "subscripts",
 ]

@@ -338,13 +338,16 @@ def _own_layer(
         return network.read(text, reading)
 
     taken = dict.fromkeys(reading.names, "")
+    targets = [formula.target_name(text) for text in layer.formulas]
+    reading.parts = frozenset(name for name in targets if targets.count(name) > 1)
     for text, where in zip(layer.formulas, wheres, strict=True):
         formula.syntax(text, where)
         target = formula.target_name(text)
         if not target:
             hint = f"h[n, k] = {text}"
             raise UserError(Mistake("a layer's formula names its result", where, hint=hint))
-        if target in taken:
+        further = target in reading.parts and formula.fills_part(text)
+        if target in taken and not further:
             at = Access(target, (), max(0, text.find(target)), len(target))
             raise wrong_access(at, where, f"`{target}` is taken", "use another letter")
         taken[target] = ""

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sympy import Expr, Indexed, IndexedBase, Integer, Symbol
@@ -23,6 +23,7 @@ from symback.graph.types import (
     Rewrite,
     Tangent,
     name_of,
+    of_matrix,
     reads,
     subscripts,
 )
@@ -32,6 +33,7 @@ from symback.spec import OwnFunction, Spec
 
 FIXED_ROLES = (Role.INPUT, Role.TARGET, Role.CONSTANT, Role.RANDOM, Role.STATE)
 OF_ONE = "a softmax over one value is always 1, its logarithm 0"
+PLACES = (fn.Index, fn.Flat)  # what stands left of `=` where a formula fills an axis
 TRAINING = "training"  # what a formula reads that has one form in training and one elsewhere
 
 
@@ -82,6 +84,7 @@ class Network:
         self.rewrites: dict[str, None] = {}
         self.rewritten: list[Rewrite] = []
         self.fixed: set[str] = set()  # values that no parameter changes
+        self.matrices: dict[Hashable, str] = {}  # inverses and their like, by what tells them
         self.tangents: dict[
             tuple[str, Direction], Tangent | None
         ] = {}  # of derivatives in formulas
@@ -276,6 +279,10 @@ class Network:
         offset, letters = ix.affine(part) or (Integer(0), {})
         parts = offset.as_ordered_terms()
         if list(letters.values()) == [1] and all(isinstance(p, fn.Size | Integer) for p in parts):
+            unknown = [p.range for p in parts if isinstance(p, fn.Size) and p.range not in sizes]
+            if unknown:
+                message = f"how many values does the index {unknown[0]} take?"
+                raise wrong_access(access, path, message, f"`{unknown[0]}` must stand in a tensor")
             begins = sum(  # size(i) + j: behind another
                 int(p) if isinstance(p, Integer) else int(sizes[p.range]) for p in parts
             )
@@ -370,11 +377,19 @@ class Network:
         reading: Reading,
         loop: Loop | None = None,
     ) -> None:
-        """Add the node of one equation, and the tensor that it defines."""
+        """Add the node of one equation, and the tensor that it defines.
+
+        An inverse and its like that is there already isn't computed again.
+        """
         local = equation.name
+        matrix = None if loop else of_matrix(equation, reading.names)
+        if matrix in self.matrices and local not in {*reading.parts, *reading.awaited}:
+            reading.names[local] = self.matrices[matrix]
+            return
         at = subscripts(equation.target)
-        access = Access(local, at, 0, 1)
+        access = Access(local, at, 0, len(local))
         shape = tuple(self.range_of(part, access, sizes, reading.path) for part in at)
+        self.require_behind(access, shape, sizes, reading)
         letters = tuple(part.name if isinstance(part, Symbol) else "" for part in at)
         if local in reading.parts and local in reading.names:
             known = self.tensors[reading.names[local]]
@@ -394,7 +409,30 @@ class Network:
             self.fixed.add(reading.names[local])
         loop = loop if loop and loop.letter in letters else None
         reading.stepped |= {local} if loop else set()
+        if matrix is not None:
+            self.matrices[matrix] = reading.names[local]
         self.nodes.append(Node(reading.layer, equation, names, tuple(sizes.items()), loop))
+
+    def require_behind(
+        self, access: Access, shape: Sequence[Dim], sizes: Mapping[str, Dim], reading: Reading
+    ) -> None:
+        """Refuse a part of a tensor, z[n, size(i) + j], that isn't right behind those before."""
+        filled = access.name in reading.parts and access.name in reading.names
+        before = self.shape(access.name, reading) if filled else ()
+        computed = [k for k, at in enumerate(access.subscripts) if not isinstance(at, PLACES)]
+        for axis, dim in enumerate(shape):
+            known = before[axis] if filled else 0
+            if axis not in computed:
+                if filled and known != dim:
+                    message = f"`{access.name}` has {known} values along this axis, {dim} here"
+                    raise wrong_access(access, reading.path, message)
+                continue
+            (letter,) = ix.letters(access.subscripts[axis])
+            begins = int(dim) - int(sizes[letter.range])
+            if begins != known or len(computed) > 1:
+                message = f"`{access.name}` has {known} values so far, this part begins at {begins}"
+                hint = "parts go along one axis: z[n, i] = …, then z[n, size(i) + j] = …"
+                raise wrong_access(access, reading.path, message, hint)
 
     def is_fixed(self, name: str) -> bool:
         """Say whether a tensor depends on no parameter."""

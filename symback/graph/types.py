@@ -1,9 +1,11 @@
 """What a Graph is made of: equations, the nodes that use them, and the rules around them."""
 
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 from sympy import Expr, Indexed
 
+from symback import functions as fn
 from symback import index as ix
 from symback.program import Constant, Data, Dim, State, Tensor, Training
 from symback.shown import Shown
@@ -167,6 +169,20 @@ class Graph(Shown):
 def name_of(access: Expr) -> str:
     """Return the tensor's letter in an access, x of x[n, i]."""
     return str(access.base.label.name if isinstance(access, Indexed) else access.name)
+
+
+def of_matrix(equation: Equation, names: Mapping[str, str]) -> Hashable:
+    """Return what tells an inverse and its like of a whole tensor, whatever its letters are.
+
+    None for other equations. `names` are the tensors of the letters.
+    """
+    rhs = equation.rhs
+    if not isinstance(rhs, fn.OfMatrix) or not isinstance(rhs.body, Indexed):
+        return None
+    at = subscripts(equation.target)
+    places = {part: k for k, part in enumerate(dict.fromkeys((*at, *rhs.body.indices)))}
+    read = tuple(places[part] for part in (*rhs.body.indices, *rhs.bound))
+    return rhs.word, names[name_of(rhs.body)], len(at), read
 
 
 def reads(expr: Expr) -> tuple[Expr, ...]:

@@ -13,6 +13,7 @@ from symback import index as ix
 from symback import lower, notation
 from symback.derivation import Derivation, Line, Term
 from symback.errors import Mistake, UserError, near_miss
+from symback.extremes import with_extremes
 from symback.graph import name_of
 from symback.inspect import latex
 from symback.inspect.messages import Said
@@ -117,7 +118,7 @@ def story(derivation: Derivation, wrt: str = "") -> Story:
         shown = {line.target for line in backward}
         return Story(
             program,
-            tuple(_formulas(derivation.forward, program.forward, program)),
+            tuple(_formulas(with_extremes(derivation.forward), program.forward, program)),
             tuple(_formulas(derivation.loss, program.loss, program)),
             tuple(_formulas(backward, program.backward, program)),
             tuple(_formulas(derivation.renewal, program.renewal, program)),

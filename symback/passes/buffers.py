@@ -257,6 +257,8 @@ class Workspace:
                 self.product(expr, into)
             case Concatenate():
                 self.join(expr, into)
+            case Stack(parts, letter) if len(into.axes) == 1:  # a place of it is no array
+                self.put(into, Stack(tuple(map(self.operand, parts)), letter))
             case Stack(parts, letter):
                 for k, part in enumerate(parts):
                     self.write(part, self.part_at(into, letter, k), frozenset())
@@ -647,6 +649,10 @@ def simple(expr: Expr) -> bool:
     return plain and not expr.axes
 
 
+def is_power_of_two(size: int) -> bool:
+    return size > 0 and size & (size - 1) == 0
+
+
 def plainer(expr: Expr) -> Expr:
     """Return an expression whose outermost operation NumPy can write in place."""
     match expr:
@@ -656,6 +662,8 @@ def plainer(expr: Expr) -> Expr:
             return plainer(Apply("subtract", (b, a)))
         case Apply("add", (a, Apply("negative", (b,)))):
             return plainer(Apply("subtract", (a, b)))
+        case Apply("divide", (x, Number(int(size)))) if x.axes and is_power_of_two(size):
+            return Apply("multiply", (x, Number(1 / size)))  # the same number, sooner
         case Apply("relu", (x,)):
             return Apply("maximum", (x, Number(0)))
         case Apply("softplus", (x,)):

@@ -17,14 +17,11 @@ from symback.places import at, within_windows, written_out
 from symback.printing import formula, ranges
 from symback.program import (
     Affine,
-    Apply,
     Contract,
     Dim,
     Draw,
     Expr,
     Lookup,
-    Number,
-    Position,
     Program,
     Read,
     Reduce,
@@ -68,7 +65,6 @@ class Windowing:
     before: list[Statement] = field(default_factory=list)
     dims: dict[str, Dim] = field(default_factory=dict)
     order: tuple[str, ...] = ()  # the target's letters
-    chosen: dict[str, Dim] = field(default_factory=dict)  # arrays of places → how many there are
 
     def statements(self, statement: Statement) -> Iterator[Statement]:
         """Yield a statement after those that it needs now."""
@@ -78,8 +74,6 @@ class Windowing:
         self.dims, self.before = dict(ranges(statement, self.program)), []
         self.order = statement.target.axes
         value = statement.value
-        if isinstance(value, Reduce) and value.function in {"argmax", "argmin"}:
-            self.chosen[statement.target.name] = self.dims[value.over[0]]
         target = statement.target
         if isinstance(value, Scatter) and value.groups and target.axes == value.axes:
             target = Split(target.name, value.groups, value.sizes)
@@ -103,23 +97,8 @@ class Windowing:
                             return made
             case Reduce(function, body, (letter,)) if self.is_few(letter, body):
                 count = int(self.dims[letter])
-                if function == "sum" and (picked := self.picked(letter, body)) is not None:
-                    return picked
                 return written_out(function, [at(body, letter, k, self.dims) for k in range(count)])
         return mapped(expr, self.value)
-
-    def picked(self, letter: str, body: Expr) -> Expr | None:
-        """Return Σ_q {x[q] where q = a}, a one of q's values, as x[2] where a = 2, else x[1] …."""
-        match body:
-            case Apply("where", (Apply("eq", (Position(axis), Read(name) as place)), x, Number(0))):
-                count = self.dims[letter]
-                if axis == letter and self.chosen.get(name) == count:
-                    made = at(x, letter, 0, self.dims)
-                    for k in range(1, int(count)):
-                        there = Apply("eq", (place, Number(k)))
-                        made = Apply("where", (there, at(x, letter, k, self.dims), made))
-                    return made
-        return None
 
     def is_few(self, letter: str, body: Expr) -> bool:
         """Tell whether a letter runs over a few places within windows."""

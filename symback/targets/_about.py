@@ -42,7 +42,7 @@ class Native:
     remembers: tuple[str, ...]  # 'm: Array  # for each parameter', the state's annotations
     starts: tuple[str, ...]  # 'self.lr = LR'
     output: str
-    width: str  # how many numbers an example's output has
+    numbers: str  # how many numbers the outputs of a batch are: "(size_t)cache->n * 10"
     count: str  # how many parameters there are
     parallel: str  # that the optimiser's loop is worth several threads
     blas: str  # that some product may be left to the BLAS

@@ -612,8 +612,9 @@ def scalar(expr: Expr, cursors: Cursors, block: Block) -> Code:
             )
         case Size(dim):
             return Code(dim, Level.ATOM)
-        case Apply(name, args):
-            return function(name, tuple(scalar(arg, cursors, block) for arg in args))
+        case Apply(name):
+            parts = printing.factors(expr)
+            return function(name, tuple(scalar(part, cursors, block) for part in parts))
         case Reduce(name, body, over):
             return reduced(name, body, over, cursors, block)
         case Contract(left, right, over):

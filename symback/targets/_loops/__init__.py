@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
+from symback import printing
 from symback.program import Program, Statement
 from symback.targets._loops.finishing import PARTS, Finishing
 from symback.targets._loops.joining import joined
@@ -87,7 +88,9 @@ def nests(
     `taken`: names not to be used; `rows`: the examples of a batch, as far as is known; `blas`:
     large products may be left to a library; `owners`: arrays that are others seen with other axes.
     """
-    work = Workshop(program, {*taken}, rows, blas)
+    arrays = printing.arrays(program)
+    letters = {letter for s in statements for letter in printing.ranges_among(s, arrays)}
+    work = Workshop(program, {*taken, *letters}, rows, blas)
     for loop, group in groupby(statements, lambda statement: statement.loop):
         if loop is None:
             for statement in group:

@@ -9,7 +9,6 @@ from importlib.util import find_spec
 from math import prod
 
 from symback import printing
-from symback.errors import Mistake, UserError
 from symback.program import (
     Program,
     Role,
@@ -61,15 +60,7 @@ def runs() -> bool:
 
 
 def native(program: Program) -> Native:
-    """Return the parts of a program's C; large products are left to a BLAS.
-
-    Raises UserError where the output doesn't begin with the examples.
-    """
-    shape = program.tensor(program.output).shape
-    if not isinstance(shape[0] if shape else None, str):
-        message = f"the output {program.output} has the shape ({', '.join(map(str, shape))})"
-        hint = "C's outputs begin with the examples: write the last formula as y[n, k] = …"
-        raise UserError(Mistake(message, hint=hint))
+    """Return the parts of a program's C; large products are left to a BLAS."""
     made_of, held, scope = looped(program, blas=True)
     return parts(program, made_of, held, scope, wholes(program, blas=True))
 
@@ -191,7 +182,8 @@ def parts(
         remembers=rule.remembers,
         starts=starts(program, work_of(rules)),
         output=scope.name(output.name),
-        width=str(prod(map(int, output.shape[1:]))),
+        numbers=" * ".join("(size_t)cache->n" if dim == "n" else str(dim) for dim in output.shape)
+        or "1",
         count=str(count),
         parallel="parallel" if count >= UPDATED else "",
         blas="blas" if "gemm" in words else "",

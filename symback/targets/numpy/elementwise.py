@@ -84,7 +84,7 @@ def arithmetic(
 
 
 def powered(base: Array, exponent: Array, scope: Scope) -> Array:
-    """Return base ** exponent; small powers of a name are products, 12 times faster than x**3."""
+    """Return base ** exponent; a cube of a name is a product, 12 times faster than x**3."""
     plain = base.kind is Kind.PLAIN and exponent.kind is Kind.PLAIN
     kind = Kind.PLAIN if plain else Kind.FLOAT
     base = base if plain else scope.cast(base)
@@ -92,7 +92,8 @@ def powered(base: Array, exponent: Array, scope: Scope) -> Array:
         root = named("sqrt", (base,), scope)
         one = result(printing.literal(1), Kind.PLAIN)
         return root if exponent.text == "0.5" else result(printing.divide(one, root), kind, base)
-    return result(printing.power(base, exponent, unrolled=not plain), kind, base, exponent)
+    unrolled = not plain and exponent.text != "2"
+    return result(printing.power(base, exponent, unrolled=unrolled), kind, base, exponent)
 
 
 def chosen(condition: Array, yes: Array, no: Array, scope: Scope) -> Array:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from symback.printing import tuple_text
-from symback.program import Affine, Dim, Lookup, Read
+from symback.program import Affine, Dim, Lookup, Read, Scatter
 
 
 def stepped(expr: Lookup, shape: Sequence[Dim]) -> list[str] | None:
@@ -56,6 +56,57 @@ def apart(expr: Lookup, shape: Sequence[Dim]) -> tuple[list[str], list[Dim]] | N
                 return None
     letters = [axis for place in expr.places for axis in place.axes]
     return (parts, dims) if len({*letters}) == len(letters) else None
+
+
+def shifted(expr: Lookup, shape: Sequence[Dim]) -> tuple[list[str], list[tuple[int, int]]] | None:
+    """Return the slices of what is read of an array, and how many zeros stand around that.
+
+    x[n, t − 1] is x[:, :-1] after a zero. None for other places.
+    """
+    sizes = dict(expr.sizes)
+    letters = [axis for place in expr.places for axis in place.axes]
+    parts: list[str] = []
+    around: list[tuple[int, int]] = []
+    for place, dim in zip(expr.places, shape, strict=True):
+        if not isinstance(place, Affine) or [c for _, c in place.terms] != [1]:
+            return None
+        size = sizes[place.axes[0]]
+        if size == dim and not place.offset:
+            parts.append(":")
+            around.append((0, 0))
+            continue
+        if not (isinstance(dim, int) and isinstance(size, int)):
+            return None
+        first, last = max(place.offset, 0), min(place.offset + size, dim)
+        if first >= last:
+            return None
+        parts.append(f"{first or ''}:{'' if last == dim else last - dim}")
+        around.append((first - place.offset, place.offset + size - last))
+    return (parts, around) if len({*letters}) == len(letters) else None
+
+
+def margins(expr: Scatter) -> list[tuple[int, int]] | None:
+    """Return how many zeros stand around values that are put into an array as they stand."""
+    sizes = dict(expr.sizes)
+    letters = [axis for place in expr.places for axis in place.axes]
+    around: list[tuple[int, int]] = []
+    for place, dim in zip(expr.places, expr.shape, strict=True):
+        if not isinstance(place, Affine) or [c for _, c in place.terms] != [1]:
+            return None
+        size = sizes[place.axes[0]]
+        if size == dim and not place.offset:
+            around.append((0, 0))
+            continue
+        if not (isinstance(dim, int) and isinstance(size, int)):
+            return None
+        around.append((place.offset, dim - place.offset - size))
+    inside = all(before >= 0 and after >= 0 for before, after in around)
+    return around if inside and len({*letters}) == len(letters) else None
+
+
+def padding(around: Sequence[tuple[int, int]]) -> str:
+    """Return np.pad's second argument."""
+    return tuple_text(f"({before}, {after})" for before, after in around)
 
 
 def is_one_gather(

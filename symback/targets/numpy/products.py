@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from symback.printing import Level, tuple_text
+from symback.printing import Level, ordered, tuple_text
 from symback.targets.numpy.array import Array, Kind, transposed
 
 
@@ -55,6 +55,7 @@ def tensor_product(
     columns = tuple(axis for axis in right.axes if axis not in over)
     if want != rows + columns:
         return None
+    over = ordered(over, left.axes)
     if left.axes == rows + over and right.axes == over + columns:
         at = str(len(over))
     else:

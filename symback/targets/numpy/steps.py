@@ -144,7 +144,8 @@ class Step:
         text = f"{name}{index(parts)}"
         tensor = next((t for t in self.program.tensors if t.name == name), None)
         if tensor is not None:
-            self.parts[text] = replace(tensor, name=text)
+            shape = tuple(d for d, at in zip(tensor.shape, parts, strict=True) if ":" in at)
+            self.parts[text] = replace(tensor, name=text, shape=shape)
         return Read(text, axes)
 
     def place(self, offset: int) -> str:
@@ -172,12 +173,7 @@ class Step:
         parts = inside or [":"] * len(rest.places)
         parts.insert(axis, self.place(offset))
         read = self.part(expr.name, parts, tuple(a for p in rest.places for a in p.axes))
-        if inside:
-            return read
-        self.parts[read.name] = replace(
-            self.parts[read.name], shape=(*shape[:axis], *shape[axis + 1 :])
-        )
-        return replace(rest, name=read.name)
+        return read if inside else replace(rest, name=read.name)
 
     def ahead(self, expr: Lookup, place: Affine) -> Read:
         """Return the step's part of an array that is read elsewhere, made before the loop."""

@@ -45,6 +45,9 @@ from symback.targets.numpy.places import (
     apart,
     are_windows,
     is_one_gather,
+    margins,
+    padding,
+    shifted,
     stepped,
     window_ranges,
 )
@@ -62,7 +65,8 @@ def assigned(statement: Statement, scope: Scope) -> str:
     value = shown(statement.value, target.axes, scope)
     tensor = scope.tensors.get(target.name)
     labels = value.kind is Kind.INT if tensor is None else tensor.classes is not None
-    if target.axes and not labels:
+    places = isinstance(statement.value, Reduce) and statement.value.function.startswith("arg")
+    if target.axes and not labels and not (places and scope.float_type == "float64"):
         value = scope.cast(value)
     if value.axes != target.axes:
         value = filled(value, target, scope)
@@ -180,7 +184,8 @@ def stacked(expr: Stack, order: Sequence[str], scope: Scope) -> Array:
     rest = tuple(axis for axis in axes if axis != expr.letter)
     parts = [whole_array(part, rest, scope) for part in expr.parts]
     texts = ", ".join(part.text for part in parts)
-    text = f"np.stack(({texts}), axis={axes.index(expr.letter)})"
+    at = axes.index(expr.letter)
+    text = f"np.stack(({texts}), axis={at})" if rest else f"np.array([{texts}])"
     return Array(text, Level.ATOM, axes, Kind.FLOAT)
 
 
@@ -201,6 +206,10 @@ def looked_up(expr: Lookup, scope: Scope) -> Array:
         text = f"{expr.name}{index(parts)}.reshape({shape_arguments(dims)})"
         axes = tuple(axis for place in places for axis in place.axes)
         return Array(text, Level.ATOM, axes, kind)
+    if (moved := shifted(expr, scope.tensors[expr.name].shape)) is not None:
+        parts, around = moved
+        text = f"np.pad({expr.name}{index(parts)}, {padding(around)})"
+        return Array(text, Level.ATOM, expr.axes, kind)
     if not labels and are_windows(places):
         fixed = "".join(", 0" if not place.axes else ", :" for place in places)
         kept = f"[{fixed.rstrip(', :').removeprefix(', ')}]" if ", 0" in fixed else ""
@@ -225,6 +234,10 @@ def scattered(expr: Scatter, scope: Scope) -> Array:
         values = whole(expr.body, (*labels.axes, *others), scope)
         text = f"scatter_add({values}, {labels.name}, {expr.shape[at]})"
         return Array(text, Level.ATOM, (expr.axes[at], *others), Kind.FLOAT)
+    if (around := margins(expr)) is not None:
+        letters = merged(*(place.axes for place in places))
+        text = f"np.pad({whole(expr.body, letters, scope)}, {padding(around)})"
+        return Array(text, Level.ATOM, expr.axes, Kind.FLOAT)
     affine = [place for place in places if isinstance(place, Affine)]
     if len(affine) == len(places) and are_windows(places):
         fixed = {f"_{k}": 1 for k, place in enumerate(affine) if not place.axes}
@@ -269,7 +282,7 @@ def element_place(place: Affine | Read, axes: tuple[str, ...], scope: Scope) -> 
 def applied(expr: Apply, order: Sequence[str], scope: Scope) -> Array:
     """Return an elementwise function of its arguments, all spread over their joint axes."""
     axes = ordered(expr.axes, order)
-    args = tuple(operand(arg, axes, order, scope) for arg in expr.args)
+    args = tuple(operand(arg, axes, order, scope) for arg in printing.factors(expr))
     return replace(function(expr.function, args, scope), axes=axes)
 
 
