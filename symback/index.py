@@ -379,6 +379,9 @@ def _shifted(
         others_stay = stepwise or all(
             _is_harmless(part, gone) for part in left if part is not delta
         )
+        moved = {x for mask in masks for x in indices(mask)} & (total.keys() - {gone})
+        if stepwise and moved:  # ∂L/∂z[t, 2·t − l] isn't a step's: [k = 2·t − l]·∂L/∂z[t, k] is
+            continue
         if gone in running and abs(coefficient) == 1 and masked and others_stay:
             others = [-coefficient * c * x for x, c in total.items() if x != gone]
             return delta, gone, Add(*others, -coefficient * first, coefficient * second)

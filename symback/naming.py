@@ -41,8 +41,8 @@ MODULE_NAMES = frozenset(
     Cache Callable DATA DETACHED EPS ETA_MIN Epoch FACTOR FAST FLOAT Flat History INTERFACE
     Iterator LAYERS MIN_LR MOMENTUM Mapping Mismatch NDArray NamedTuple PATIENCE PLAIN Params
     Path Random Rng SCALARS SHAPES SOURCE STATES Sequence State THRESHOLD T_MAX TypeAlias
-    WEIGHT_DECAY about agrees along archive argmax argmin argparse args array arrays ast at b_p
-    backward bad batch batch_size begin beside best best_epoch better blas built cache caches
+    WEIGHT_DECAY about agrees aligned along archive argmax argmin argparse args array arrays ast
+    at b_p backward bad batch batch_size begin beside best best_epoch better blas built cache caches
     cell_number chain check check_form checked cholesky chosen classes clip close code codes
     column column_places columns compiled compiler content contextmanager count csv csv_rows d_p
     data_file dataclass derived determinant direction drawn_dirac drawn_labels drawn_orthogonal

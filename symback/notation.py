@@ -212,7 +212,10 @@ def _function(expr: fn.Elementwise, names: Mapping[str, str]) -> str:
     if isinstance(expr, fn.where):
         condition, first, second = expr.args
         tested = text(condition, names)
-        tested = tested[1:-1] if type(condition) in fn.COMPARISONS else tested
+        if type(condition) in fn.COMPARISONS:
+            if (first, second) == (S.One, S.Zero):  # the comparison itself
+                return tested
+            tested = tested[1:-1]
         other = "" if second == S.Zero else f"; {text(second, names)} elsewhere"
         return f"{{{text(first, names)} where {tested}{other}}}"
     if isinstance(expr, fn.abs_):

@@ -157,9 +157,24 @@ def literal(value: float) -> Code:
     return Code(number(value), Level.SIGN if value < 0 else Level.ATOM)
 
 
+SIGNS = (  # code → mathematics
+    (r"\*\*2(?![\d.])", "²"),
+    (r"\*\*3(?![\d.])", "³"),
+    (r"\*\*", "^"),
+    (r" \* ", "·"),
+    (" / ", "/"),
+    (r"(?<!\de)-", "−"),
+)
+
+
 def formula(expr: Expr) -> str:
     """Return an expression in the letters of mathematics, for a comment."""
-    return _formula(expr).text.replace(" * ", "·").replace("**", "^")
+    text = re.sub(
+        r"\*\*([23])(?![\d.])", lambda found: "²³"[int(found[1]) - 2], _formula(expr).text
+    )
+    for code, sign in (("**", "^"), (" * ", "·"), (" / ", "/")):
+        text = text.replace(code, sign)
+    return re.sub(r"(?<!\de)-", "−", text)
 
 
 def _formula(expr: Expr) -> Code:

@@ -454,13 +454,15 @@ class Form:
     """An optimiser's rule for the parameters of these keys, each as a whole array.
 
     `tensors` are w, its gradient g, the states, and what is computed; their shapes name the sizes
-    of a parameter's axes. The parts assign w and the states anew.
+    of a parameter's axes. The parts assign w and the states anew. `buffers`: as Program.buffers, of
+    each parameter's own sizes.
     """
 
     keys: tuple[str, ...]
     tensors: tuple[Tensor, ...]
     states: tuple[State, ...]
     parts: tuple[Part, ...]
+    buffers: tuple[Tensor, ...] = ()
 
     @property
     def statements(self) -> tuple[Statement, ...]:
@@ -474,6 +476,11 @@ class Form:
     def sizes(self, shape: Sequence[Dim]) -> dict[str, Dim]:
         """Return what each size is for a parameter of that shape."""
         return {str(name): dim for name, dim in zip(self.tensor("w").shape, shape, strict=True)}
+
+    def shape(self, tensor: Tensor, shape: Sequence[Dim]) -> tuple[int, ...]:
+        """Return the shape that one of its arrays has for a parameter of that shape."""
+        sizes = self.sizes(shape)
+        return tuple(int(sizes.get(str(dim), dim)) for dim in tensor.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -632,18 +639,23 @@ class Program:
         return next(tensor for tensor in self.tensors if tensor.name == name)
 
     @property
+    def by_rows(self) -> bool:
+        """Whether the output has one row for each example."""
+        run_time = [isinstance(dim, str) for dim in self.tensor(self.output).shape]
+        return run_time[:1] == [True] and not any(run_time[1:])
+
+    @property
     def held(self) -> "tuple[tuple[str, State, tuple[int, ...]], ...]":
         """The states of whole parameters, those that have a gradient: key, state and shape."""
         learned = {key for key, _ in self.gradients}
         by_key = {tensor.key: tensor for tensor in self.with_role(Role.PARAMETER)}
-        found = []
-        for form in self.update.forms:
-            for state in form.states:
-                for key in (key for key in form.keys if key in learned):
-                    sizes = form.sizes(by_key[key].shape)
-                    shape = tuple(int(sizes[str(dim)]) for dim in form.tensor(state.name).shape)
-                    found.append((key, state, shape))
-        return tuple(found)
+        return tuple(
+            (key, state, form.shape(form.tensor(state.name), by_key[key].shape))
+            for form in self.update.forms
+            for state in form.states
+            for key in form.keys
+            if key in learned
+        )
 
     @property
     def moved(self) -> tuple[State, ...]:

@@ -1,5 +1,6 @@
 """What a layer has beside one output: masks in training, further outputs, given starts."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from oracle import (
     generator,
 )
 
+import symback
 from symback import pipeline
 from symback.errors import UserError
 
@@ -187,3 +189,28 @@ def test_starts_by_name_in_each_layer() -> None:
     params = compiled(spec([4, 3], {"f1": layer})).init(0)
     assert np.array_equal(params["f1.weight_ih_l1"], np.ones((2, 2)))
     assert np.array_equal(params["f1.bias_hh_l0"], np.full(2, 0.5))
+
+
+@pytest.mark.parametrize(("kind", "axes"), [("lstm", 3), ("gru", 5), ("rnn", 3)])
+def test_given_states_have_a_place_for_each_layer_and_way(
+    kind: str, axes: int, tmp_path: Path
+) -> None:
+    """One of too many is refused as one of too few is, where the spec names it."""
+    states = "h, c" if kind == "lstm" else "h"
+    options = "{hidden_size: 3, num_layers: 2, bidirectional: true}"
+    text = f"""model: steps
+inputs: {{x: [n, 4, 2], h: [n, {axes}, 3], c: [n, 4, 3], t: [n, 4, 6]}}
+layers:
+  - r: {{{kind}: {options}, from: [x, {states}]}}
+loss: {{mse: t}}
+optimizer: sgd
+"""
+    path = tmp_path / "steps.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        symback.derive(path)
+    said = f"steps.yaml:4:{text.splitlines()[3].index(', h') + 3}: layers[0].r.from[1]"
+    assert f"`{kind}` reads a state of shape (n, 4, 3), here is (n, {axes}, 3)" in str(caught.value)
+    assert said.partition(": ")[0] in str(caught.value)
+    path.write_text(text.replace(f"h: [n, {axes}, 3]", "h: [n, 4, 3]"), encoding="utf-8")
+    symback.derive(path)

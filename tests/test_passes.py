@@ -20,6 +20,7 @@ from symback.inspect import stages
 from symback.passes import (
     PASSES,
     buffers,
+    columned,
     folded,
     hoisted,
     ordered_products,
@@ -73,6 +74,11 @@ LOW = spec(
     {"mse": "t"},
     optimizer="rmsprop",
 )
+BARE = [{f"f{k}": {"dense": {"units": u, "bias": False}}} for k, u in ((1, 30), (2, 50), (3, 3))]
+WHOLE = {  # rules that work on each parameter as an array
+    "adafactor": {**TANH, "optimizer": {"adafactor": {"weight_decay": 0.1}}},
+    "muon": {**TANH, "layers": BARE, "optimizer": "muon"},
+}
 NETS = {"tanh": TANH, "labels": LABELS, "leaky": LEAKY, "low": LOW}
 IMAGES = {
     "inputs": {"x": ["n", 2, 8, 6], "t": {"shape": ["n"], "classes": 3}},
@@ -137,11 +143,40 @@ def test_not_a_bit_changes(
     require_same(trained(after(program)), trained(before(program)))
 
 
-@pytest.mark.parametrize("name", NETS)
-@pytest.mark.parametrize("each", [ordered_products, folded, buffers, passes.fast])
+@pytest.mark.parametrize("name", [*NETS, *WHOLE])
+@pytest.mark.parametrize("each", [ordered_products, folded, columned, buffers, passes.fast])
 def test_only_the_last_bits_change(name: str, each: Callable[[Program], Program]) -> None:
-    program = pipeline.program(NETS[name])
+    program = pipeline.program((NETS | WHOLE)[name])
     require_same(trained(each(program), 9), trained(program, 9), 1e-12)
+
+
+def test_narrow_arrays_lie_with_the_examples_side_by_side() -> None:
+    module: Any = pipeline.compile(LABELS, "numpy")
+    x, t = module.sample(6)
+    y, cache = module.forward(module.init(), x)
+    module.objective(module.init(), cache, t)
+    assert y.shape == (6, 7)
+    assert cache.z1.shape == cache.a1.shape == (30, 6)
+    assert cache.q.shape == (7, 6)
+    assert cache.q.flags.c_contiguous
+    for rows_too_short in ({"train": {"batch_size": 4}}, {"layers": [{"f1": {"dense": 1}}]}):
+        inputs = {"x": ["n", 40], "t": ["n", 1]}
+        layers = [{"f1": {"dense": 30}}, {"f2": {"dense": 1}}]
+        source = {**LEAKY, "inputs": inputs, "layers": layers, **rows_too_short}
+        program = pipeline.program(source)
+        assert columned(program) == program
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_arrays_begin_at_64_bytes(name: str) -> None:
+    module: Any = pipeline.compile(NETS[name], "numpy", "float32")
+    params = module.packed({key: w.copy() for key, w in module.init().items()})
+    state, cache = module.init_state(params), module.Cache(5, np.dtype("float32"))
+    held = {**vars(state), **vars(cache), "vector": params.vector}
+    arrays = {k: a for k, a in held.items() if isinstance(a, np.ndarray) and a.size > 1}
+    assert len(arrays) > 5
+    small = ("eye", "places", "labels")
+    assert not [k for k, a in arrays.items() if a.ctypes.data % 64 and not k.startswith(small)]
 
 
 @pytest.mark.parametrize("each", [windowed, passes.fast, passes.looped])
@@ -251,7 +286,7 @@ def test_adam_folds_to_ten_operations() -> None:
 
 
 def test_a_large_network_is_updated_in_blocks() -> None:
-    wide = {**TANH, "layers": [{"f1": {"dense": 500, "activation": "tanh"}}, {"f2": {"dense": 3}}]}
+    wide = {**TANH, "layers": [{"f1": {"dense": 900, "activation": "tanh"}}, {"f2": {"dense": 3}}]}
     program = pipeline.program(wide)
     text = emit(passes.fast(program), "numpy").text
     assert "for start in range(0, len(w), BLOCK):" in text
@@ -348,9 +383,9 @@ def test_stages_show_the_cost_before_and_after_each_pass() -> None:
     assert int(rows[-1][1]) < int(rows[0][1])
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", [*NETS, *WHOLE])
 def test_a_training_step_allocates_no_array(name: str) -> None:
-    module: Any = pipeline.compile(NETS[name], "numpy", "float32")
+    module: Any = pipeline.compile((NETS | WHOLE)[name], "numpy", "float32")
     n = 512  # the smallest array of a batch is of 2 KB
     data = tuple(a if a.dtype.kind == "i" else a.astype(np.float32) for a in module.sample(n))
     params = module.init(0)

@@ -195,6 +195,13 @@ CASES = {
         (3, 3),
     ),
     "fixed places": Case("z[n] = w[2] * x[n, 3] * exp(x[n, 1])", "n", {}, {"w": (4,)}, (4,)),
+    "a fixed place beside a window": Case(
+        "z[n, k] = sin(w[k] * x[n, 0]) + sum(W[k, i] * x[n, i + 1], i)",
+        "nk",
+        {"k": 3, "i": 2},
+        {"w": (3,), "W": (3, 2)},
+        (3,),
+    ),
     "embedding": Case(
         "z[n, t, d] = E[x[n, t], d] * P[t, d]",
         "ntd",
@@ -376,6 +383,15 @@ CASES = {
         (3, 4),
         steps="t",
     ),
+    "a delta that moves with the steps": Case(
+        "h[n, t, k] = sin(sum(W[k, l] * h[n, t - 1, l] * delta(k, 2*t - l), l) + x[n, t, k])"
+        " + W[k, 0] * h[n, t - 1, 2*k - 1] * delta(k, 2*t - 1)",
+        "ntk",
+        {"t": 3, "k": 3, "l": 3},
+        {"W": (3, 3)},
+        (3, 3),
+        steps="t",
+    ),
     "a sum without parameters": Case(
         "h[n, t, k] = tanh(cumsum(h[n, t - 1, k], k)) + w[k] * x[n, t, k]",
         "ntk",
@@ -529,7 +545,7 @@ def test_outputs_have_any_axes(target: str, readable: bool, formula: str, axes: 
     np.testing.assert_allclose(module.predict(params, given), wanted, rtol=1e-12)
     loss = module.evaluate(params, given)["loss"]
     assert np.isfinite(loss)
-    spec["train"]["accumulate"] = 2
+    spec |= {"train": {"accumulate": 2}}
     with pytest.raises(UserError, match="`accumulate` joins the batches' outputs"):
         symback.generate(spec, target, readable=readable)
 

@@ -55,6 +55,20 @@ def test_the_specs_are_specs() -> None:
     assert "siren.W" in dict(pipeline.derive(spec.parse(frame + own)).gradients)
 
 
+def test_the_layers_that_nobody_ships_are_layers() -> None:
+    shapes = {"sinkhorn": "5, 5", "codebook": "8", "selective": "6, 16"}
+    shown = [block for block in blocks("yaml") if block.split(":")[0].strip(" -") in shapes]
+    assert len(shown) == len(shapes)
+    for block in shown:
+        name = block.split(":")[0].strip(" -")
+        first = "  - f0: {formula: 'z[...] = s*x[...]', parameters: {s: {shape: [], init: ones}}}\n"
+        text = (
+            f"model: own\ninputs: {{x: [n, {shapes[name]}]}}\nlayers:\n{first}{block}"
+            "loss: {formula: 'sum(y[...]**2, ...)'}\noptimizer: sgd\n"
+        )
+        assert pipeline.compile(spec.parse(text)).check() == []
+
+
 def test_the_entries_work_as_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
     known = {"Entry": Entry, "Kind": Kind, "Operand": Operand, "Option": Option}
     entries = [block for block in blocks("python") if block.startswith("Entry(")]

@@ -512,7 +512,7 @@ def test_a_finding_shows_both_formulas_and_the_line(tmp_path: Path) -> None:
     (finding,) = verdict.findings
     assert finding.yours == "∂L/∂z1[n,o] = ∂L/∂a1[n,o]"
     assert finding.right == "∂L/∂z1[n,o] = ∂L/∂a1[n,o]·(1 − a1[n,o]²)"
-    assert finding.code == "dz1 = da1 * (1 - a1 * a1)"
+    assert finding.code == "dz1 = da1 * (1 - a1**2)"
 
 
 def test_adjoints_on_the_way_are_compared_too(tmp_path: Path) -> None:

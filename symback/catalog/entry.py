@@ -158,6 +158,8 @@ class Entry:
     parameters: tuple[Parameter, ...] = ()
     cases: tuple[Case, ...] = ()  # layer, optimiser: the first that holds
     axes: tuple[str, ...] = ()  # layer: what its first source's axes are called in sizes
+    shapes: tuple[tuple[str, tuple[str, ...]], ...] = ()  # layer: a further source's axes, where it
+    # has so many: n, the examples, or formulas over options
     numbers: tuple[tuple[str, str], ...] = ()  # layer: more names for its formulas
     sizes: tuple[tuple[str, str], ...] = ()  # layer: how many values an index takes
     states: tuple[tuple[str, str], ...] = ()  # optimiser, schedule: name, start (a formula)

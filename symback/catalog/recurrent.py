@@ -176,6 +176,9 @@ def _cases(way: _Way, states: int) -> Iterator[Case]:
             yield Case(where, _form(way, states, given, both, stacked, later))
 
 
+_GIVEN = ("n", "num_layers*(1 + bidirectional)", "hidden_size")  # states of several layers or ways
+
+
 def _sizes(gates: int) -> tuple[tuple[str, str], ...]:
     many = (("g", str(gates)),) if gates > 1 else ()
     return (("k", "hidden_size"), ("l", "hidden_size"), *many)
@@ -202,6 +205,7 @@ def _recurrence(
         source=f"torch.nn.{name.upper()}(batch_first=True); {source}",
         options=(*_OPTIONS, *options),
         axes=("n", "t", "i"),
+        shapes=tuple((f"x{2 + k}", _GIVEN) for k in range(states)),
         numbers=_ENDS,
         sizes=(*_sizes(gates), _WIDTH, ("a", "1")),
         parameters=tuple(

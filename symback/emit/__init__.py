@@ -15,7 +15,7 @@ from symback.emit.folding import fitted
 from symback.emit.heading import header, imports
 from symback.emit.loop import Loop, loop
 from symback.emit.native import Compiled, beside, called, compiled
-from symback.emit.network import Network, by_rows, network
+from symback.emit.network import Network, network
 from symback.emit.optimizer import Optimizer, optimizer
 from symback.emit.reading import live
 from symback.emit.target import Boxes, printer
@@ -73,7 +73,7 @@ def emit(program: Program, target: str) -> Module:
 
     Raises UserError where batches are to be joined whose outputs don't begin with the examples.
     """
-    if program.training.accumulate > 1 and not by_rows(program):
+    if program.training.accumulate > 1 and not program.by_rows:
         shape = ", ".join(map(str, program.tensor(program.output).shape))
         message = f"`accumulate` joins the batches' outputs, and `{program.output}` has ({shape})"
         hint = "write the last formula as y[n, k] = …, or leave accumulate out"

@@ -69,8 +69,8 @@ def mask_again(tensor: Tensor, target: Target) -> tuple[str, ...]:
 def mask_made(tensor: Tensor) -> tuple[str, ...]:
     """Return the lines that make a random tensor's array, and the one its numbers are drawn in."""
     return (
-        f"self.{tensor.name} = np.empty({shape_text(tensor)}, dtype)",
-        f"self.{tensor.name}_drawn = np.empty({shape_text(tensor)})",
+        f"self.{tensor.name} = aligned({shape_text(tensor)}, dtype)",
+        f"self.{tensor.name}_drawn = aligned({shape_text(tensor)}, np.float64)",
     )
 
 

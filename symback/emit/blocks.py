@@ -144,7 +144,7 @@ class Block:
 
     def form(self, form: Form) -> tuple[str, ...]:
         """Return the optimiser's lines for one of a form's parameters: w, with its gradient g."""
-        rule = replace(self.program, tensors=form.tensors, buffers=())
+        rule = replace(self.program, tensors=form.tensors, buffers=form.buffers)
         w = form.tensor("w")
         used = self.target.sizes(form.statements, rule)
         dims = [str(dim) for dim in w.shape if dim in used]
@@ -268,7 +268,7 @@ class Block:
         helpers = {*self.target.helpers(statements, self.network)}
         helpers |= {*self.target.helpers(rules, self.rule)}
         for form in program.update.forms:
-            inside = replace(program, tensors=form.tensors, buffers=())
+            inside = replace(program, tensors=form.tensors, buffers=form.buffers)
             helpers |= {*self.target.helpers(form.statements, inside)}
         for each in program.functions:
             plain = self.plain(each).program

@@ -1,6 +1,7 @@
 """What stands above the code: the docstring's lines and the imports."""
 
 import ast
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ def header(program: Program, needs: str) -> tuple[str, ...]:
         f"Made by symback {__version__}{origin}; edit the spec, not this file. It needs",
         f"{needs}. The spec's SHA-256 is {program.digest[:16]}.",
         "",
-        *(row for s in program.forward + program.loss if s.because for row in indented(s.because)),
+        *(row for said in formulas(program) for row in indented(said)),
     ]
     if program.renewal:
         told = (row for s in program.renewal for row in indented(s.because))
@@ -76,6 +77,18 @@ def header(program: Program, needs: str) -> tuple[str, ...]:
         lines += ["", "Taken for granted, and checked before training:"]
         lines += [f"    {a.because}" for a in program.assumptions]
     return tuple(safe(line) for line in lines)
+
+
+def formulas(program: Program) -> Iterator[str]:
+    """Yield the formulas of the forward pass and the loss; what no other mentions is left out.
+
+    Such a value is kept for the code's sake alone: its operations are shared.
+    """
+    told = [s.because for s in (*program.forward, *program.loss) if s.because]
+    sides = [said.partition(" = ") for said in (*told, *(s.because for s in program.backward))]
+    mentioned = {program.output, program.objective}
+    mentioned.update(*(re.findall(r"\w+", right) for _, _, right in sides))
+    yield from (said for said in told if said.partition("[")[0].partition(" ")[0] in mentioned)
 
 
 def indented(text: str) -> list[str]:

@@ -41,4 +41,5 @@ def beside(program: Program) -> Program:
 def called(net: Network, native: Native) -> Network:
     """Return the network's strings as those of a module that calls its passes."""
     renewal = RENEWAL if native.renewal else ()
-    return replace(net, shapes=native.shapes, score_fields=(), renewal=renewal)
+    met = f"float(cache.{net.loss_name}{'.sum()' if net.unreduced else ''})"
+    return replace(net, shapes=native.shapes, score_fields=(), renewal=renewal, met=met)

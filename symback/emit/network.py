@@ -19,7 +19,7 @@ from symback.emit.blocks import Block
 from symback.emit.folding import WIDTH
 from symback.emit.reading import reads, weighing
 from symback.emit.text import quoted
-from symback.program import Program, Role, Tensor
+from symback.program import Role, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,7 @@ class Network:
     objective: tuple[str, ...]
     loss_name: str
     unreduced: str  # the loss's name where it is an array
+    met: str  # fast form: the loss of the last backward pass, as a number: "cache.loss"
     score_fields: tuple[str, ...]  # the loss's values that backward reads
     score_names: str
     kept_scores: tuple[str, ...]  # fast form: those that aren't written in place
@@ -133,13 +134,19 @@ def buffers(block: Block) -> tuple[str, ...]:
         "# A recurrence's arrays lie step after step: the steps are their first axis; those called",
         "# `…_all` have a step of zeros more, before the first or behind the last.",
     )
-    return (*(steps if loops and program.views else ()), *made, *(said if again else ()), *again)
+    turned = (
+        "# Of n examples by a few columns the columns come first: examples lie side by side.",
+    )
+    narrow = any(isinstance(b.shape[-1], str) for b in arrays if len(b.shape) == 2)
+    about = (*(steps if loops and program.views else ()), *(turned if narrow else ()))
+    return (*about, *made, *(said if again else ()), *again)
 
 
-def by_rows(program: Program) -> bool:
-    """Tell whether the output has one row for each example."""
-    dims = [isinstance(dim, str) for dim in program.tensor(program.output).shape]
-    return dims[:1] == [True] and not any(dims[1:])
+def like(name: str, targets: Sequence[str], output: str) -> str:
+    """Return a new array of the shape that an input or a target has."""
+    if name in targets:
+        return f"np.empty(np.shape({name}), cache.{output}.dtype)"
+    return f"np.empty_like(cache.{name})"
 
 
 def network(block: Block) -> Network:
@@ -182,7 +189,7 @@ def network(block: Block) -> Network:
         compared=compared,
         reread=tuple(t for t in compared if t.name in reread),
         output=program.output,
-        by_rows="by rows" if by_rows(program) else "",
+        by_rows="by rows" if program.by_rows else "",
         output_shape=shape_text(program.tensor(program.output)).replace("(n,", "(len(order),"),
         cache_fields=tuple(
             f"{tensor.name}: float"
@@ -215,6 +222,7 @@ def network(block: Block) -> Network:
         objective=block.objective(),
         loss_name=program.objective,
         unreduced=program.objective if program.tensor(program.objective).shape else "",
+        met="float(cache.loss.sum())" if program.tensor(program.objective).shape else "cache.loss",
         score_fields=tuple(
             f"{tensor.name}: Array  # {shape_text(tensor)}"
             if tensor.shape
@@ -229,7 +237,7 @@ def network(block: Block) -> Network:
         adjoints=tuple(
             f"{tensor.name} = grads[{quoted(key)}]"
             if key in known
-            else f"{tensor.name} = np.empty_like(cache.{tensor.name.removeprefix('d')})"
+            else f"{tensor.name} = {like(key, names(targets), program.output)}"
             for key, tensor in gradients
             if tensor.name not in assigned
         ),

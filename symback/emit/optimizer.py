@@ -5,14 +5,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from symback import printing
 from symback.emit.arrays import names
 from symback.emit.blocks import Block
 from symback.emit.constants import constants, has_rate
+from symback.emit.folding import WIDTH
 from symback.emit.reading import incoming
 from symback.emit.text import quoted
 from symback.program import Form, Program, Role, Tensor
 
-BLOCK = 16384  # elements: a few arrays of them stay in a core's own cache
+BLOCK = 32768  # elements: a few arrays of them stay in a core's own cache
 OWN = "the spec's own formula"
 
 
@@ -22,17 +24,18 @@ class Rule:
 
     keys: str  # '("f1.weight", "f2.weight")'
     number: str  # that such a parameter is a single number
-    read: str  # 'R, C = state.R[name], state.C[name]'
+    read: tuple[str, ...]  # 'R, C = state.R[name], state.C[name]'
     lines: tuple[str, ...]
-    write: str  # 'state.R[name], state.C[name] = R, C'
+    write: str  # 'state.R[name], state.C[name] = R, C', of what isn't written in place
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A state with an array for some of the parameters."""
+    """A state, or scratch, with an array for some of the parameters."""
 
     name: str
-    start: str
+    start: str  # "" for scratch
+    kind: str  # "bool" for scratch that holds truth values
     shapes: str  # '{"f1.weight": (4,), "f2.weight": (2,)}'
 
 
@@ -58,6 +61,7 @@ class Optimizer:
     forms: tuple[Rule, ...]  # instead of `elements`
     kept: tuple[Kept, ...]  # their states
     shared: tuple[str, ...]  # what several of them compute, in arrays of different axes
+    numbers: tuple[str, ...]  # and in numbers
     search: str  # a template of its own, which evaluates the loss as it goes
     chosen: tuple[str, ...]  # its switches that are on
     learned: tuple[str, ...]  # the keys of what it changes
@@ -99,7 +103,8 @@ def optimizer(block: Block) -> Optimizer:
         after=tuple(f"state.{s.name} = {s.name}" for s in update.states if s.name in once),
         forms=tuple(rule(form, block) for form in update.forms),
         kept=kept(program),
-        shared=shared(update.forms),
+        shared=shared(update.forms)[0],
+        numbers=shared(update.forms)[1],
         search=update.search,
         chosen=update.chosen,
         learned=tuple(quoted(key) for key, _ in program.gradients if key in parameters),
@@ -116,46 +121,65 @@ def rule(form: Form, block: Block) -> Rule:
     learned = {key for key, _ in block.program.gradients}
     keys = [quoted(key) for key in form.keys if key in learned]
     states = [form.tensor(state.name) for state in form.states]
-    places = [f"state.{name}[name]" for name in names(states)]
-    boxes = ["" if tensor.shape else block.boxes.read for tensor in states]
-    reads = [f"{place}{box}" for place, box in zip(places, boxes, strict=True)]
-    values = [block.boxes.boxed(tensor, tensor.name) for tensor in states]
+    anew = [t for t in states if not (t.shape and block.program.buffers)]
+    places = {t.name: f"state.{t.name}[name]" for t in (*states, *form.buffers)}
+    reads = {
+        t.name: places[t.name] + ("" if t.shape else block.boxes.read)
+        for t in (*states, *form.buffers)
+    }
+    written = ", ".join(places[tensor.name] for tensor in anew)
+    values = ", ".join(block.boxes.boxed(tensor, tensor.name) for tensor in anew)
     return Rule(
         keys=f"({', '.join(keys)}{',' * (len(keys) == 1)})",
         number="" if form.tensor("w").shape else "number",
-        read=f"{', '.join(names(states))} = {', '.join(reads)}" if states else "",
+        read=printing.unpacked(reads, WIDTH - 16),
         lines=block.form(form),
-        write=f"{', '.join(places)} = {', '.join(values)}" if states else "",
+        write=f"{written} = {values}" if anew else "",
     )
 
 
-def shared(forms: Sequence[Form]) -> tuple[str, ...]:
-    """Return the names that several forms compute, the same in each or not."""
+def shared(forms: Sequence[Form]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the arrays that several forms compute, the same in each or not, and the numbers."""
     often = Counter(
         name
         for form in forms
         for name in {s.target.name for s in form.statements} - {s.name for s in form.states}
     )
-    arrays = {tensor.name for form in forms for tensor in form.tensors} - {"w", "g"}
-    return tuple(sorted(name for name in arrays if often[name] > 1))
+    arrays = {tensor.name for form in forms for tensor in (*form.tensors, *form.buffers)}
+    names_ = sorted(name for name, count in often.items() if count > 1 and name not in {"w", "g"})
+    return (
+        tuple(name for name in names_ if name in arrays),
+        tuple(name for name in names_ if name not in arrays),
+    )
 
 
 def kept(program: Program) -> tuple[Kept, ...]:
-    """Return the states of whole parameters, with the shapes of their arrays."""
-    shapes: dict[tuple[str, float], list[str]] = {}
-    for key, state, shape in program.held:
+    """Return the states of whole parameters and their scratch, with the shapes of the arrays."""
+    shapes: dict[tuple[str, str, str], list[str]] = {}
+
+    def noted(name: str, start: str, kind: str, key: str, shape: tuple[int, ...]) -> None:
         dims = f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
-        shapes.setdefault((state.name, state.start), []).append(f"{quoted(key)}: {dims}")
+        shapes.setdefault((name, start, kind), []).append(f"{quoted(key)}: {dims}")
+
+    for key, state, shape in program.held:
+        noted(state.name, repr(state.start), "", key, shape)
+    learned = {key for key, _ in program.gradients}
+    for form in program.update.forms:
+        for buffer in form.buffers:
+            start = "" if buffer.draw is None else repr(buffer.draw.arguments[0])
+            kind = "bool" if buffer.role is Role.MASK else ""
+            for tensor in program.with_role(Role.PARAMETER):
+                if tensor.key in learned & {*form.keys}:
+                    shape = form.shape(buffer, tensor.shape)
+                    noted(buffer.name, start, kind, tensor.key, shape)
     return tuple(
-        Kept(name, repr(start), f"{{{', '.join(listed)}}}")
-        for (name, start), listed in shapes.items()
+        Kept(name, start, kind, f"{{{', '.join(listed)}}}")
+        for (name, start, kind), listed in shapes.items()
     )
 
 
 def scratch_made(tensor: Tensor, block: Block, blocks: int) -> str:
     """Return what makes an array that the update writes into, of as many elements as a block."""
-    if tensor.shape and tensor.role is not Role.MASK and not blocks:
-        return "np.empty_like(w)"
     shape = ("BLOCK" if blocks else "w.size",) if tensor.shape else ()
     return block.target.made(replace(tensor, shape=shape), block.program.update.once, "w.dtype")
 
@@ -177,11 +201,15 @@ def state_fields(block: Block) -> tuple[str, ...]:
     update, schedule = program.update, program.schedule
     once = {statement.target.name for statement in update.scalars}
     kind = "Array" if program.buffers else "Params"
+    held = {state.name for _, state, _ in program.held}
     metric = "metric: float = math.inf  # the last epoch's loss"
     epochs = ("epoch: int = 0  # epochs done", *((metric,) if watches(program) else ()))
     return (
         *(f"{s.name}: {kind}  # for each parameter" for s in update.states if s.name not in once),
-        *(f"{state.name}: Params  # by parameter" for state in kept(program)),
+        *(
+            f"{state.name}: Params  # {'by' if state.name in held else 'scratch, by'} parameter"
+            for state in kept(program)
+        ),
         *(f"{b.name}: Array  # {'scratch' if b.shape else 'a number'}" for b in update.buffers),
         f"lr: float = {'LR' if has_rate(program) else '0.0'}  # the learning rate",
         "step: int = 0  # steps taken",

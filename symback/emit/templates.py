@@ -19,6 +19,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        auto_reload=False,  # nobody edits them meanwhile
         autoescape=False,  # the text is Python; what isn't a checked name is escaped by `safe`
     )
 

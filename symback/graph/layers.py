@@ -63,6 +63,7 @@ def _folded(
         return output
 
     if len(sources) == len(letters):
+        _require_shapes(network, entry, dict(zip(letters, sources, strict=True)), numbers, path)
         output = applied(*sources)
         for again in range(1, int(numbers.get(entry.rounds, 1))):
             numbers["round"] = Integer(again)
@@ -78,6 +79,29 @@ def _folded(
     for other in sources[1:]:
         output = applied(output, other)
     return output
+
+
+def _require_shapes(
+    network: Network,
+    entry: Entry,
+    sources: Mapping[str, str],
+    numbers: dict[str, Expr],
+    path: Path,
+) -> None:
+    """Refuse a further source whose axes aren't as long as the entry says."""
+    examples = network.tensors[next(iter(sources.values()))].shape[0]
+    for letter, texts in entry.shapes:
+        shape = network.tensors[sources[letter]].shape if letter in sources else ()
+        wanted: list[Dim] = [
+            examples if text == "n" else int(_whole(text, numbers, {}, path)) for text in texts
+        ]
+        if len(shape) == len(wanted) and list(shape) != wanted:
+            place = list(sources).index(letter)
+            message = (
+                f"`{entry.name}` reads a state of shape {_listed(wanted)}, here is {_listed(shape)}"
+            )
+            hint = f"see `symback catalog {entry.name}`"
+            raise UserError(Mistake(message, (*path, "from", place), hint=hint))
 
 
 def _sources(formulas: Sequence[str]) -> tuple[str, ...]:

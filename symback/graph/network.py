@@ -234,6 +234,10 @@ class Network:
             if isinstance(part, fn.Index | Integer | fn.Flat):
                 continue
             if isinstance(part, Indexed):
+                if name_of(part) in reading.loose - reading.names.keys():
+                    message = f"`{name_of(part)}` is computed step by step here: it is no index"
+                    hint = f"write sum(({name_of(part)}[…] == i) * …, i)"
+                    raise wrong_access(access, path, message, hint)
                 labels = self.tensors[reading.names[name_of(part)]]
                 if labels.classes is not None and isinstance(dim, int) and dim < labels.classes:
                     message = f"`{labels.key}` has {labels.classes} classes, this axis {dim} values"
@@ -309,6 +313,7 @@ class Network:
         """Add the equation's node (behind its seams' nodes) and return its target's name."""
         equation = self.one_letter_each(equation, reading)
         self.require_sizes(equation, sizes, reading.path)
+        equation = self.labels_named(equation, sizes, reading)
         if any(sizes[x.range] == 1 for soft in equation.rhs.atoms(fn.Soft) for x in soft.bound):
             self.rewrites[f"{reading.layer}: {OF_ONE}"] = None
         self.require_square(equation, sizes, reading.path)
@@ -331,6 +336,26 @@ class Network:
                     self.place(ahead, sizes, reading, None)
             self.place(within, sizes, reading, self.loop)
         return reading.names[equation.name]
+
+    def labels_named(
+        self, equation: Equation, sizes: Mapping[str, Dim], reading: Reading
+    ) -> Equation:
+        """Return the equation with a name for labels that are read at computed places.
+
+        E[e[n, t − 1], k] becomes E[b[n, t], k] with b[n, t] = e[n, t − 1], 0 outside of e.
+        """
+        swap: dict[Expr, Expr] = {}
+        for access in ix.accesses(equation.rhs):
+            for part in access.indices:
+                if not isinstance(part, Indexed) or part in swap:
+                    continue
+                if all(isinstance(at, fn.Index) for at in part.indices):
+                    continue
+                name = word_for(f"{name_of(part)}_at", {*reading.names, *map(str, swap.values())})
+                at = ix.in_reading_order(part, subscripts(equation.target))
+                swap[part] = formula.tensor(name, *at)
+                self.place(Equation(swap[part], part), sizes, reading, None)
+        return Equation(equation.target, equation.rhs.xreplace(swap)) if swap else equation
 
     def one_letter_each(self, equation: Equation, reading: Reading) -> Equation:
         """Return the equation with one letter for each tensor that it reads: of y and f1 one."""
@@ -396,8 +421,14 @@ class Network:
             self.tensors[known.name] = replace(known, shape=shape)
         elif local not in reading.awaited:
             name = self.namer.of(local, reading.number)
-            key = f"{reading.layer}.{local}"
-            reading.names[local] = self.add(Tensor(name, key, Role.VALUE, shape), letters)
+            made = Tensor(name, f"{reading.layer}.{local}", Role.VALUE, shape)
+            if isinstance(equation.rhs, fn.ArgMax):  # a place, which may be an index
+                count = sizes[equation.rhs.bound[0].range]
+                made = replace(made, classes=count if isinstance(count, int) else None)
+            elif isinstance(equation.rhs, Indexed):
+                read = self.tensors[reading.names[name_of(equation.rhs)]]
+                made = replace(made, classes=read.classes)
+            reading.names[local] = self.add(made, letters)
         if not all(letters):
             fresh = axis_letters(len(shape), (), str(shape[0]) if shape else "n")
             self.letters[reading.names[local]] = fresh

@@ -66,6 +66,7 @@ class Formula:
     code: str  # the line of the NumPy module
     statement: Statement
     sign: str = "="
+    is_regrouped: bool = False  # the equation is the sum of its terms in other letters or by parts
 
     @property
     def layer(self) -> str:
@@ -173,7 +174,8 @@ def _formulas(
             of = tensors.get(line.target.removeprefix("d"))
         kept = tensor is not None and tensor.role is Role.STATE
         parts = tuple(_part(term, adjoints) for term in lower.aligned(line))
-        text = statement.because if lines_of[line.target] == 1 else _text(parts, adjoints)
+        added = _text(parts, adjoints)
+        text = statement.because if lines_of[line.target] == 1 else added
         yield Formula(
             line.target,
             of,
@@ -183,6 +185,7 @@ def _formulas(
             numpy.code(statement, program),
             statement,
             "←" if kept else "=",
+            not kept and text != added,
         )
 
 

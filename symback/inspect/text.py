@@ -73,7 +73,7 @@ class Lines:
                 yield from self.titled(messages.text(title(rung.kind)), part, rung.rhs)
                 for words in rung.words:
                     yield from folded(messages.text(words), self.width, self.words())
-        if not formula.is_told:
+        if not formula.is_told or formula.is_regrouped:
             yield from self.whole(formula, f"{INDENT}{'equation':<{TITLE}}")
         yield from folded(formula.code, self.width, f"{INDENT}{'NumPy':<{TITLE}}")
 
@@ -113,7 +113,9 @@ class Drawn(Lines):
         """Yield a whole equation after what comes first."""
         terms = [(part, part.rhs) for part in formula.parts]
         width = self.width - len(first)
-        drawing = drawn.equation(terms, self.story.adjoints, width, formula.sign)
+        drawing = None  # what is regrouped is told in a line
+        if not formula.is_regrouped:
+            drawing = drawn.equation(terms, self.story.adjoints, width, formula.sign)
         yield from self.drawing(drawing, formula.text, first)
 
     def drawing(self, drawing: drawn.Box | None, plain: str, first: str) -> Iterator[str]:

@@ -85,8 +85,7 @@ def _delta(delta: Expr, free: set[Expr], kept: bool, letters: Letters) -> Said:
     shown, left, right = (letters.maths(part) for part in (delta, bound, other))
     equal = Maths(f"{left.text} = {right.text}", f"{left.latex} = {right.latex}")
     if ix.indices(delta) <= free:
-        bracket = Maths(f"[{equal.text}]", f"[{equal.latex}]")
-        return said("step.stays", delta=shown, bracket=bracket)
+        return said("step.stays", delta=shown, bracket=letters.maths(ix.compared(delta)))
     if kept:
         return said("step.scatters", delta=shown, equal=equal)
     if not isinstance(bound, Index):

@@ -197,6 +197,8 @@ class Writer(ABC, Generic[T]):
             case fn.where():
                 condition, yes, no = expr.args
                 if type(condition) in fn.COMPARISONS:
+                    if (yes, no) == (1, 0):  # the comparison itself
+                        return self._function(condition)
                     tested = self.compared(condition)
                 elif isinstance(condition, Symbol):  # a truth, such as training
                     tested = self.write(condition)

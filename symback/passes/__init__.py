@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import reduce
 
 from symback.passes.buffers import buffers
+from symback.passes.columns import columned
 from symback.passes.folding import folded
 from symback.passes.hoisting import hoisted
 from symback.passes.products import ordered_products
@@ -17,6 +18,7 @@ __all__ = [
     "LOOPS",
     "PASSES",
     "buffers",
+    "columned",
     "fast",
     "folded",
     "hoisted",
@@ -34,6 +36,7 @@ PASSES: tuple[Callable[[Program], Program], ...] = (
     shared,
     folded,
     stepwise,
+    columned,
     buffers,
     hoisted,
     stored,

@@ -15,6 +15,7 @@ from symback.program import (
     Dim,
     Draw,
     Expr,
+    Form,
     Leaf,
     Lookup,
     Number,
@@ -55,15 +56,43 @@ def buffers(program: Program) -> Program:
         network.rewritten(block) for block in (program.forward, program.loss, program.backward)
     )
     elements = optimizer.rewritten(program.update.elements)
+    forms: list[Form] = []
+    for form in program.update.forms:
+        forms.append(in_place(form, program, taken))
+        taken |= {buffer.name for buffer in forms[-1].buffers}
     return replace(
         program,
         forward=forward,
         loss=loss,
         backward=backward,
-        update=replace(program.update, elements=elements, buffers=tuple(optimizer.made.values())),
+        update=replace(
+            program.update,
+            elements=elements,
+            forms=tuple(forms),
+            buffers=tuple(optimizer.made.values()),
+        ),
         buffers=(*program.buffers, *network.made.values()),
         views=(*program.views, *network.views),
     )
+
+
+def in_place(form: Form, program: Program, taken: frozenset[str]) -> Form:
+    """Return an optimiser's form as operations that write into arrays made once."""
+    there = {"w", "g", *(state.name for state in form.states)}
+    inside = replace(
+        program,
+        tensors=form.tensors,
+        forward=(),
+        loss=(),
+        backward=(),
+        gradients=(),
+        assumptions=(),
+        buffers=tuple(tensor for tensor in form.tensors if tensor.name in there),
+        views=(),
+    )
+    work = Workspace(inside, taken)
+    parts = tuple(replace(p, statements=work.rewritten(p.statements)) for p in form.parts)
+    return replace(form, parts=parts, buffers=tuple(work.made.values()))
 
 
 @dataclass(slots=True)
@@ -113,7 +142,8 @@ class Workspace:
         gradient = target.name in {name for _, name in self.program.gradients}
         view = isinstance(value, Read | Slice | Split) and not gradient and tensor is not None
         alias = statement.loop is None and view and value.axes == target.axes
-        as_it_is = alias or self.is_step(statement) or (labels and not copied)
+        named = alias or self.program.gives_name(statement)
+        as_it_is = named or self.is_step(statement) or (labels and not copied)
         if isinstance(target, Split) and isinstance(value, Read) and value.axes != target.axes:
             self.make(Read(target.name, ()), gradient=gradient)
             self.written.append(replace(statement, in_place=True))
@@ -140,7 +170,8 @@ class Workspace:
         dy[n,i]·[p = a[n,i]] for two p are two products, each written into a part of the array.
         """
         letters = {node.axis for node in walk(value) if isinstance(node, Position)}
-        letters &= {*target.axes} - {a for n in walk(value) if isinstance(n, Leaf) for a in n.axes}
+        whole = (n for n in walk(value) if isinstance(n, Leaf | Scatter | Concatenate | Stack))
+        letters &= {*target.axes} - {axis for node in whole for axis in node.axes}
         few = [a for a in letters if isinstance(dim := self.dims.get(a), int) and dim <= FEW]
         if len(few) != 1 or len(target.axes) < 2 or self.labels & names(value):
             yield target, value
@@ -154,7 +185,7 @@ class Workspace:
         loop = statement.loop
         if loop is None:
             return False
-        return loop.letter in statement.target.axes or self.program.gives_name(statement)
+        return loop.letter in statement.target.axes
 
     def make(self, target: Read, *, gradient: bool) -> None:
         """Note the target's own array, unless it is there already or a part of the gradient."""
@@ -250,7 +281,8 @@ class Workspace:
                 self.look_up(expr, into)
             case Scatter():
                 self.scatter(expr, into)
-            case Contract() if into.name in self.strided:  # a product wants numbers side by side
+            case Contract() if into.name in self.strided | names(expr):
+                # A product wants numbers side by side, and its factors as they are.
                 made = self.operand(expr)
                 self.move(made, into)
             case Contract():
@@ -530,8 +562,10 @@ class Workspace:
 
     def ones(self, dim: Dim) -> str:
         """Return the name of a vector of ones."""
-        name = "ones" if isinstance(dim, str) else f"ones{dim}"
         draw = Draw("constant", (1.0,))
+        known = (t.name for t in self.made.values() if t.draw == draw and t.shape == (dim,))
+        wanted = f"ones{dim}" if isinstance(dim, int) else "ones"
+        name = next(known, wanted if wanted not in self.made else f"ones_{dim}")
         self.made[name] = Tensor(name, name, Role.CONSTANT, (dim,), draw=draw)
         return name
 

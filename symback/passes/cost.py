@@ -50,7 +50,7 @@ def cost(program: Program) -> Cost:
     ]
     found += [work for step in update.elements for work in operations(step, rule, dims)]
     for form, shape in wholes(program):
-        alone = replace(program, tensors=form.tensors, buffers=())
+        alone = replace(program, tensors=form.tensors, buffers=form.buffers)
         here = {**dims, **{str(name): int(dim) for name, dim in form.sizes(shape).items()}}
         for part in form.parts:
             work = [each for s in part.statements for each in operations(s, alone, here)]

@@ -113,7 +113,7 @@ def written(name: str, value: Expr) -> str:
 
 def spelt(expr: Expr) -> str:
     """Return an expression's formula, without the letter that stands for all elements."""
-    return formula(expr).replace("[p]", "").replace(" - ", " − ")
+    return formula(expr).replace("[p]", "")
 
 
 # ---------------------------------------------------------------- numbers

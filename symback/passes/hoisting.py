@@ -86,11 +86,13 @@ class Once:
         certain = {a.tensor for a in self.program.assumptions if a.kind == "classes"}
         match statement.value:
             case Apply("eq", (Read(name, axes) as labels, Position(letter, int(size)))):
-                if name not in certain or statement.target.axes != (*axes, letter):
+                turned = statement.target.axes == (letter, *axes)
+                if name not in certain or not (turned or statement.target.axes == (*axes, letter)):
                     return None
                 eye = Tensor(f"eye{size}", f"eye{size}", Role.CONSTANT, (size, size), draw=IDENTITY)
                 self.made[eye.name] = eye
-                return Apply("rows", (Read(eye.name, (f"{letter}'", letter)), labels))
+                places = (letter, f"{letter}'") if turned else (f"{letter}'", letter)
+                return Apply("rows", (Read(eye.name, places), labels))
         return None
 
     def numbers(self, value: Apply, statement: Statement) -> Apply:

@@ -195,5 +195,5 @@ def statement_of(expr: Expr, first: Statement, taken: Collection[str]) -> Statem
     read = max(arrays, key=lambda node: bool(node.axes)).name  # a number where there is no array
     named = (f"{letter * times}_{read}" for times in range(1, 99) for letter in "urh")
     target = Read(next(name for name in named if name not in taken), natural(expr))
-    said = f"{formula(target)} = {formula(expr)}".replace(" - ", " − ")
+    said = f"{formula(target)} = {formula(expr)}"
     return Statement(target, expr, said)

@@ -57,9 +57,13 @@ class Layout:
     views of one vector. Both are "" where each step makes arrays of its own.
     """
 
+    arrays: str = ""  # the cache, and what else holds arrays
+
     passes: str = "common/passes.py.j2"  # forward, loss, backward
+    start: str = "common/start.py.j2"  # the optimiser's state before the first step
+    update: str = ""  # the optimiser's step
     steps: tuple[str, ...] = ("common/one_step.py.j2", "common/one_epoch.py.j2")  # of training
-    workspace: str = ""
+    workspace: str = ""  # the template of the class Workspace
     packed: str = ""
 
 

@@ -21,6 +21,8 @@ class Alone:
     batch: str
     count: str  # parameters
     output_width: str
+    output_said: str  # what the width counts
+    outputs_said: str  # what predict returns
     parameters: tuple[str, ...]  # 'f1.weight (16, 4) from 0'
     buffers: tuple[str, ...]  # 'real z1[BATCH][16];'
     points: tuple[str, ...]  # '.z1 = held.z1,'
@@ -59,6 +61,7 @@ def alone(
         program.with_role(Role.PARAMETER, Role.STATE), key=lambda t: t.key not in learned
     )
     output = program.tensor(program.output)
+    rows, shown = program.by_rows, shape(output)
     offsets = [sum(size(t) for t in parameters[:place]) for place in range(len(parameters))]
     prefix = program.model
     drawn = [t.draw for t in (*parameters, *random) if t.draw]
@@ -74,7 +77,9 @@ def alone(
         single="single" if program.float_type == "float32" else "",
         batch=str(batch),
         count=str(sum(map(size, parameters))),
-        output_width=str(size(output, 1)),
+        output_width=str(prod(dim for dim in output.shape if isinstance(dim, int))),
+        output_said="numbers of an example's output" if rows else f"of {shown}, without n",
+        outputs_said="outputs of n examples, row by row" if rows else f"output {shown}",
         parameters=tuple(
             f"{t.key} {shape(t)} from {start}" for t, start in zip(parameters, offsets, strict=True)
         ),

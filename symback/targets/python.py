@@ -454,7 +454,9 @@ def element(leaf: Read | Split | Slice | Lookup, block: Block) -> str:
                 for place, at, dim in zip(looked_up, places, shape, strict=True)
                 if (rule := within(place, at, dict(sizes), dim))
             ]
-            return f"({found} if {' and '.join(rules)} else 0.0)" if rules else found
+            labels = any(t.name == name and t.classes for t in block.program.tensors)
+            zero = "0" if labels else "0.0"
+            return f"({found} if {' and '.join(rules)} else {zero})" if rules else found
         case Split(name, groups, sizes):
             dims = dict(sizes)
             places = []

@@ -139,7 +139,7 @@ class Call:
     function: str
     target: Read
     operand: Read
-    size: int
+    size: Dim
     work: Read
     because: str = ""
 

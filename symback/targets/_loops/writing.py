@@ -117,7 +117,7 @@ class Workshop:
 
     def of_matrix(self, target: Access, value: Matrix, because: str) -> None:
         """Write a function of matrices, one for each round of the other letters' loops."""
-        operand, size = value.operand, int(self.dims[value.operand.axes[-1]])
+        operand, size = value.operand, self.dims[value.operand.axes[-1]]
         into = target if isinstance(target, Read) and target.axes == value.axes else None
         if into is None:
             into = self.kept("e_matrix", value.axes)

@@ -14,7 +14,12 @@ __all__ = ["ABOUT", "drawn_into", "helpers", "initial", "lines", "native", "size
 ABOUT = About(
     "NumPy, cffi and a C compiler",
     ("float64", "float32"),
-    Layout("c/passes.py.j2", ("c/steps.py.j2",), "Workspace", "packed"),
+    Layout(
+        passes="c/passes.py.j2",
+        steps=("c/steps.py.j2",),
+        workspace="c/workspace.py.j2",
+        packed="packed",
+    ),
     like="numpy",
     native=native,
     standalone=standalone,

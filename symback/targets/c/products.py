@@ -66,7 +66,8 @@ def of_matrix(node: Call, scope: Scope) -> str:
     """Return the call of a function of a matrix; what isn't a matrix itself is returned by it."""
     own = set(node.operand.axes[-2:])
     given = f"{node.size}, {start(node.operand, own, scope)}"
-    work = f"&{scope.name(node.work.name)}[0][0]"
+    work = scope.name(node.work.name)
+    work = f"&{work}[0][0]" if isinstance(node.size, int) else work
     called = printing.MATRICES[node.function]
     if node.function in {"inv", "cholesky"}:
         return f"{called}({given}, {start(node.target, own, scope)}, {work});"

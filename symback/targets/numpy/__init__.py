@@ -13,5 +13,14 @@ __all__ = ["ABOUT", "code", "drawn_into", "helpers", "initial", "lines", "made",
 ABOUT = About(
     "NumPy only",
     ("float64", "float32"),
-    fast=Layout("numpy/fast_passes.py.j2", ("numpy/fast_step.py.j2",), "Workspace", "packed"),
+    Layout(arrays="numpy/cache.py.j2", update="numpy/update.py.j2"),
+    fast=Layout(
+        arrays="numpy/fast_arrays.py.j2",
+        passes="numpy/fast_passes.py.j2",
+        start="numpy/fast_start.py.j2",
+        update="numpy/fast_update.py.j2",
+        steps=("numpy/fast_step.py.j2",),
+        workspace="numpy/workspace.py.j2",
+        packed="packed",
+    ),
 )

@@ -22,10 +22,8 @@ def made(tensor: Tensor, once: Sequence[Statement], dtype: str) -> str:
         return f"np.arange({tensor.shape[0]}, dtype={dtype})"
     if tensor.draw is not None:
         value = number(tensor.draw.arguments[0])
-        if value in {"0", "1"}:
-            return f"np.{'zeros' if value == '0' else 'ones'}({dims}, {dtype})"
-        return f"np.full({dims}, {value}, {dtype})"
-    return f"np.empty({dims}, {'bool' if tensor.role is Role.MASK else dtype})"
+        return f"aligned({dims}, {dtype}, {value})"
+    return f"aligned({dims}, {'bool' if tensor.role is Role.MASK else dtype})"
 
 
 def drawn_into(tensor: Tensor) -> tuple[str, ...]:

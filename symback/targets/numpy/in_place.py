@@ -38,8 +38,9 @@ def in_place(target: Read, value: Expr, scope: Scope) -> str:
     if not axes:
         return f"{name}[...] = {shown(value, (), scope).text}"
     match value:
-        case Apply("rows", (Read(table), Read(labels))):
-            return f'{table}.take({labels}, axis=0, out={name}, mode="clip")'
+        case Apply("rows", (Read(table, letters), Read(labels))):
+            axis = 0 if letters[0] not in axes else 1
+            return f'{table}.take({labels}, axis={axis}, out={name}, mode="clip")'
         case Apply("erf" | "erfc" as function, (x, *work)) if work:
             arrays = [operand(arg, axes, axes, scope).text for arg in (x, *work)]
             return f"{function}_into({name}, {', '.join(arrays)})"
@@ -56,6 +57,9 @@ def in_place(target: Read, value: Expr, scope: Scope) -> str:
             return product_into(target, value, scope)
         case Reduce("argmax" | "argmin"):  # positions are integers, the array holds floats
             pass
+        case Reduce("max" | "min", Read() as body, over) if value.axes == axes and len(over) == 1:
+            called = "maximum" if value.function == "max" else "minimum"  # no detour by Python
+            return f"np.{called}.reduce({body.name}, axis={body.axes.index(over[0])}, out={name})"
         case Reduce() if ordered(value.axes, printing.natural(value.body)) == axes:
             return f"{reduced(value, scope).text[:-1]}, out={name})"
         case Concatenate():
