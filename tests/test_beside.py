@@ -101,6 +101,18 @@ def attention(params: Params, x: Any) -> Any:
     return h
 
 
+def in_parts(params: Params, x: Any) -> Any:
+    for _ in range(2):
+        x = x + jnp.tanh(x @ params["r.W"].T) * x[:, :1]
+    return x
+
+
+def best(params: Params, x: Any) -> Any:
+    g = jax.nn.softmax(x @ params["r.G"].T, 1)
+    k = jnp.argmax(g, 1)
+    return jnp.einsum("noi,ni->no", params["r.W"][k], x) * jnp.take_along_axis(g, k[:, None], 1)
+
+
 LABELS = {"x": ["n", 3], "t": {"shape": ["n"], "classes": 4}}
 CASES = {
     "classifier": Case(
@@ -202,6 +214,47 @@ CASES = {
         {"mse": "t"},
         attention,
         mse,
+    ),
+    "a step in parts": Case(
+        {"x": ["n", 3], "t": ["n", 3]},
+        [
+            {
+                "r": {
+                    "formula": [
+                        "s[n, r, k] = where(r == 0, x[n, k], z[n, r - 1, k])",
+                        "a[n, r, k] = tanh(sum(W[k, j]*s[n, r, j], j))",
+                        "z[n, r, k] = s[n, r, k] + a[n, r, k]*s[n, r, 0]",
+                        "y[n, k] = z[n, size(r) - 1, k]",
+                    ],
+                    "parameters": {"W": {"shape": [3, 3], "init": "normal(0, 1)"}},
+                    "sizes": {"r": 2},
+                }
+            },
+        ],
+        {"mse": "t"},
+        in_parts,
+        mse,
+    ),
+    "the best of two": Case(
+        {"x": ["n", 3], "t": ["n", 2]},
+        [
+            {
+                "r": {
+                    "formula": [
+                        "g[n, e] = softmax(sum(G[e, i]*x[n, i], i), e)",
+                        "k[n] = argmax(g[n, e], e)",
+                        "y[n, o] = g[n, k[n]] * sum(W[k[n], o, i]*x[n, i], i)",
+                    ],
+                    "parameters": {
+                        "G": {"shape": [2, 3], "init": "normal(0, 1)"},
+                        "W": {"shape": [2, 2, 3], "init": "normal(0, 1)"},
+                    },
+                }
+            },
+        ],
+        {"formula": "mean(sin(y[n, o])*(y[n, o] - t[n, o])**2, n, o)"},
+        best,
+        lambda p, y, t: (jnp.sin(y) * (y - t) ** 2).mean(),
     ),
     "a convolution": Case(
         {"x": ["n", 1, 4, 4], "t": {"shape": ["n"], "classes": 3}},
@@ -316,6 +369,22 @@ def test_what_cannot_be_derived_is_refused() -> None:
     spec["loss"] = {"cross_entropy": {"target": "t", "weight": [1, 2, 3, 4]}}
     with pytest.raises(UserError, match="divides by a sum of weights"):
         symback.generate(spec, functions=["per_example"])
+
+
+def test_examples_that_meet_in_pairs_have_nothing_of_their_own() -> None:
+    layer = {
+        "formula": "y[n, m] = sum(l[i] * (x[n, i] - x[m, i])**2, i)",
+        "parameters": {"l": {"shape": [3], "init": "ones"}},
+    }
+    spec = {
+        "inputs": {"x": ["n", 3]},
+        "layers": [{"f1": layer}],
+        "loss": {"formula": "mean(exp(-y[n, m]), n, m)"},
+        "optimizer": "sgd",
+    }
+    for function in ("jacobian", "per_example"):
+        with pytest.raises(UserError, match="mixes the examples"):
+            symback.generate(spec, functions=[function])
 
 
 def test_the_command_lists_what_there_is(tmp_path: Any, monkeypatch: Any) -> None:

@@ -171,7 +171,7 @@ def test_an_own_formula_on_the_way_is_an_output() -> None:
         ({"rnn": {"hidden_size": 2, "num_layers": 2}, "from": ["f0", "f0.h_n"]}, "f0.h_n"),
         (
             {"rnn": {"hidden_size": 2, "num_layers": 2}, "from": ["f0", "f0"]},
-            r"doesn't fit sources of shape \(n, 4, 3\) and \(n, 4, 3\)",
+            r"reads a state of shape \(n, 2, 2\), here is \(n, 4, 3\)",
         ),
         ({"rnn": 2, "init": {"weight_ih_l1": "zeros"}}, "no parameter `weight_ih_l1`"),
         ({"rnn": 2, "init": {"weight_l0": "zeros"}}, "weight_l0"),

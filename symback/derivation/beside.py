@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import attrgetter
 
-from sympy import Expr, Integer, S, Symbol
+from sympy import Expr, Indexed, Integer, S, Symbol
 from sympy.core.parameters import distribute
 
 from symback import functions as fn
 from symback import index as ix
 from symback import matching, stable
-from symback.derivation.single import per_example
+from symback.derivation.single import BATCH, mixed, per_example
 from symback.derivation.types import Beside, Derivation, Line, Term, together
 from symback.errors import Mistake, UserError
 from symback.formula import tensor
@@ -155,7 +155,7 @@ class _Rate:
             own_size = fn.Size(Symbol(f"{where}/{size.range}"))
             sizes[own_size.range] = self.sizes[size.range]
             swap[size] = own_size
-        for access in reads(self.rhs):
+        for access in sorted(reads(self.rhs), key=_depth):  # k[n] before g[n, k[n]]
             name = letter_of(self.names[name_of(access)], names)
             swap[access] = tensor(name, *(part.xreplace(swap) for part in subscripts(access)))
         there = {
@@ -164,6 +164,17 @@ class _Rate:
         }
         moved = {part: ix.delta(*part.args) for part in ix.factors(self.rhs) if _is_delta(part)}
         return ix.substitute(self.rhs.xreplace(moved).xreplace(swap), there)
+
+
+def _depth(access: Expr) -> int:
+    """Return how many accesses stand within one another: labels that are an index are inside."""
+    return len(access.atoms(Indexed))
+
+
+def _batch(target: Expr) -> str:
+    """Return the range of the index of examples, the first, "" where there is none."""
+    (first, *_) = (*subscripts(target), None)
+    return first.range if isinstance(first, Index) else ""
 
 
 def _is_delta(part: Expr) -> bool:
@@ -229,12 +240,7 @@ class _Moving:
 
     def follow(self, lines: Sequence[Line], goals: Collection[str]) -> None:
         """Add the tangent of each line that one of the goals' tangents needs."""
-        needed = set(goals)
-        kept: list[Line] = []
-        for line in reversed(lines):
-            if line.target in needed:
-                kept.insert(0, line)
-                needed |= self.reads_of(line)
+        kept = self.needed(lines, goals)
         used: dict[str, set[str]] = {}  # the letters of a tensor's lines
         for line in kept:
             for term in self.terms(line):
@@ -247,6 +253,22 @@ class _Moving:
                 continue
             for name, parts in groupby(group, attrgetter("target")):
                 self.advance(tuple(parts), used[name], is_goal=name in goals)
+
+    def needed(self, lines: Sequence[Line], goals: Collection[str]) -> list[Line]:
+        """Return the lines that the goals depend on; those of a recurrence read each other."""
+        needed = set(goals)
+        kept: list[Line] = []
+        for loop, run in groupby(reversed(lines), attrgetter("loop")):
+            group = list(run)
+            before = -1
+            while len(needed) != before:
+                before = len(needed)
+                for line in group:
+                    needed |= self.reads_of(line) if line.target in needed else set()
+                if loop is None:
+                    break
+            kept += [line for line in group if line.target in needed]
+        return kept[::-1]
 
     def advance(self, parts: Sequence[Line], used: set[str], *, is_goal: bool) -> None:
         """Add the tangent of a tensor: of its line, or of all that fill it, one of which moves."""
@@ -304,6 +326,10 @@ class _Moving:
         }
         target, rhs = term.equation.target, term.equation.rhs
         moving = {read: self.speed(read, names, sizes, free) for read in reads(rhs)}
+        if self.batched and sizes.get(_batch(target)) == BATCH:
+            others = (read for read, speed in moving.items() if speed != 0)
+            if any(subscripts(read)[:1] != subscripts(target)[:1] for read in others):
+                raise mixed(term.layer)
         slope = matching.replaced(tangent(rhs, moving), target, rhs)
         return _Rate(term, slope, names, sizes, free)
 

@@ -60,6 +60,8 @@ class _Alone:
     def follow(self, line: Line) -> None:
         """Add a line of one example's adjoint, where the adjoint itself adds up over examples."""
         held = self.known[line.target]
+        if held.shape.count(BATCH) > 1:
+            raise mixed(line.terms[0].layer)
         if held.shape[:1] == (BATCH,):
             for term in line.terms:
                 self.require_own(term)
@@ -77,10 +79,9 @@ class _Alone:
         for access in reads(term.equation.rhs):
             name = names[name_of(access)]
             held = self.known[name]
-            mixed = held.shape[:1] == (BATCH,) and subscripts(access)[:1] != subscripts(target)[:1]
-            if held.role is Role.ADJOINT and (mixed or name in self.opened):
-                message = f"`{term.layer}` mixes the examples: none has a gradient of its own"
-                raise UserError(Mistake(message))
+            other = held.shape[:1] == (BATCH,) and subscripts(access)[:1] != subscripts(target)[:1]
+            if held.role is Role.ADJOINT and (other or name in self.opened):
+                raise mixed(term.layer)
 
     def term(self, term: Term, made: str) -> Term:
         """Return a term with its sum over the examples left open."""
@@ -115,6 +116,11 @@ class _Alone:
             return expr
         names[opened] = opened
         return tensor(opened, example, *subscripts(expr))
+
+
+def mixed(layer: str) -> UserError:
+    """Return what is said of a layer whose examples depend on each other."""
+    return UserError(Mistake(f"`{layer}` mixes the examples: none has a gradient of its own"))
 
 
 def _is_read(expr: Expr) -> bool:
