@@ -445,6 +445,18 @@ def places_of(total: Expr) -> tuple[dict[Index, Expr], list[Expr]]:
     return places, parts
 
 
+def at_place(expr: Expr, u: Index) -> tuple[int, Expr] | None:
+    """Return the place k and f of f·δ(u, k) or f·[u = k], where f doesn't depend on u."""
+    parts = factors(expr)
+    for part in parts:
+        if isinstance(part, fn.Delta | fn.eq) and u in part.args:
+            other = part.args[1] if part.args[0] == u else part.args[0]
+            rest = product(x for x in parts if x is not part)
+            if isinstance(other, Integer) and u not in indices(rest):
+                return int(other), rest
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Unfolded:
     """f(u) as g(letters), where u = offset + the letters joined row-major, each value met once."""

@@ -141,16 +141,11 @@ def _opened(term: Term, u: Index) -> Iterator[Term]:
 
 
 def _at_place(term: Term, axis: int) -> tuple[int, Term] | None:
-    """Return the place k and the term f of f·δ(u,k), where f doesn't depend on u."""
-    u = subscripts(term.equation.target)[axis]
-    parts = ix.factors(term.equation.rhs)
-    for part in parts:
-        if isinstance(part, fn.Delta | fn.eq) and u in part.args:
-            other = part.args[1] if part.args[0] == u else part.args[0]
-            rest = ix.product(x for x in parts if x is not part)
-            if isinstance(other, Integer) and u not in ix.indices(rest):
-                return int(other), replace(term, equation=Equation(term.equation.target, rest))
-    return None
+    """Return the place k and the term f of f·δ(u,k), u the target's index at an axis."""
+    found = ix.at_place(term.equation.rhs, subscripts(term.equation.target)[axis])
+    if found is None:
+        return None
+    return found[0], replace(term, equation=Equation(term.equation.target, found[1]))
 
 
 def place(part: Part) -> Expr:
