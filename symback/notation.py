@@ -125,7 +125,7 @@ def number(value: Rational) -> tuple[str, Binds]:
     sign = "−" if value < 0 else ""
     if isinstance(value, Integer):
         return f"{sign}{whole(abs(value))}", Binds.ATOM if value >= 0 else Binds.SUM
-    decimal = repr(abs(float(value)))
+    decimal = repr(abs(float(value))).replace("e-0", "e-")
     if len(decimal) <= 8 or value.q > 10_000:
         return f"{sign}{decimal}", Binds.ATOM if value >= 0 else Binds.SUM
     return f"{sign}{abs(value.p)}/{value.q}", Binds.PRODUCT if value >= 0 else Binds.SUM

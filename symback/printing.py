@@ -229,6 +229,8 @@ def index(place: Affine, called: Callable[[str], str] = str) -> str:
     """Return an affine index's text, 2*i + p - 1; `called` says what a letter is called."""
     shown = ""
     for letter, coefficient in place.terms:
+        if called(letter) == "0":
+            continue
         size = abs(coefficient)
         term = called(letter) if size == 1 else f"{size}*{called(letter)}"
         sign = "-" if coefficient < 0 else "+"

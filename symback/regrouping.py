@@ -103,9 +103,9 @@ def placed(terms: Sequence[Term]) -> Places | None:
     single = [one for term in terms for one in _summands(term)]
     for axis, u in enumerate(subscripts(terms[0].equation.target)):
         length = dict(terms[0].sizes).get(u.range) if isinstance(u, Index) else None
-        if not isinstance(length, int) or length < 2:
+        if not (isinstance(u, Index) and isinstance(length, int) and length > 1):
             continue
-        found = [(term, _at_place(term, axis)) for term in single]
+        found = [(one, _at_place(one, axis)) for term in single for one in _opened(term, u)]
         at = tuple(tuple(f[1] for _, f in found if f and f[0] == k) for k in range(length))
         if all(at):
             return Places(axis, at, tuple(term for term, f in found if f is None))
@@ -119,10 +119,25 @@ def in_order(terms: Sequence[Term]) -> tuple[Term, ...]:
         return tuple(terms)
 
     def first(term: Term) -> int:
-        found = [_at_place(one, places.axis) for one in _summands(term)]
+        u = subscripts(term.equation.target)[places.axis]
+        opened = (each for one in _summands(term) for each in _opened(one, u))
+        found = [_at_place(each, places.axis) for each in opened]
         return min((each[0] for each in found if each), default=len(places.at))
 
     return tuple(sorted(terms, key=first))
+
+
+def _opened(term: Term, u: Index) -> Iterator[Term]:
+    """Yield the terms of f·(g·δ(u,0) + h·δ(u,1)), where f doesn't depend on u."""
+    parts = ix.factors(term.equation.rhs)
+    sums = [part for part in parts if isinstance(part, Add) and u in ix.indices(part)]
+    rest = [part for part in parts if part not in sums]
+    if len(sums) != 1 or any(u in ix.indices(part) for part in rest):
+        yield term
+        return
+    for one in sums[0].args:
+        rhs = ix.product([*rest, one])
+        yield replace(term, equation=Equation(term.equation.target, rhs))
 
 
 def _at_place(term: Term, axis: int) -> tuple[int, Term] | None:

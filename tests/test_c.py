@@ -341,6 +341,14 @@ def convolved() -> Spec:
     }
 
 
+def test_loops_are_no_more_than_are_needed() -> None:
+    """An axis of one place has none, and rows that lie one after the other have one together."""
+    text = pipeline.generate(convolved(), "c").text
+    assert "< 1; " not in text
+    assert "(&z1[n_][o][0][0])[ij] += b1[o];" in text
+    assert "for (idx ij = 0; ij < 576; ij++) {" in text
+
+
 @pytest.mark.parametrize(
     ("spec", "word", "n"),
     [

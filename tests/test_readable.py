@@ -18,6 +18,7 @@ LAYERS: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "group_norm": (IMAGES, {"group_norm": 2}),
     "zero_pad1d": (["n", 4, 6], {"zero_pad1d": 2}),
     "rms_norm": (["n", 16], {"rms_norm": {}}),
+    "glu": (["n", 8], {"glu": {}}),
     "split": (["n", 2], {"formula": "y[n, k] = W[k, 0] * x[n, 0] + W[k, 1] ** 2 * x[n, 1]"}),
 }
 
@@ -51,6 +52,7 @@ def test_no_detours(name: str) -> None:
     assert not re.search(r"(?<![\w.])(?<!\* )([a-z]\w*) \* \1\b(?! \*)", code)
     assert not re.search(r"\b2 / \d*[02468] \*", code)
     assert not re.search(r"\w\) \* \(np\.arange\(\d+\) == \d\)", code)
+    assert not re.search(r"\b\d == \d\b", text(name, readable=False))
     assert "(range(-1" not in code  # a value one step away is no window
 
 
@@ -68,6 +70,11 @@ def test_gates_are_written_place_by_place() -> None:
         assert f"da2[:, t, {k}] = d{gate}2[:, t] * " in text("lstm")
         assert f"# ∂L/∂a2[n,t,{k},k] = ∂L/∂{gate}2[n,t,k]" in text("lstm")
         assert f"= sigmoid(a2[:, t, {k}])" in text("lstm") or gate == "m"
+
+
+def test_a_factor_of_all_places_is_one_of_each() -> None:
+    """∂L/∂h = f·(g·[i = 0] + k·[i = 1]) is stacked from f·g and f·k."""
+    assert "dh2 = np.stack((dy2 * sig2, dy2 * h2[:, 0] * sig2 * (1 - sig2)), axis=1)" in text("glu")
 
 
 def test_a_pool_is_a_maximum() -> None:

@@ -90,6 +90,11 @@ def has_rate(program: Program) -> bool:
     return any(constant.name == "lr" for constant in program.update.constants)
 
 
+def decimal(value: float) -> str:
+    """Return a number as Python reads it back: 1e-8, not 1e-08."""
+    return repr(value).replace("e-0", "e-")
+
+
 def constants(program: Program) -> tuple[str, ...]:
     """Return the named numbers that some line reads, one assignment each."""
     update, schedule = program.update, program.schedule
@@ -97,7 +102,7 @@ def constants(program: Program) -> tuple[str, ...]:
     used = reads((*rules, *(schedule.statements if schedule else ())))
     listed = [*update.constants, *(schedule.constants if schedule else ())]
     lines = {
-        constant.name.upper(): f"{constant.name.upper()} = {constant.value!r}"
+        constant.name.upper(): f"{constant.name.upper()} = {decimal(constant.value)}"
         + (f"  # {safe(constant.doc)}" if constant.doc else "")
         for constant in listed
         if constant.name.upper() in used or constant.name == "lr" or update.search

@@ -587,26 +587,21 @@ class Workspace:
 
 
 def settled(expr: Expr) -> Expr:
-    """Return a sum without the terms whose comparisons of numbers fail, [2 = 0]·a."""
+    """Return an expression with comparisons of numbers decided, without what is 0 by that."""
     match expr:
+        case Apply("eq", (Number(a), Number(b))):
+            return Number(int(a == b))
         case Apply("add", args):
             parts = [part for part in map(settled, args) if part != Number(0)]
             return Apply("add", tuple(parts)) if len(parts) > 1 else (*parts, Number(0))[0]
         case Apply("multiply", args):
-            found = [holds(arg) for arg in args]
-            if False in found:
+            parts = [part for part in map(settled, args) if part != Number(1)]
+            if Number(0) in parts:
                 return Number(0)
-            rest = [arg for arg, known in zip(args, found, strict=True) if known is None]
-            return Apply("multiply", tuple(rest)) if len(rest) > 1 else (*rest, Number(1))[0]
+            return Apply("multiply", tuple(parts)) if len(parts) > 1 else (*parts, Number(1))[0]
+        case Apply():
+            return mapped(expr, settled)
     return expr
-
-
-def holds(expr: Expr) -> bool | None:
-    """Tell whether two numbers are equal; None for what is no such comparison."""
-    match expr:
-        case Apply("eq", (Number(a), Number(b))):
-            return a == b
-    return None
 
 
 def is_turned(

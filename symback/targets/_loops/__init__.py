@@ -7,6 +7,7 @@ needed before it is there, so that what one loop computes is still at hand for t
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from symback import printing
@@ -32,6 +33,7 @@ from symback.targets._loops.nodes import (
     Start,
     Strided,
     inside,
+    once,
     reads_of,
     replaced,
     values_of,
@@ -63,6 +65,7 @@ __all__ = [
     "inside",
     "is_parallel",
     "nests",
+    "once",
     "reads_of",
     "replaced",
     "rounds",
@@ -96,4 +99,5 @@ def nests(
             work.recur(tuple(group), loop.letter, loop.step)
     shapes = {t.name: t.shape for t in (*program.tensors, *work.scratch.values())}
     known = Known(rows, shapes, owners)
-    return Finishing(work, known).finished(joined(work.nodes, known))
+    made = Finishing(work, known).finished(joined(work.nodes, known))
+    return replace(made, nodes=tuple(part for node in made.nodes for part in once(node)))

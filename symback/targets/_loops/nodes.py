@@ -171,6 +171,25 @@ class Known:
     owners: Mapping[str, str]
 
 
+FIRST = "0"  # the letter of an axis of one place
+
+
+def once(node: Node) -> tuple[Node, ...]:
+    """Return a nest without its loops of one round: what is in them is at place 0."""
+    match node:
+        case Parts(loop=loop) | Shares(loop=loop):
+            return (replace(node, loop=replace(loop, body=inner_once(loop))),)
+        case Loop(letter=letter, size=1, serial=0):
+            return tuple(renamed(part, {letter: FIRST}) for part in inner_once(node))
+        case Loop():
+            return (replace(node, body=inner_once(node)),)
+    return (node,)
+
+
+def inner_once(loop: Loop) -> "tuple[Node, ...]":
+    return tuple(made for part in loop.body for made in once(part))
+
+
 def inside(node: Node) -> Iterator[Node]:
     """Yield a node and everything in its loops."""
     yield node

@@ -37,6 +37,7 @@ from symback.targets._loops import (
     Start,
     Strided,
     is_parallel,
+    once,
     rounds,
     values_of,
     writes_of,
@@ -197,7 +198,8 @@ def in_parts(node: Parts, scope: Scope, margin: str) -> Iterator[str]:
         zero: Node = Put(Read(tensor.name, ("part", *axes)), Number(0))
         for letter, dim in reversed(list(zip(axes, tensor.shape[1:], strict=True))):
             zero = Loop(letter, dim, (zero,))
-        yield from printed(zero, scope, margin + "    ")
+        for inner in once(zero):
+            yield from printed(inner, scope, margin + "    ")
     ends = f"{size} * {part} / {PARTS}", f"{size} * ({part} + 1) / {PARTS}"
     yield f"{margin}    for (idx {at} = {ends[0]}; {at} < {ends[1]}; {at}++) {{"
     for inner in loop.body:
@@ -219,7 +221,8 @@ def started(node: Start, scope: Scope, margin: str) -> Iterator[str]:
         nest: Node = zero
         for letter, dim in reversed(list(zip(node.target.axes, node.size, strict=True))):
             nest = Loop(letter, dim, (nest,))
-        yield from printed(nest, scope, margin)
+        for inner in once(nest):
+            yield from printed(inner, scope, margin)
 
 
 def vectorised(loop: Loop, scope: Scope) -> str:

@@ -264,5 +264,5 @@ def flat(places: Sequence[tuple[str, Dim]]) -> str:
     text = first[0]
     for place, dim in rest:
         before = f"({text})" if " " in text else text
-        text = f"{before}*{dim} + {place}"
+        text = place if text == "0" else f"{before}*{dim} + {place}" if dim != 1 else text
     return text

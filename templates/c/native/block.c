@@ -1,6 +1,6 @@
-/* c[i,j] = Σ_k a[i,k]·b[k,j], of at most HEIGHT rows where those of a are neighbours. What is needed
-   of b is copied, DEPTH rows at a time, in strips; so is what is needed of a, where that doesn't run
-   along its rows. */
+/* c[i,j] = Σ_k a[i,k]·b[k,j], of at most HEIGHT rows where those of a are neighbours. What is
+   needed of b is copied, DEPTH rows at a time, in strips; so is what is needed of a, where that
+   doesn't run along its rows. */
 enum { DEPTH = 256, STRIPS = 8 };
 
 static void block(idx rows, idx columns, idx inner, const real *restrict a, idx a_row,
