@@ -138,12 +138,14 @@ class Workspace:
         target, value = statement.target, statement.value
         tensor = self.tensors.get(target.name)
         labels = tensor is not None and tensor.classes is not None
-        copied = labels and isinstance(value, Read) and value.axes != target.axes
+        found = not isinstance(value, Leaf) or (
+            isinstance(value, Read) and value.axes != target.axes
+        )
         gradient = target.name in {name for _, name in self.program.gradients}
         view = isinstance(value, Read | Slice | Split) and not gradient and tensor is not None
         alias = statement.loop is None and view and value.axes == target.axes
         named = alias or self.program.gives_name(statement)
-        as_it_is = named or self.is_step(statement) or (labels and not copied)
+        as_it_is = named or self.is_step(statement) or (labels and not found)
         if isinstance(target, Split) and isinstance(value, Read) and value.axes != target.axes:
             self.make(Read(target.name, ()), gradient=gradient)
             self.written.append(replace(statement, in_place=True))
