@@ -515,7 +515,7 @@ class Lowering:
             case fn.detach():
                 return self.value(expr.args[0])
             case fn.Blank():
-                return Apply("multiply", (Number(0), self.value(expr.args[0])))
+                return Number(0)
             case fn.Elementwise():
                 if expr.args and (known := numeric(expr)) is not None:
                     return Number(known)

@@ -589,3 +589,27 @@ def test_a_library_is_the_same_bytes_again(tmp_path: Path) -> None:
     }
     assert len(texts) == 1
     assert b"malloc" not in next(iter(texts))
+
+
+def test_examples_within_examples_count_apart() -> None:
+    """∂/∂x[n] Π_o s[o] is a product over all others: a loop over n in one over o."""
+    product = "sigmoid(prod(2 * sum(x[n, i], i), n) - p) * sum(x[n, p], n)"
+    first = f"h[k, n] = sum({product}, p) * W[k] * sum(x[n, i], i)"
+    second = "g[n, k] = sum(f1[k, n], k) * sum(f1[k, n], n)"
+    held = {"W": {"shape": [3], "init": "normal(0, 1)"}}
+    spec: Spec = {
+        "inputs": {"x": ["n", 2]},
+        "layers": [
+            {"f1": {"formula": first, "parameters": held}},
+            {"f2": {"formula": second, "from": "f1"}},
+        ],
+        "loss": {"formula": "mean(sum(y[n, k], n) * 0.5 + y[n, k], n, k)"},
+        "optimizer": "sgd",
+    }
+    x = np.random.default_rng(0).normal(size=(3, 2))
+    found = []
+    for target in ("numpy", "c"):
+        module: Any = pipeline.compile(spec, target, wrt=("x",))
+        start = {"f1.W": np.array([0.3, -1.2, 0.7])}
+        found.append(module.value_and_grad(start, x)[1]["x"])
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-12)

@@ -60,7 +60,7 @@ def relettered(loop: Loop, letter: str) -> Loop:
     if loop.letter == letter:
         return loop
     used = {name for node in inside(loop) for name in letters_of(node)}
-    spare = letter + "_"
+    spare = letter + letter  # `letter_` is what a counter is called beside a size of that name
     while spare in used:
         spare += "_"
     return cast(Loop, renamed(loop, {loop.letter: letter, letter: spare}))
