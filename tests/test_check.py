@@ -41,8 +41,8 @@ TRANSPOSED = {
     "a weight transposed": (r"(@ W\d)", r"\1.T"),
 }
 IN_PLACE = {
-    "a weight transposed": (r"(dz\d)\.dot\((W\d), out", r"\1.dot(\2.T, out"),
-    "a gradient transposed": (r"(dz\d)\.T\.dot\((\w+), out", r"\2.T.dot(\1, out"),
+    "a weight transposed": (r"(W\d)\.T\.dot\(", r"\1.dot("),
+    "a gradient transposed": (r"(dz\d)\.dot\((\w+)\.T, out", r"\2.dot(\1.T, out"),
     "a dropped factor": (r"^    (d\w+) \*= da\d$", r"    \1 *= 1"),
     "relu's slope the wrong way": (r"np\.greater", "np.less"),
 }

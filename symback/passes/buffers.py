@@ -332,7 +332,10 @@ class Workspace:
             name += "_"
         self.taken |= {name}
         part = Lookup(array.name, places, tuple((axis, self.dims[axis]) for axis in axes))
-        tensor = Tensor(name, name, Role.VALUE, tuple(self.dims[axis] for axis in axes))
+        whole = self.tensors.get(array.name)
+        classes = whole.classes if whole else None
+        dims = tuple(self.dims[axis] for axis in axes)
+        tensor = Tensor(name, name, Role.VALUE, dims, classes)
         self.views.append(View(tensor, part))
         self.strided |= {name}
         self.written.append(Statement(Read(name, axes), part, ""))
