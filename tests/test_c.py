@@ -258,6 +258,18 @@ def test_single_precision() -> None:
     assert ours.check() == []  # in float64, compiled for it
 
 
+@pytest.mark.parametrize("name", SPECS)
+def test_arrays_are_what_the_c_takes_them_for(name: str) -> None:
+    """Labels that an argmax finds are integers, twice as long as a single."""
+    module: Any = symback.compile(SPECS[name], "c", "float32")
+    cache = module.Cache(3, np.dtype("float32"))
+    for field, array in cache.held.items():
+        kind = cache.ffi.typeof(getattr(cache.struct, field)).item
+        while kind.kind == "array":
+            kind = kind.item
+        assert cache.ffi.sizeof(kind) == array.itemsize, field
+
+
 ACTIVATIONS = ["tanh", "sigmoid", "softplus", "elu", "gelu", "relu", "silu", "logsigmoid", "selu"]
 
 

@@ -36,8 +36,7 @@ def stored(program: Program) -> Program:
         fitting = [
             name
             for name, use in owners.items()
-            if (made[name].shape, made[name].role is Role.MASK)
-            == (buffer.shape, buffer.role is Role.MASK)
+            if alike(made[name], buffer)
             and (use.last < life.first or follows(steps, use.last, life.first, name, shared))
         ]
         owner = max(fitting, key=lambda name: owners[name].last, default=buffer.name)
@@ -45,6 +44,15 @@ def stored(program: Program) -> Program:
             shared[buffer.name] = owner
         owners[owner] = Life(owners.get(owner, life).first, life.last)
     return replace(program, storage=tuple(shared.items()))
+
+
+def alike(one: Tensor, other: Tensor) -> bool:
+    """Tell whether two arrays hold as many values of one kind: numbers, labels or truth values."""
+
+    def kind(tensor: Tensor) -> tuple[bool, bool]:
+        return tensor.role is Role.MASK, tensor.classes is not None
+
+    return (one.shape, kind(one)) == (other.shape, kind(other))
 
 
 def lifetimes(steps: Sequence[Statement]) -> Mapping[str, Life]:

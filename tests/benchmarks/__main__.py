@@ -16,7 +16,12 @@ from .nets import DEEP, DENSE, PLAIN, Net
 from .peers import EVERY, IN_PYTHON, PEERS
 from .rounds import Run, measured
 
-SLOW = {"torch.compile", "symback numpy readable", "autograd", "scikit-learn"}  # left out of a quick run
+SLOW = {
+    "torch.compile",
+    "symback numpy readable",
+    "autograd",
+    "scikit-learn",
+}  # left out of a quick run
 QUICK = {"net2_8_1", "net64_128_10", "lenet", "lstm", "logistic100", PLAIN.model}
 
 

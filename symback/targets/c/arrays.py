@@ -60,7 +60,8 @@ def kept(tensor: Tensor, scope: Scope) -> tuple[str, ...]:
     """Return the lines that make an array of the cache, and what a mask is drawn in."""
     name = tensor.name
     sized = replace(tensor, shape=tuple("n" if isinstance(d, str) else d for d in tensor.shape))
-    made_line = f'self.{name} = self.made("{scope.name(name)}", {shape_text(sized)})'
+    kind = ", np.intp" if tensor.classes is not None else ""
+    made_line = f'self.{name} = self.made("{scope.name(name)}", {shape_text(sized)}{kind})'
     if tensor.role is Role.RANDOM and tensor.draw and tensor.draw.kind == "keep":
         return made_line, f"self.{name}_drawn = np.empty({shape_text(sized)})"
     return (made_line,)
