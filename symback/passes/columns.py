@@ -32,6 +32,7 @@ from symback.program import (
     Statement,
     Tensor,
     View,
+    mapped,
 )
 
 NARROW = range(2, 129)  # how many columns the arrays have that are turned
@@ -202,16 +203,9 @@ class Turning:
 
     def laid(self, expr: Expr, given: frozenset[str]) -> Expr:
         """Return an expression whose arrays are read as they lie."""
-        match expr:
-            case Read():
-                return self.read(expr, given)
-            case Apply(function, args):
-                return Apply(function, tuple(self.laid(arg, given) for arg in args))
-            case Reduce(function, body, over):
-                return Reduce(function, self.laid(body, given), over)
-            case Contract(left, right, over):
-                return Contract(self.laid(left, given), self.laid(right, given), over)
-        return expr
+        if isinstance(expr, Read):
+            return self.read(expr, given)
+        return mapped(expr, lambda part: self.laid(part, given))
 
     def with_output(self, program: Program) -> Program:
         """Return the program with the output's own name for a view of it, examples first."""
@@ -247,16 +241,9 @@ def renamed(statement: Statement, old: str, new: str) -> Statement:
     """Return a statement with another name for an array."""
 
     def again(expr: Expr) -> Expr:
-        match expr:
-            case Read(name, axes) if name == old:
-                return Read(new, axes)
-            case Apply(function, args):
-                return Apply(function, tuple(map(again, args)))
-            case Reduce(function, body, over):
-                return Reduce(function, again(body), over)
-            case Contract(left, right, over):
-                return Contract(again(left), again(right), over)
-        return expr
+        if isinstance(expr, Read) and expr.name == old:
+            return replace(expr, name=new)
+        return mapped(expr, again)
 
     target = statement.target
     if target.name == old:

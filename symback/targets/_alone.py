@@ -165,6 +165,7 @@ def shape(tensor: Tensor) -> str:
 
 
 def kind(tensor: Tensor) -> str:
+    """Return the type of an array's values in C."""
     return "real" if tensor.classes is None else "idx"
 
 

@@ -12,6 +12,7 @@ from symback.program import (
     Role,
     Tensor,
 )
+from symback.targets._alone import kind
 from symback.targets._loops import (
     Nests,
     inside,
@@ -28,18 +29,23 @@ GIVEN = (Role.INPUT, Role.TARGET)
 
 def given(tensor: Tensor, scope: Scope, holder: str = "cache") -> str:
     """Return the line that lets the C read an input or a target."""
-    kind = "np.intp" if tensor.classes is not None else f"{holder}.dtype"
-    array = f"np.ascontiguousarray({tensor.name}, {kind})"
+    dtype = f"{holder}.dtype" if tensor.classes is None else "np.intp"
+    array = f"np.ascontiguousarray({tensor.name}, {dtype})"
     call = f'{holder}.give("{scope.name(tensor.name)}", {array})'
     return f"cache.{tensor.name} = {call}" if holder == "cache" else call
 
 
+def made(tensor: Tensor, size: str, scope: Scope, holder: str) -> str:
+    """Return the line that makes an array for `size` examples: idx is np.intp, real the dtype."""
+    sized = tuple(size if isinstance(dim, str) else dim for dim in tensor.shape)
+    shape = shape_text(replace(tensor, shape=sized))
+    dtype = "" if tensor.classes is None else ", np.intp"
+    return f'{holder}.{tensor.name} = {holder}.made("{scope.name(tensor.name)}", {shape}{dtype})'
+
+
 def batch_rows(tensor: Tensor, scope: Scope) -> str:
     """Return the line that makes the array which a batch's rows are copied to."""
-    kind = ", np.intp" if tensor.classes is not None else ""
-    shape = shape_text(replace(tensor, shape=("count", *tensor.shape[1:])))
-    name = tensor.name
-    return f'cache.{name} = cache.made("{scope.name(name)}", {shape}{kind})'
+    return made(tensor, "count", scope, "cache")
 
 
 def mask(tensor: Tensor, program: Program) -> tuple[str, ...]:
@@ -58,13 +64,11 @@ def mask(tensor: Tensor, program: Program) -> tuple[str, ...]:
 
 def kept(tensor: Tensor, scope: Scope) -> tuple[str, ...]:
     """Return the lines that make an array of the cache, and what a mask is drawn in."""
-    name = tensor.name
-    sized = replace(tensor, shape=tuple("n" if isinstance(d, str) else d for d in tensor.shape))
-    kind = ", np.intp" if tensor.classes is not None else ""
-    made_line = f'self.{name} = self.made("{scope.name(name)}", {shape_text(sized)}{kind})'
+    line = made(tensor, "n", scope, "self")
     if tensor.role is Role.RANDOM and tensor.draw and tensor.draw.kind == "keep":
-        return made_line, f"self.{name}_drawn = np.empty({shape_text(sized)})"
-    return (made_line,)
+        sized = replace(tensor, shape=tuple("n" if isinstance(d, str) else d for d in tensor.shape))
+        return line, f"self.{tensor.name}_drawn = np.empty({shape_text(sized)})"
+    return (line,)
 
 
 def seen_again(tensor: Tensor, owner: str) -> str:
@@ -106,9 +110,8 @@ def field_of(tensor: Tensor, scope: Scope) -> str:
 
 def declared(tensor: Tensor, scope: Scope, *, const: bool = False, restrict: bool = False) -> str:
     """Return the declaration of a pointer to an array's rows: real (*z1)[16]."""
-    kind = "idx" if tensor.classes is not None else "real"
     name = f"*{'restrict ' if restrict else ''}{scope.name(tensor.name)}"
-    return f"{'const ' if const else ''}{kind} {rows_of(name, tensor.shape)}"
+    return f"{'const ' if const else ''}{kind(tensor)} {rows_of(name, tensor.shape)}"
 
 
 def rows_of(name: str, shape: tuple[Dim, ...]) -> str:
@@ -129,8 +132,7 @@ def viewed(
     alone = owner == tensor.name and owner not in scope.owners.values()
     left = declared(tensor, scope, const=const, restrict=alone)
     if owner != tensor.name:
-        kind = "idx" if tensor.classes is not None else "real"
-        return f"{left} = ({kind} {rows_of('*', tensor.shape)})cache->{scope.name(owner)};"
+        return f"{left} = ({kind(tensor)} {rows_of('*', tensor.shape)})cache->{scope.name(owner)};"
     if kept:
         vector, start = "params", offsets[tensor.key]
     elif tensor.name in gradients:
@@ -212,9 +214,9 @@ def gathered(program: Program, scope: Scope) -> tuple[str, ...]:
     for tensor in program.with_role(Role.INPUT, Role.TARGET):
         name = scope.name(tensor.name)
         width = prod(map(int, tensor.shape[1:]))
-        kind = "idx" if tensor.classes is not None else "real"
-        into, source = f"({kind} *)cache->{name}", f"(const {kind} *)all->{name}"
+        number = kind(tensor)
+        into, source = f"({number} *)cache->{name}", f"(const {number} *)all->{name}"
         step = f"*{width}" if width != 1 else ""
-        size = f"{width} * sizeof({kind})" if width != 1 else f"sizeof({kind})"
+        size = f"{width} * sizeof({number})" if width != 1 else f"sizeof({number})"
         found += wrapped(f"memcpy({into} + i{step}, {source} + rows[i]{step}, {size});")
     return tuple(found)
