@@ -162,19 +162,17 @@ SIGNS = (  # code → mathematics
     (r"\*\*3(?![\d.])", "³"),
     (r"\*\*", "^"),
     (r" \* ", "·"),
-    (" / ", "/"),
+    (r" / ", "/"),
     (r"(?<!\de)-", "−"),
 )
 
 
 def formula(expr: Expr) -> str:
     """Return an expression in the letters of mathematics, for a comment."""
-    text = re.sub(
-        r"\*\*([23])(?![\d.])", lambda found: "²³"[int(found[1]) - 2], _formula(expr).text
-    )
-    for code, sign in (("**", "^"), (" * ", "·"), (" / ", "/")):
-        text = text.replace(code, sign)
-    return re.sub(r"(?<!\de)-", "−", text)
+    text = _formula(expr).text
+    for code, sign in SIGNS:
+        text = re.sub(code, sign, text)
+    return text
 
 
 def _formula(expr: Expr) -> Code:

@@ -68,13 +68,10 @@ def together(lines: Sequence[Line]) -> list[Line]:
 
     What is computed between them doesn't read the tensor: it isn't all there yet.
     """
-    made: list[Line] = []
+    filled: dict[str, list[Line]] = {}
     for line in lines:
-        parts = [other for other in made if other.target == line.target]
-        if parts:
-            made = [other for other in made if other.target != line.target]
-        made += [*parts, line]
-    return made
+        filled[line.target] = [*filled.pop(line.target, []), line]
+    return [line for parts in filled.values() for line in parts]
 
 
 @dataclass(frozen=True, slots=True)
